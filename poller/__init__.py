@@ -1,0 +1,1 @@
+"""Turns what changes on a Gitea into events, and events into turns of an agent."""
