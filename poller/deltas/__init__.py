@@ -1,0 +1,1 @@
+"""What changed on the forge since the last look, as events."""

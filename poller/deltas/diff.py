@@ -1,0 +1,104 @@
+"""What happened on a pull request between two looks at it.
+
+Knows pulls and events.  Must not know HTTP, SQL, the clock or agents.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from poller.deltas import ids
+from poller.deltas.events import Change, Event
+from poller.deltas.pulls import Known, ReviewMemo, Row, Sighting
+from poller.deltas.pushes import read_pushes
+from poller.deltas.walk import LAST, Walk
+
+#: A boundary after everything: a first reading that tells nothing (the baseline).
+NEVER = "9999-12-31T23:59:59Z"
+
+
+def events_between(
+    known: Known | None, seen: Sighting, *, forge: str, seen_at: str, boundary: str = NEVER
+) -> tuple[list[Event], Known]:
+    """Events that lead from `known` to `seen`, oldest first, and the memory after telling them.
+
+    `boundary` counts only for a pull that is not known at all: what is older is history (use `NEVER` at the baseline).
+    Order is that of the forge's ids (one sequence over rows, comments and inline comments); what only the state
+    shows comes last, because nobody can say when it happened.
+    """
+    walk = Walk(known, seen, forge=forge, seen_at=seen_at, boundary=boundary)
+    walk.read()
+    stray = read_pushes(walk)
+    _body(walk)
+    _state_without_row(walk)
+    told = [event for _, event in sorted(walk.told, key=lambda pair: pair[0])]
+    return told, _memory(walk, stray)
+
+
+def shallow(row: Row) -> Known:
+    """The memory of a pull of which only its search row was read: what its rows said up to then is history."""
+    return Known(row=row, boundary=ids.shifted(row.updated_at, seconds=1), shallow=True)
+
+
+def _body(walk: Walk) -> None:
+    """The description has no row: the edit shows in the state only, and nobody says whose it was."""
+    known, row = walk.known, walk.seen.row
+    if known is not None and known.row.body != row.body:
+        key = ("edited", "body", known.body_edits + 1, ids.fingerprint(row.body))
+        changes = {"body": Change(known.row.body)}
+        walk.tell(LAST, "pull_request", "edited", at=row.updated_at, actor=None, key=key, changes=changes)
+
+
+def _state_without_row(walk: Walk) -> None:
+    """Closed or reopened, and no row says so: believe it when a second, different question agrees."""
+    known, row, heads = walk.known, walk.seen.row, walk.seen.heads
+    if known is None or walk.state_steps or row.state == known.row.state:
+        return
+    if not (walk.seen.settling or (heads is not None and heads.state == row.state)):
+        return
+    action = "reopened" if row.state == "open" else "closed"
+    at = row.closed_at if row.state == "closed" and row.closed_at else row.updated_at
+    walk.state = row.state
+    walk.tell(LAST, "pull_request", action, at=at, actor=None, key=(action, f"at-{at}"))
+
+
+def _memory(walk: Walk, stray: str | None) -> Known:
+    known, seen = walk.known, walk.seen
+    first_time = known is None or known.shallow
+    comments = dict(known.comments) if known else {}
+    reviews = dict(known.reviews) if known else {}
+    inline = dict(known.inline) if known else {}
+    unclear = set() if seen.settling else walk.unclear
+    for step in seen.steps:
+        if step.kind in ("comment", "review") and step.id not in unclear:
+            comments[step.id] = step.body
+    waiting = {step.review_id for step in seen.steps if step.id in unclear}
+    for review in seen.reviews or ():
+        asked = review.id in seen.inline or not review.comments_count
+        if asked and review.id not in waiting and review.state not in ("PENDING", "REQUEST_REVIEW"):
+            reviews[review.id] = ReviewMemo(
+                state=review.state,
+                dismissed=review.dismissed,
+                comments_count=review.comments_count,
+                updated_at=review.updated_at,
+            )
+    for review_id, remarks in seen.inline.items():
+        if review_id not in waiting:
+            inline.update({remark.id: remark.body for remark in remarks})
+    body_moved = known is not None and known.row.body != seen.row.body
+    # The timeline may be ahead of the row, and a change that nobody has told of yet must not be forgotten.
+    state = walk.state or seen.row.state
+    return Known(
+        row=seen.row if state == seen.row.state else msgspec.structs.replace(seen.row, state=state),
+        boundary=walk.boundary,
+        heads=seen.heads or (known.heads if known else None),
+        head=walk.head,
+        seen=(known.seen if known and not first_time else frozenset())
+        | {step.id for step in seen.steps if step.id not in unclear},
+        comments=comments,
+        reviews=reviews,
+        inline=inline,
+        body_edits=(known.body_edits if known else 0) + body_moved,
+        stray_head=stray,
+        read_to=seen.read_at if seen.settling or first_time else known.read_to if known else seen.read_at,
+    )

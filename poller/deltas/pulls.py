@@ -1,0 +1,163 @@
+"""Pull requests as the forge shows them, and as we remember them.
+
+Knows nouns only.  Must not know HTTP, Gitea's field names, SQL or the clock.
+Times are RFC 3339 in UTC with whole seconds (`2026-11-21T07:08:11Z`): they compare as text.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from poller.deltas.events import Actor, pull_ref
+
+
+class Label(msgspec.Struct, frozen=True, order=True):
+    """A label by id; the name may change without the pull noticing."""
+
+    id: int
+    name: str
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """What one line of the cross-repository search says of a pull: its state, without head and reviews."""
+
+    issue_id: int
+    repo_id: int
+    repo: str
+    number: int
+    title: str
+    body: str
+    state: Literal["open", "closed"]
+    merged: bool
+    draft: bool
+    author: Actor | None
+    labels: tuple[Label, ...]
+    milestone: Label | None
+    assignees: tuple[Actor, ...]
+    comments: int
+    created_at: str
+    updated_at: str
+    closed_at: str | None
+    html_url: str
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Identity within the forge: repository id and number (ids survive renames)."""
+        return self.repo_id, self.number
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the timeline: commentary that the forge may rewrite, never the state itself."""
+
+    id: int
+    kind: str
+    actor: Actor | None
+    at: str
+    updated_at: str
+    body: str = ""
+    old_title: str = ""
+    new_title: str = ""
+    old_ref: str = ""
+    new_ref: str = ""
+    review_id: int = 0
+    label: str | None = None
+    milestone: str | None = None
+    assignee: Actor | None = None
+    team: str | None = None
+    removed: bool = False
+    forced: bool = False
+    commits: tuple[str, ...] = ()
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """A submitted review (or, as `REQUEST_REVIEW`, the request for one)."""
+
+    id: int
+    actor: Actor | None
+    state: str
+    body: str
+    commit_id: str
+    dismissed: bool
+    comments_count: int
+    updated_at: str
+
+
+class Inline(msgspec.Struct, frozen=True, kw_only=True):
+    """One remark on a line.  `line` is the new file's, else the old one's."""
+
+    id: int
+    review_id: int
+    actor: Actor | None
+    body: str
+    path: str
+    line: int | None
+    diff_hunk: str
+    at: str
+    updated_at: str
+
+
+class Heads(msgspec.Struct, frozen=True, kw_only=True):
+    """Where head and base of the pull are now (`pulls/{n}`: the live tip of the head branch)."""
+
+    head_sha: str
+    head_ref: str
+    base_ref: str
+    fork: bool
+    state: Literal["open", "closed"]
+    merged: bool
+    draft: bool
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one look at one pull brought.  `None` means "not asked", never "empty"."""
+
+    row: Row
+    steps: tuple[Step, ...]
+    reviews: tuple[Review, ...] | None = None
+    #: by review id, only of the reviews that were asked for
+    inline: dict[int, tuple[Inline, ...]] = {}
+    heads: Heads | None = None
+    #: the forge's clock when the look began
+    read_at: str
+    #: nothing can come late any more: the row has been quiet for the overlap
+    settling: bool = False
+
+
+class ReviewMemo(msgspec.Struct, frozen=True, kw_only=True):
+    """What we keep of a review: enough to see that it moved."""
+
+    state: str
+    dismissed: bool
+    comments_count: int
+    updated_at: str
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """Our memory of one pull.
+
+    `boundary`: rows of the timeline that are older (`at < boundary`) are history and become no events.
+    `shallow`: only the search row has been read so far; timeline, reviews and head have not.
+    """
+
+    row: Row
+    boundary: str
+    shallow: bool = False
+    heads: Heads | None = None
+    #: the last head that was told of (or found at the baseline)
+    head: str | None = None
+    seen: frozenset[int] = frozenset()
+    comments: dict[int, str] = {}
+    reviews: dict[int, ReviewMemo] = {}
+    inline: dict[int, str] = {}
+    #: how many edits of the description have been told: numbers their ids
+    body_edits: int = 0
+    #: a head that no timeline row explains yet
+    stray_head: str | None = None
+    #: the timeline has been read to its end at this time of the forge; `None` = never
+    read_to: str | None = None
+
+    def ref(self, forge: str) -> str:
+        """The pull's opaque identity."""
+        return pull_ref(forge, self.row.repo_id, self.row.number)

@@ -1,0 +1,103 @@
+"""Which rows and heads are pushes, and which only look like one.
+
+Knows the forge's habits: the opening writes a push row, a base change rewrites all of them, a forced push writes one
+or two, a push of commits that the base already has writes none, and the head leads the rows by seconds.
+"""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from poller.deltas import ids
+from poller.deltas.events import Actor, Subject
+from poller.deltas.pulls import Step
+from poller.deltas.walk import LAST, OPENING, Walk
+
+
+def read_pushes(walk: Walk) -> str | None:
+    """Tell the pushes of a walk, move its head.  Returns a head that no row explains yet, if there is one."""
+    steps = walk.steps
+    rows = _paired([step for step in steps if step.kind == "pull_push"])
+    for row in rows:
+        _push_row(walk, row, is_last=row is rows[-1])
+    return _from_head(walk)
+
+
+def _paired(rows: list[Step]) -> list[Step]:
+    """From 1.26 a forced push is two rows, the plain one first: keep the one that says forced."""
+    return [
+        row
+        for row, follower in zip_longest(rows, rows[1:])
+        if follower is None
+        or row.forced
+        or not follower.forced
+        or follower.commits[-1:] != row.commits[-1:]
+        or abs(ids.seconds_between(row.at, follower.at)) > 1
+    ]
+
+
+def _push_row(walk: Walk, row: Step, *, is_last: bool) -> None:
+    live = walk.seen.heads.head_sha if walk.seen.heads else None
+    # 1.22 writes a row without commits for a push that brings none of its own: only the head knows.
+    after = row.commits[-1] if row.commits else (live if is_last else None)
+    if not walk.is_news(row):
+        if walk.known is None or walk.known.shallow:
+            walk.head = after or walk.head  # history, read for the first time
+        return
+    if after == walk.head:
+        return  # a base change repeats the head; or the head was told before its row came
+    before = walk.head
+    forced = row.forced or (len(row.commits) == 2 and row.commits[0] == before)
+    if forced and len(row.commits) == 2:
+        before = row.commits[0]
+    walk.head = after or walk.head
+    rebased = _is_of_a_base_change(walk, row)
+    if before is None and (rebased or _is_of_the_opening(walk, row)):
+        return
+    _tell(walk, before or "", after or "", at=row.at, actor=None if rebased else row.actor, row=row, forced=forced)
+
+
+def _is_of_the_opening(walk: Walk, row: Step) -> bool:
+    return ids.seconds_between(walk.seen.row.created_at, row.at) <= OPENING
+
+
+def _is_of_a_base_change(walk: Walk, row: Step) -> bool:
+    """Its person is whoever changed the base, not whoever pushed."""
+    return any(
+        step.kind == "change_target_branch" and step.id < row.id and step.at == row.at and step.actor == row.actor
+        for step in walk.steps
+    )
+
+
+def _from_head(walk: Walk) -> str | None:
+    """What the live head says beyond the rows.  It leads them by a second or two, so the first look only notes it."""
+    live = walk.seen.heads.head_sha if walk.seen.heads else None
+    known = walk.known
+    if not live or live == walk.head or walk.state == "closed" or walk.seen.row.state == "closed":
+        return None
+    if walk.head is None or walk.reopened or (known is not None and known.row.state == "closed"):
+        walk.head = live  # first sight, or it moved while the pull was closed: no webhook tells of that
+        return None
+    if known is None and not walk.is_new:
+        walk.head = live
+        return None
+    if walk.seen.settling:
+        _tell(walk, walk.head, live, at=walk.seen.row.updated_at, actor=None)
+        walk.head = live
+        return None
+    return live
+
+
+def _tell(
+    walk: Walk, before: str, after: str, *, at: str, actor: Actor | None, row: Step | None = None, forced: bool = False
+) -> None:
+    commits = [after] if row is not None and forced else list(row.commits) if row is not None else []
+    walk.tell(
+        row.id if row is not None else LAST,
+        "pull_request_sync",
+        "synchronized",
+        at=at,
+        actor=actor,
+        key=("push", row.id if row is not None else after),
+        subject=Subject(before=before, after=after, forced=forced, commits=commits),
+    )

@@ -1,0 +1,297 @@
+"""Reads the rows of a timeline in their order and says which of them are news.
+
+Knows what each kind of row means and which rows the forge writes, repeats or rewrites for one act.  Must not know
+HTTP, SQL or the clock.  Rows carry the story (who, in which order); what *is* comes from the sighting's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from poller.deltas import ids
+from poller.deltas.events import Actor, Change, Event, EventName, InlineComment, PullFacts, Subject
+from poller.deltas.pulls import Inline, Known, Sighting, Step
+
+REVIEW_EVENTS: dict[str, EventName] = {
+    "APPROVED": "pull_request_review_approved",
+    "REQUEST_CHANGES": "pull_request_review_rejected",
+    "COMMENT": "pull_request_review_comment",
+}
+#: Gitea's default prefixes; the `draft` flag decides wherever it can be asked, this only between two looks.
+DRAFT_PREFIXES = ("wip:", "[wip]")
+#: The first push row of a pull is written by the opening itself, at most this much later (seconds).
+OPENING = 2
+FIRST, LAST = 0, 1 << 62
+
+
+class Walk:
+    """One reading of one pull: what is told so far, and the state the told rows lead to."""
+
+    def __init__(self, known: Known | None, seen: Sighting, *, forge: str, seen_at: str, boundary: str) -> None:
+        self.known, self.seen, self.forge, self.seen_at = known, seen, forge, seen_at
+        self.boundary = known.boundary if known else boundary
+        self.is_new = known is None and seen.row.created_at >= boundary
+        self.steps = sorted(seen.steps, key=lambda step: step.id)
+        self.told: list[tuple[int, Event]] = []
+        self.unclear: set[int] = set()
+        self.state: Literal["open", "closed"] | None = known.row.state if known else "open" if self.is_new else None
+        self.state_steps = 0
+        self.reopened = False
+        self.head = known.head if known else None
+        heads = seen.heads or (known.heads if known else None)
+        row = seen.row
+        self.facts = PullFacts(
+            title=row.title,
+            state=row.state,
+            draft=row.draft,
+            merged=row.merged,
+            head_sha=(seen.heads.head_sha if seen.heads else self.head) or "",
+            head_ref=heads.head_ref if heads else "",
+            base_ref=heads.base_ref if heads else "",
+            html_url=row.html_url,
+            author=row.author,
+            fork=heads.fork if heads else None,
+        )
+
+    # -- what is news -------------------------------------------------------------------------------------------
+
+    def is_news(self, step: Step) -> bool:
+        """A row nobody has told of.  On a first full reading everything before the boundary is history."""
+        if self.known is not None and not self.known.shallow:
+            return step.id not in self.known.seen
+        return self.is_new or step.at >= self.boundary
+
+    def is_news_inline(self, remark: Inline) -> bool:
+        """The same for a remark inside a review that was told before."""
+        if self.known is not None and not self.known.shallow:
+            return remark.id not in self.known.inline
+        return self.is_new or remark.at >= self.boundary
+
+    def tell(
+        self,
+        order: int,
+        name: EventName,
+        action: str,
+        *,
+        at: str,
+        actor: Actor | None,
+        key: tuple[object, ...],
+        subject: Subject | None = None,
+        changes: dict[str, Change] | None = None,
+    ) -> None:
+        row = self.seen.row
+        event = Event(
+            id=ids.in_pull(self.forge, row.repo_id, row.number, *key),
+            event=name,
+            action=action,
+            forge=self.forge,
+            repo=row.repo,
+            repo_id=row.repo_id,
+            number=row.number,
+            at=at,
+            seen_at=self.seen_at,
+            actor=actor,
+            changes=changes or {},
+            subject=subject or Subject(),
+            pull=self.facts,
+        )
+        self.told.append((order, event))
+
+    # -- rows ---------------------------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """All rows once, oldest first."""
+        if self.is_new:
+            row = self.seen.row
+            self.tell(FIRST, "pull_request", "opened", at=row.created_at, actor=row.author, key=("opened",))
+        for step in self.steps:
+            if step.kind in ("close", "reopen", "merge_pull"):
+                self._state(step)
+            elif step.kind in ("comment", "review"):
+                self._words(step)
+            elif self.is_news(step):
+                self._simple(step)
+        self._labels()
+        self._titles()
+        self._replies()
+
+    def _state(self, step: Step) -> None:
+        after: Literal["open", "closed"] = "open" if step.kind == "reopen" else "closed"
+        if not self.is_news(step):
+            return
+        self.state_steps += 1
+        if self.state == after:
+            return  # it was told from the state before this row could be read
+        self.state = after
+        if step.kind == "reopen":
+            self.reopened = True
+        action = "reopened" if step.kind == "reopen" else "closed"
+        self.tell(step.id, "pull_request", action, at=step.at, actor=step.actor, key=(action, step.id))
+
+    def _words(self, step: Step) -> None:
+        """A comment or the body of a review: made, or edited.  Edits move the row's stamp, not the pull's."""
+        before = self.known.comments.get(step.id) if self.known else None
+        if before is not None:
+            if before != step.body:
+                self.tell_edit(step.id, before, body=step.body, at=step.updated_at, actor=step.actor)
+        elif self.is_news(step):
+            if step.kind == "review":
+                self._review(step)
+            else:
+                subject = Subject(comment_id=step.id, body=step.body)
+                key = ("comment", step.id)
+                self.tell(
+                    step.id, "pull_request_comment", "created", at=step.at, actor=step.actor, key=key, subject=subject
+                )
+
+    def tell_edit(
+        self, comment_id: int, before: str, *, body: str, at: str, actor: Actor | None, where: Inline | None = None
+    ) -> None:
+        """The editor is not shown anywhere: `actor` is the author of the words."""
+        subject = Subject(comment_id=comment_id, body=body)
+        if where is not None:
+            subject = Subject(
+                comment_id=comment_id, body=body, review_id=where.review_id, path=where.path, line=where.line
+            )
+        self.tell(
+            LAST,
+            "pull_request_comment",
+            "edited",
+            at=at,
+            actor=actor,
+            key=ids.of_comment_edit(comment_id, body, at),
+            subject=subject,
+            changes={"body": Change(before)},
+        )
+
+    def _review(self, step: Step) -> None:
+        review = next((r for r in self.seen.reviews or () if r.id == step.review_id), None)
+        name = REVIEW_EVENTS.get(review.state) if review else None
+        if review is None or name is None:
+            self.unclear.add(step.id)  # deleted meanwhile, or not asked for: ask again, do not guess the verdict
+            return
+        # The review's own remarks are older than its row; what is younger is a reply with an event of its own.
+        remarks = [
+            InlineComment(comment_id=r.id, path=r.path, line=r.line, body=r.body, diff_hunk=r.diff_hunk)
+            for r in sorted(self.seen.inline.get(review.id, ()), key=lambda r: r.id)
+            if r.id < step.id
+        ]
+        subject = Subject(review_id=review.id, body=step.body, commit_id=review.commit_id, comments=remarks)
+        self.tell(step.id, name, "reviewed", at=step.at, actor=step.actor, key=("review", review.id), subject=subject)
+
+    def _simple(self, step: Step) -> None:
+        """Kinds of which each row is one event."""
+        name: EventName
+        match step.kind:
+            case "assignees" if step.assignee:
+                name, action = "pull_request_assign", "unassigned" if step.removed else "assigned"
+                subject, key = Subject(assignee=step.assignee), ("assign", step.id)
+            case "milestone":
+                name, action = "pull_request_milestone", "milestoned" if step.milestone else "demilestoned"
+                subject, key = Subject(milestone=step.milestone), ("milestone", step.id)
+            case "review_request":
+                name = "pull_request_review_request"
+                action = "review_request_removed" if step.removed else "review_requested"
+                subject = Subject(reviewer=step.assignee)
+                if step.team is not None:
+                    subject = Subject(reviewer=step.assignee, team=step.team)
+                key = ("review_request", step.id)
+            case "dismiss_review":
+                name, action = "pull_request_review_dismissal", "dismissed"
+                subject, key = Subject(review_id=step.review_id, body=step.body), ("dismissal", step.id)
+            case "change_target_branch":
+                self.tell(
+                    step.id, "pull_request", "edited", at=step.at, actor=step.actor, key=("edited", step.id),
+                    changes={"ref": Change(step.old_ref)},
+                )  # fmt: skip
+                return
+            case _:
+                return  # noise, or a kind that later versions invented
+        self.tell(step.id, name, action, at=step.at, actor=step.actor, key=key, subject=subject)
+
+    def _titles(self) -> None:
+        """Title rows; turning a draft on or off is a title edit that carries `changes.draft` too."""
+        steps = [step for step in self.steps if step.kind == "change_title" and self.is_news(step)]
+        draft = self.known.row.draft if self.known else bool(steps) and is_draft_title(steps[0].old_title)
+        for step in steps:
+            last = step is steps[-1] and step.new_title == self.seen.row.title
+            after = self.seen.row.draft if last else is_draft_title(step.new_title)
+            changes = {"title": Change(step.old_title)}
+            if after != draft:
+                changes["draft"] = Change(draft)
+            draft = after
+            self.tell(
+                step.id, "pull_request", "edited", at=step.at, actor=step.actor, key=("edited", step.id),
+                changes=changes,
+            )  # fmt: skip
+
+    def _labels(self) -> None:
+        """One call is one row per label: neighbouring rows of one person, a second apart at most, are one event."""
+        groups = list(label_groups(self.steps, news=[s.id for s in self.steps if self.is_news(s)]))
+        after = {label.name for label in self.seen.row.labels}
+        for group in reversed(groups):
+            added = [s.label for s in group if s.label and s.body == "1"]
+            removed = [s.label for s in group if s.label and s.body != "1"]
+            cleared = bool(removed) and not added and not after
+            self.tell(
+                group[0].id,
+                "pull_request_label",
+                "label_cleared" if cleared else "label_updated",
+                at=group[0].at,
+                actor=group[0].actor,
+                key=("label", group[0].id),
+                subject=Subject(added=added, removed=removed, labels=sorted(after)),
+            )
+            after = (after - set(added)) | set(removed)
+
+    def _replies(self) -> None:
+        """Remarks of reviews that were there before: replies (no row of their own) and edits."""
+        rows = {step.review_id: step.id for step in self.steps if step.kind == "review" and self.is_news(step)}
+        for review_id, remarks in self.seen.inline.items():
+            own = rows.get(review_id, 0)
+            for remark in sorted(remarks, key=lambda r: r.id):
+                before = self.known.inline.get(remark.id) if self.known else None
+                if before is not None:
+                    if before != remark.body:
+                        at, actor = remark.updated_at, remark.actor
+                        self.tell_edit(remark.id, before, body=remark.body, at=at, actor=actor, where=remark)
+                elif remark.id > own and self.is_news_inline(remark) and not self._waits(review_id):
+                    self._reply(remark)
+
+    def _waits(self, review_id: int) -> bool:
+        """A review whose own row could not be told yet keeps its remarks back with it."""
+        return any(step.id in self.unclear and step.review_id == review_id for step in self.steps)
+
+    def _reply(self, remark: Inline) -> None:
+        subject = Subject(
+            comment_id=remark.id, body=remark.body, review_id=remark.review_id, path=remark.path, line=remark.line
+        )
+        self.tell(
+            remark.id, "pull_request_comment", "created", at=remark.at, actor=remark.actor,
+            key=("comment", remark.id), subject=subject,
+        )  # fmt: skip
+
+
+def is_draft_title(title: str) -> bool:
+    """By Gitea's default prefixes, for titles of which no flag is left."""
+    return title.lower().startswith(DRAFT_PREFIXES)
+
+
+def label_groups(steps: Sequence[Step], *, news: Sequence[int]) -> Iterator[list[Step]]:
+    """Runs of label rows that one call has (or might have) written."""
+    fresh, group = set(news), list[Step]()
+    for step in steps:
+        joins = (
+            group
+            and step.kind == "label"
+            and step.actor == group[-1].actor
+            and abs(ids.seconds_between(group[-1].at, step.at)) <= 1
+        )
+        if group and not joins:
+            yield group
+            group = []
+        if step.kind == "label" and step.id in fresh:
+            group.append(step)
+    if group:
+        yield group
