@@ -144,3 +144,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def pull_ref(forge: str, repo_id: int, number: int | None) -> str:
     """The opaque string under which `sessions` knows a pull."""
     return f"{forge}|{repo_id}|{number if number is not None else ''}"
+
+
+def place_of(ref: str) -> tuple[int, int]:
+    """(repository id, number) of a pull's opaque string."""
+    _forge, repo_id, number = ref.rsplit("|", 2)
+    return int(repo_id), int(number)

@@ -1,0 +1,125 @@
+"""What the poller brings to a turn: the words for the agent, and what becomes of its answer.
+
+The only place where turns and pull requests meet.  Must not know how an agent is run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from poller import outbox, replies, store
+from poller.deltas.events import Event, place_of
+from poller.deltas.pulls import Heads, Known
+from poller.fold import folded, tellable
+from poller.forge import errors
+from poller.forge.questions import Questions
+from sessions.config import Agent
+from sessions.database import reading
+from sessions.logs import fields
+from sessions.turns import Dropped, Mode, NotNow, Outcome, Ready, Session, Turn
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a diff that are asked for at most.
+DIFF = 200_000
+#: Seconds until a launch that the forge prevented is tried again.
+AGAIN = 60.0
+#: After these the last prompt is still in the conversation, and is sent again with the next one.
+STILL_THERE = frozenset({"overloaded", "refused"})
+
+
+class PullErrand:
+    """Turns about pull requests of one forge."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        questions: Questions,
+        *,
+        forge: str,
+        bot: str,
+        agents: Mapping[str, Agent],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._engine, self._questions, self._forge, self._bot = engine, questions, forge, bot
+        self._agents, self._now = agents, now
+
+    def prepare(self, turn: Turn, session: Session, mode: Mode) -> Ready | Dropped | NotNow:
+        """The prompt, after a last look at the pull: what was true when the events came need not be true now."""
+        agent = self._agents.get(turn.agent)
+        if agent is None:
+            return Dropped(reason=f"agent {turn.agent} is no longer in the config")
+        place = place_of(turn.ref)
+        with reading(self._engine) as conn:
+            known = store.places(conn, self._forge, [place])[place].known
+            events = store.events(conn, turn.events)
+        assert known is not None  # its events came from reading it
+        told = tellable(folded(events))
+        if not told:
+            return Dropped(reason="everything it was about has been undone")
+        try:
+            heads = self._questions.heads(known.row.repo, known.row.number)
+            if heads.state == "closed":
+                return Dropped(reason="the pull is merged" if heads.merged else "the pull is closed")
+            diff = self._diff(known, events, mode)
+        except errors.ForgeError as trouble:
+            return NotNow(reason=str(trouble), at=self._now() + AGAIN)
+        return self._ready(turn, agent, mode, known=known, heads=heads, events=events, diff=diff)
+
+    def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
+        """The agent's words, or a word about why there are none, into the outbox."""
+        agent = self._agents.get(turn.agent)
+        if agent is not None and agent.reply == "none":
+            return
+        bodies = replies.bodies(turn, outcome)
+        if bodies:
+            repo, _, number = turn.key.removeprefix(f"{self._forge}/").rpartition("#")
+            outbox.put(
+                conn, forge=self._forge, ref=turn.ref, repo=repo, number=int(number), turn_id=turn.id, bodies=bodies,
+                now=self._now(),
+            )  # fmt: skip
+
+    def _diff(self, known: Known, events: list[Event], mode: Mode) -> str | None:
+        """The change itself, where the turn is about it: at first, and after a push."""
+        if mode == "resume" and not any(event.event == "pull_request_sync" for event in events):
+            return None
+        text, _whole = self._questions.diff(known.row.repo, known.row.number, limit=DIFF)
+        return text
+
+    def _ready(
+        self, turn: Turn, agent: Agent, mode: Mode, *, known: Known, heads: Heads, events: list[Event], diff: str | None
+    ) -> Ready | Dropped:
+        from poller.prompts.compose import PromptError, PromptFacts, compose
+
+        row = known.row
+        still_there = mode == "resume" and turn.kind in STILL_THERE
+        prompt_facts = PromptFacts(
+            agent=turn.agent,
+            bot=self._bot,
+            mode=mode,
+            key=turn.key,
+            repo=row.repo,
+            number=row.number,
+            title=row.title,
+            author=row.author.login if row.author else None,
+            head=heads.head_ref,
+            base=heads.base_ref,
+            html_url=row.html_url,
+            description=row.body,
+            diff=diff,
+            events=tuple(folded(events)),
+            repeat=turn.attempts > 0,
+            heard=frozenset(turn.told) if still_there else frozenset(),
+            reply=agent.reply,
+        )
+        try:
+            prompt = compose(prompt_facts, directory=Path(agent.prompts) if agent.prompts else None)
+        except PromptError as trouble:
+            log.error("template cannot be used", extra=fields(error=trouble))
+            return Dropped(reason=str(trouble))
+        return Ready(prompt=prompt, events=tuple(turn.events))

@@ -1,0 +1,184 @@
+"""What we ask the forge about pull requests, and when an answer is complete.
+
+Knows endpoints, paging and its traps on every version.  Must not know what the answers mean.  Paths carry the
+repository's name as the forge gave it; ids are ours to keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from poller.deltas import pulls
+from poller.forge import errors, wire
+from poller.forge.client import Client
+
+#: Rows of a page that may be missing for reasons of their own before a timeline counts as read.
+SLACK = 10
+PAGE = 50
+#: How often a list that changes under the reader is begun again.
+RESTARTS = 3
+Progress = Callable[[int, int], None]
+
+
+class Found:
+    """What a search brought: rows by place, and the forge's clock when it began."""
+
+    def __init__(self, rows: dict[tuple[int, int], pulls.Row], date: str | None) -> None:
+        self.rows = rows
+        self.date = date
+
+
+class Questions:
+    """Reads of one forge.  `page`: rows per page, the server's cap (`max_response_items`)."""
+
+    def __init__(self, client: Client, *, page: int = PAGE) -> None:
+        self._client = client
+        self._page = max(1, min(page, PAGE))
+
+    def search(
+        self,
+        *,
+        since: str | None = None,
+        state: str = "all",
+        owner: str | None = None,
+        progress: Progress | None = None,
+    ) -> Found:
+        """Pulls whose row moved at or after `since`, over all repositories the token may read (and public ones).
+
+        Order is by creation, so changes while we page only add rows; when the total falls a pull has gone and rows
+        have shifted: begin again.
+        """
+        params: dict[str, str | int] = {"type": "pulls", "state": state, "limit": self._page}
+        if since:  # an empty `since` would mean everything
+            params["since"] = since
+        if owner:
+            params["owner"] = owner
+        for _ in range(RESTARTS):
+            found = self._searched(params, progress)
+            if found is not None:
+                return found
+        raise errors.ServerTrouble(
+            "the list of pulls changes faster than it can be read",
+            where="GET /repos/issues/search",
+            mend="nothing: the next cycle reads it again",
+        )
+
+    def _searched(self, params: dict[str, str | int], progress: Progress | None) -> Found | None:
+        rows: dict[tuple[int, int], pulls.Row] = {}
+        date, read, page, total = None, 0, 1, None
+        while True:
+            answer = self._client.get("/repos/issues/search", list[wire.IssueRow] | None, {**params, "page": page})
+            date = date or answer.date
+            if total is not None and answer.total is not None and answer.total < total:
+                return None
+            total = answer.total
+            for raw in answer.body or ():
+                row = wire.row(raw)
+                if row is not None and (row.place not in rows or rows[row.place].updated_at <= row.updated_at):
+                    rows[row.place] = row
+            read += len(answer.body or ())
+            if progress is not None and total:
+                progress(read, total)
+            if not answer.body or (total is not None and read >= total):
+                return Found(rows, date)
+            page += 1
+
+    def issue(self, repo: str, repo_id: int, number: int) -> pulls.Row | None:
+        """The row of one pull as it is now.  `None`: the forge says that there is no such pull (404)."""
+        try:
+            answer = self._client.get(f"{_at(repo)}/issues/{number}", wire.IssueRow)
+        except errors.NotFound:
+            return None
+        return wire.row(answer.body, repo_id=repo_id, repo=repo)
+
+    def timeline(self, repo: str, number: int, *, since: str | None, hidden: int) -> Timeline:
+        """A pull's timeline from `since` on.
+
+        Up to 1.25 a request without `page` brings everything.  From 1.26 it brings the first page, and pages are cut
+        *before* the rows of inline comments are dropped: a short page is the end only when more is missing than
+        `hidden` inline comments explain.
+        """
+        reading = Timeline(self._client, f"{_at(repo)}/issues/{number}/timeline", since=since, page=self._page)
+        reading.read_on(hidden)
+        return reading
+
+    def is_paged(self, repo: str, number: int) -> bool:
+        """Does this server cut timelines that nobody asked it to cut?  Ask of a pull with two rows or more."""
+        answer = self._client.get(
+            f"{_at(repo)}/issues/{number}/timeline", list[wire.TimelineRow | None] | None, {"limit": 1}
+        )
+        return len(answer.body or ()) <= 1
+
+    def reviews(self, repo: str, number: int) -> tuple[pulls.Review, ...]:
+        """All reviews and review requests, by id.  The total counts others' PENDING ones, which are not shown."""
+        path, found, page = f"{_at(repo)}/pulls/{number}/reviews", dict[int, pulls.Review](), 1
+        while True:
+            params: dict[str, str | int] = {"limit": self._page} if page == 1 else {"limit": self._page, "page": page}
+            answer = self._client.get(path, list[wire.ReviewRow | None] | None, params)
+            rows = wire.without_nulls(answer.body)
+            found.update({row.id: wire.review(row) for row in rows})
+            if len(rows) > self._page or answer.total is None or page * self._page >= answer.total:
+                return tuple(found[key] for key in sorted(found))
+            page += 1
+
+    def inline(self, repo: str, number: int, review_id: int) -> tuple[pulls.Inline, ...]:
+        """A review's inline comments, by id: the forge's order changes from read to read."""
+        path = f"{_at(repo)}/pulls/{number}/reviews/{review_id}/comments"
+        answer = self._client.get(path, list[wire.InlineRow | None] | None)
+        return tuple(sorted(map(wire.inline, wire.without_nulls(answer.body)), key=lambda remark: remark.id))
+
+    def heads(self, repo: str, number: int) -> pulls.Heads:
+        """Head, base and the state once more: the dear one (five idle searches)."""
+        return wire.heads(self._client.get(f"{_at(repo)}/pulls/{number}", wire.PullDetail).body)
+
+    def diff(self, repo: str, number: int, *, limit: int) -> tuple[str, bool]:
+        """The pull's diff: at most `limit` bytes of it, and whether that is all."""
+        return self._client.get_text(f"{_at(repo)}/pulls/{number}.diff", limit=limit)
+
+    def comments(self, repo: str, number: int) -> list[wire.CommentRow]:
+        """All plain comments: one answer whatever `page` says, so it is asked once."""
+        answer = self._client.get(f"{_at(repo)}/issues/{number}/comments", list[wire.CommentRow | None] | None)
+        return wire.without_nulls(answer.body)
+
+    def post_comment(self, repo: str, number: int, body: str) -> wire.CommentRow:
+        """Say something on a pull.  Sent once: see `Client.post`."""
+        posted: wire.CommentRow = self._client.post(
+            f"{_at(repo)}/issues/{number}/comments", wire.CommentRow, {"body": body}
+        ).body
+        return posted
+
+
+class Timeline:
+    """One reading of a timeline, which can go on when more inline comments turn out to hide rows."""
+
+    def __init__(self, client: Client, path: str, *, since: str | None, page: int) -> None:
+        self._client, self._path, self._page = client, path, page
+        self._since = {"since": since} if since else {}
+        self._rows: dict[int, pulls.Step] = {}
+        self._pages = 0
+        self._whole = False
+
+    @property
+    def steps(self) -> tuple[pulls.Step, ...]:
+        """The rows so far, by id."""
+        return tuple(self._rows[key] for key in sorted(self._rows))
+
+    def read_on(self, hidden: int) -> None:
+        """Read pages until what is missing cannot be explained by `hidden` inline comments."""
+        while not self._whole and self._pages * self._page - len(self._rows) <= hidden + (SLACK if self._pages else 0):
+            self._pages += 1
+            params: dict[str, Any] = {**self._since, "limit": self._page}
+            if self._pages > 1:
+                params["page"] = self._pages
+            answer = self._client.get(self._path, list[wire.TimelineRow | None] | None, params)
+            rows = wire.without_nulls(answer.body)
+            self._rows.update({row.id: wire.step(row) for row in rows})
+            # More rows than the page holds: this server does not cut what nobody asked it to cut.
+            self._whole = self._pages == 1 and len(rows) > self._page
+
+
+def _at(repo: str) -> str:
+    """`/repos/<owner>/<name>`, quoted: a name is the forge's word, not ours."""
+    return "/repos/" + "/".join(quote(part, safe="") for part in repo.split("/"))

@@ -1,0 +1,138 @@
+"""Which account we are, which server this is, and which of the configured repositories it shows us.
+
+Knows when these are to be asked again: rarely, by the control plane, never in an idle cycle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import store
+from poller.config import Config
+from poller.deltas.events import Actor
+from poller.forge import errors
+from poller.forge.control import Control
+from poller.store import Forge
+from sessions.logs import fields
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which the control plane is asked again.
+GOOD_FOR = 86_400.0
+#: From so many repositories of one owner on, his list is cheaper than a question for each.
+LIST_FROM = 3
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """`repositories`: name as in the config (`acme/*` for an owner) → (repository id, what is wrong)."""
+
+    bot: Actor
+    version: str
+    page: int
+    repositories: Mapping[str, tuple[int | None, str]]
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What cannot be read, with the reason."""
+        return {name: error for name, (_, error) in self.repositories.items() if error}
+
+
+class NothingToWatch(Exception):
+    """None of the configured repositories can be read; the text is one line."""
+
+    exit_code = 2
+
+
+def token_mark(config: Config) -> str:
+    """Tells one token from another without telling anything of it: a token is 160 random bits."""
+    return hashlib.sha256(f"bottlepost {config.forge} {config.token.reveal()}".encode()).hexdigest()[:16]
+
+
+def patterns_mark(config: Config) -> str:
+    """Changes when `repos` does."""
+    return hashlib.sha256("\n".join(config.repos).encode()).hexdigest()[:16]
+
+
+def is_due(config: Config, forge: Forge, *, now: float) -> bool:
+    """Another token, other repositories, or an old answer."""
+    fresh = 0 <= now - forge.asked_at < GOOD_FOR
+    return not fresh or forge.token_mark != token_mark(config) or forge.patterns_mark != patterns_mark(config)
+
+
+def taken(control: Control, config: Config) -> Inventory:
+    """Ask.  Raises `ForgeError` if the forge cannot be asked, `NothingToWatch` if nothing of it is ours to read."""
+    bot = control.who_am_i()
+    found: dict[str, tuple[int | None, str]] = {}
+    for owner in config.owners:
+        try:
+            control.repositories_of(owner)
+            found[f"{owner}/*"] = (None, "")
+        except (errors.NotFound, errors.Declined) as trouble:
+            found[f"{owner}/*"] = (None, str(trouble))
+    found |= _named(control, config)
+    inventory = Inventory(
+        bot=bot,
+        version=control.server_version(),
+        page=control.api_settings().max_response_items,
+        repositories=found,
+    )
+    for name, error in inventory.troubles.items():
+        log.warning("repository cannot be read", extra=fields(repo=name, error=error))
+    if found and len(inventory.troubles) == len(found):
+        name, error = next(iter(inventory.troubles.items()))
+        more = f", and none of the {len(found) - 1} others" if len(found) > 1 else ""
+        raise NothingToWatch(f"{config.path}: repos: {name} cannot be read{more}: {error}")
+    return inventory
+
+
+def _named(control: Control, config: Config) -> dict[str, tuple[int | None, str]]:
+    names = [name for name in config.repos if not name.startswith("!") and not name.endswith("/*")]
+    by_owner: dict[str, list[str]] = {}
+    for name in names:
+        by_owner.setdefault(name.partition("/")[0].lower(), []).append(name)
+    listed: dict[str, int] = {}
+    for owner, mine in by_owner.items():
+        if len(mine) >= LIST_FROM:
+            try:
+                listed |= {repo.full_name.lower(): repo.id for repo in control.repositories_of(owner)}
+            except (errors.NotFound, errors.Declined):
+                continue  # each name is asked for below, and says what is wrong with it
+    return {name: _one(control, name, listed) for name in names}
+
+
+def _one(control: Control, name: str, listed: Mapping[str, int]) -> tuple[int | None, str]:
+    if name.lower() in listed:
+        return listed[name.lower()], ""
+    try:
+        found = control.repository(name)
+    except (errors.NotFound, errors.Declined, errors.Moved) as trouble:
+        return None, str(trouble)
+    except errors.MissingScope:
+        raise
+    except errors.Forbidden as trouble:
+        return None, str(trouble)
+    if found is None:
+        return None, "not found, or no access: 404; check the name, and that the bot's account has access to it"
+    if found.full_name.lower() != name.lower():
+        log.warning("repository was renamed", extra=fields(repo=name, now=found.full_name))
+    return found.id, ""
+
+
+def save(conn: sa.Connection, config: Config, taken: Inventory, *, now: float) -> None:
+    """Remember the answers, and of which config they are."""
+    store.save_forge(
+        conn,
+        config.forge,
+        bot=taken.bot,
+        version=taken.version,
+        page=taken.page,
+        token_mark=token_mark(config),
+        patterns_mark=patterns_mark(config),
+        asked_at=now,
+    )
+    store.save_repositories(conn, config.forge, taken.repositories, now)

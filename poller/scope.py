@@ -1,0 +1,81 @@
+"""What is watched, and since when.
+
+Knows the patterns of the config and when the watching of each began.  Must not know the forge.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import store
+from poller.config import Config
+from poller.deltas.diff import NEVER
+from poller.deltas.pulls import Row
+from poller.inventory import Inventory
+from poller.scalars import start_of
+
+
+class Watching(msgspec.Struct, frozen=True, kw_only=True):
+    """The patterns of this cycle.  `new` ones (in lower case) begin with it, at `start`."""
+
+    config: Config
+    start: str
+    new: frozenset[str]
+    all_patterns: frozenset[str]
+    known: dict[str, str]
+
+    @classmethod
+    def of(cls, config: Config, conn: sa.Connection, *, now: float, all_known: bool) -> Watching:
+        """`all_known`: `repos` is as it was in the last cycle, so that ten thousand patterns need not be compared."""
+        patterns = frozenset(pattern.lower() for pattern in config.repos if not pattern.startswith("!"))
+        known = {} if all_known else store.watches(conn, config.forge)
+        moment = datetime.fromtimestamp(start_of(config.poll.start, now=now), UTC)
+        return cls(
+            config=config,
+            start=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            new=frozenset() if all_known else patterns - known.keys(),
+            all_patterns=patterns,
+            known=known,
+        )
+
+    @property
+    def only_owner(self) -> str | None:
+        """The owner of everything that is watched, if it is one: then the forge need not show us the rest."""
+        owners = {pattern.partition("/")[0] for pattern in self.all_patterns}
+        return next(iter(owners)) if len(owners) == 1 else None
+
+    def is_new(self, repo: str) -> bool:
+        """Does the watching of this repository begin now?"""
+        mine = self._patterns_of(repo)
+        return bool(mine) and mine <= self.new
+
+    def boundary(self, repo: str, conn: sa.Connection) -> str:
+        """What is older on a pull that nobody remembers is history."""
+        if self.is_new(repo):
+            return NEVER if self.config.poll.start == "now" else self.start
+        known = self.known or store.watches(conn, self.config.forge)
+        moments = [known[pattern] for pattern in self._patterns_of(repo) if pattern in known]
+        return min(moments or known.values(), default=self.start)  # renamed: as long as anything is watched
+
+    def watched(self, rows: list[Row], conn: sa.Connection, taken: Inventory | None) -> list[Row]:
+        """Only the rows that the config names; a search also brings public repositories of strangers."""
+        others = {row.repo_id for row in rows if not self.config.watches(row.repo)}
+        if not others:
+            return rows
+        # Named under a former name: a rename is no reason to stop watching.
+        ours = {repo_id for repo_id, _ in taken.repositories.values()} if taken is not None else set()
+        renamed = others & (ours | store.repository_ids(conn, self.config.forge, others))
+        return [row for row in rows if row.repo_id not in others or row.repo_id in renamed]
+
+    def save(self, conn: sa.Connection, *, forge_now: str) -> None:
+        """The new patterns begin at `start`, by the earlier of our clock and the forge's."""
+        begin = min(self.start, forge_now)
+        since = {pattern: self.known.get(pattern, begin) for pattern in self.all_patterns}
+        store.save_watches(conn, self.config.forge, since)
+
+    def _patterns_of(self, repo: str) -> frozenset[str]:
+        name = repo.lower()
+        return frozenset({name, f"{name.partition('/')[0]}/*"}) & self.all_patterns

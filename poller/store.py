@@ -1,0 +1,282 @@
+"""SQL of cursors, known pulls, events and decisions.
+
+Knows the poller's tables.  Must not decide anything: it writes what the deciders said, inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import tables
+from poller.deltas.events import Actor, Event
+from poller.deltas.pulls import Known
+
+Verdict = Literal["wake", "ignore", "refuse"]
+#: How many places one statement asks for: SQLite and PostgreSQL both bound the number of parameters.
+CHUNK = 200
+
+
+class Forge(msgspec.Struct, frozen=True, kw_only=True):
+    """What we remember of one forge.  `cursor`: largest `updated_at` of finished cycles, `None` before the first."""
+
+    forge: str
+    cursor: str | None = None
+    bot: Actor | None = None
+    token_mark: str = ""
+    patterns_mark: str = ""
+    version: str = ""
+    page: int = 50
+    paged: bool | None = None
+    asked_at: float = 0.0
+    success_at: float | None = None
+    error: str = ""
+    error_at: float | None = None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A remembered pull with the schedule of its next look."""
+
+    repo_id: int
+    number: int
+    repo: str
+    boundary: str
+    known: Known | None
+    due_at: str | None
+    errors: int
+    error: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What one event is to become for one agent ("" = for all), and why."""
+
+    event_id: str
+    agent: str
+    verdict: Verdict
+    reason: str
+
+
+class Permission(msgspec.Struct, frozen=True, kw_only=True):
+    """`allowed` is `None` when the forge would not say."""
+
+    allowed: bool | None
+    why: str
+    asked_at: float
+
+
+# -- the forge ------------------------------------------------------------------------------------------------------
+
+
+def forge(conn: sa.Connection, name: str) -> Forge:
+    """What is known of a forge; blank before the first cycle."""
+    row = conn.execute(sa.select(tables.forge).where(tables.forge.c.forge == name)).mappings().one_or_none()
+    if row is None:
+        return Forge(forge=name)
+    values = dict(row)
+    bot_id, login = values.pop("bot_id"), values.pop("bot_login")
+    return Forge(**values, bot=Actor(bot_id, login) if bot_id is not None else None)
+
+
+def save_forge(conn: sa.Connection, name: str, **values: Any) -> None:
+    """Change some columns of a forge's row (`bot` as an `Actor`)."""
+    if "bot" in values:
+        bot = values.pop("bot")
+        values |= {"bot_id": bot.id, "bot_login": bot.login}
+    _upsert(conn, tables.forge, {"forge": name}, values)
+
+
+def watches(conn: sa.Connection, name: str) -> dict[str, str]:
+    """Pattern → since when it is watched."""
+    rows = conn.execute(sa.select(tables.watch.c.pattern, tables.watch.c.since).where(tables.watch.c.forge == name))
+    return {row.pattern: row.since for row in rows}
+
+
+def save_watches(conn: sa.Connection, name: str, since: Mapping[str, str]) -> None:
+    """Exactly these patterns from now on: one that leaves the config and comes back begins anew."""
+    conn.execute(tables.watch.delete().where(tables.watch.c.forge == name))
+    for pattern, moment in since.items():
+        conn.execute(tables.watch.insert().values(forge=name, pattern=pattern, since=moment))
+
+
+def save_repositories(conn: sa.Connection, name: str, found: Mapping[str, tuple[int | None, str]], now: float) -> None:
+    """The inventory: name → (repository id, what is wrong with it)."""
+    conn.execute(tables.repository.delete().where(tables.repository.c.forge == name))
+    for repo, (repo_id, error) in found.items():
+        values = {"forge": name, "name": repo, "repo_id": repo_id, "error": error, "checked_at": now}
+        conn.execute(tables.repository.insert().values(**values))
+
+
+def repository_ids(conn: sa.Connection, name: str, wanted: Iterable[int]) -> set[int]:
+    """Which of these repository ids the config names, under whatever name: renames keep a repository watched."""
+    table = tables.repository
+    ids = list(wanted)
+    return set(conn.scalars(sa.select(table.c.repo_id).where(table.c.forge == name, table.c.repo_id.in_(ids))))
+
+
+def troubled_repositories(conn: sa.Connection, name: str) -> dict[str, str]:
+    """Configured repositories that cannot be read, with the reason."""
+    table = tables.repository
+    rows = conn.execute(sa.select(table.c.name, table.c.error).where(table.c.forge == name, table.c.error != ""))
+    return {row.name: row.error for row in rows}
+
+
+# -- pulls ----------------------------------------------------------------------------------------------------------
+
+
+def places(conn: sa.Connection, name: str, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Place]:
+    """Memories of the pulls at these (repository id, number), as far as there are any."""
+    todo, found = list(wanted), dict[tuple[int, int], Place]()
+    table = tables.pull
+    for start in range(0, len(todo), CHUNK):
+        some = todo[start : start + CHUNK]
+        there = sa.or_(*(sa.and_(table.c.repo_id == repo_id, table.c.number == number) for repo_id, number in some))
+        for row in conn.execute(sa.select(table).where(table.c.forge == name, there)):
+            place = _place(row)
+            found[place.repo_id, place.number] = place
+    return found
+
+
+def due_places(conn: sa.Connection, name: str, at: str) -> list[Place]:
+    """Pulls whose next look is due although their row need not have moved."""
+    table = tables.pull
+    query = sa.select(table).where(table.c.forge == name, table.c.due_at <= at).order_by(table.c.due_at)
+    return [_place(row) for row in conn.execute(query)]
+
+
+def troubled_places(conn: sa.Connection, name: str) -> list[Place]:
+    """Pulls that could not be read the last time."""
+    table = tables.pull
+    return [_place(row) for row in conn.execute(sa.select(table).where(table.c.forge == name, table.c.errors > 0))]
+
+
+def save_known(conn: sa.Connection, name: str, known: Known, *, due_at: str | None) -> None:
+    """Remember a pull after a look at it."""
+    row = known.row
+    values = {
+        "repo": row.repo,
+        "state": row.state,
+        "updated_at": row.updated_at,
+        "due_at": due_at,
+        "errors": 0,
+        "error": "",
+        "boundary": known.boundary,
+        "known": msgspec.json.encode(known),
+    }
+    _upsert(conn, tables.pull, {"forge": name, "repo_id": row.repo_id, "number": row.number}, values)
+
+
+def save_trouble(conn: sa.Connection, name: str, place: Place) -> None:
+    """Remember that a pull could not be read, and when to try again; its memory stays as it was."""
+    values: dict[str, Any] = {
+        "repo": place.repo,
+        "boundary": place.boundary,
+        "due_at": place.due_at,
+        "errors": place.errors,
+        "error": place.error,
+    }
+    if place.known is None:
+        values |= {"state": "open", "updated_at": "", "known": None}
+    _upsert(conn, tables.pull, {"forge": name, "repo_id": place.repo_id, "number": place.number}, values)
+
+
+def _place(row: Any) -> Place:
+    return Place(
+        repo_id=row.repo_id,
+        number=row.number,
+        repo=row.repo,
+        boundary=row.boundary,
+        known=msgspec.json.decode(row.known, type=Known) if row.known is not None else None,
+        due_at=row.due_at,
+        errors=row.errors,
+        error=row.error,
+    )
+
+
+# -- events ---------------------------------------------------------------------------------------------------------
+
+
+def add_events(conn: sa.Connection, events: Sequence[Event]) -> list[Event]:
+    """Log what is new; what the log has already is left out of the answer."""
+    if not events:
+        return []
+    known = set[str]()
+    for start in range(0, len(events), CHUNK):
+        some = [event.id for event in events[start : start + CHUNK]]
+        known |= set(conn.scalars(sa.select(tables.event.c.id).where(tables.event.c.id.in_(some))))
+    fresh = list({event.id: event for event in events if event.id not in known}.values())
+    for event in fresh:
+        values = {name: getattr(event, name) for name in ("id", "ref", "key", "event", "action", "at", "seen_at")}
+        conn.execute(tables.event.insert().values(**values, line=event.to_json()))
+    return fresh
+
+
+def events(conn: sa.Connection, ids: Sequence[str]) -> list[Event]:
+    """These events, in the order of the log."""
+    table, found = tables.event, list[tuple[int, Event]]()
+    for start in range(0, len(ids), CHUNK):
+        query = sa.select(table.c.seq, table.c.line).where(table.c.id.in_(ids[start : start + CHUNK]))
+        found += [(row.seq, Event.from_json(row.line)) for row in conn.execute(query)]
+    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+
+
+def event_log(
+    conn: sa.Connection, *, key: str | None = None, since: str | None = None, limit: int | None = None
+) -> list[Event]:
+    """The log, oldest first; with `limit` the newest so many of it."""
+    table = tables.event
+    query = sa.select(table.c.line)
+    if key is not None:
+        # By identity, so that a renamed repository's events are found under its present and its former name.
+        refs = sa.select(table.c.ref).where(table.c.key == key).distinct()
+        query = query.where(table.c.ref.in_(refs))
+    if since is not None:
+        query = query.where(table.c.seen_at >= since)
+    if limit is None:
+        return [Event.from_json(row.line) for row in conn.execute(query.order_by(table.c.seq))]
+    newest = conn.execute(query.order_by(table.c.seq.desc()).limit(limit)).all()
+    return [Event.from_json(row.line) for row in reversed(newest)]
+
+
+def save_decisions(conn: sa.Connection, decisions: Iterable[Decision], turns: Mapping[tuple[str, str], int]) -> None:
+    """What each event is to become; `turns` by (event id, agent) for those that wake one."""
+    for decision in decisions:
+        values = msgspec.structs.asdict(decision)
+        turn_id = turns.get((decision.event_id, decision.agent))
+        conn.execute(tables.decision.insert().values(**values, turn_id=turn_id))
+
+
+def decisions(conn: sa.Connection, event_id: str) -> list[Decision]:
+    """What became of an event."""
+    table = tables.decision
+    columns = (table.c.event_id, table.c.agent, table.c.verdict, table.c.reason)
+    rows = conn.execute(sa.select(*columns).where(table.c.event_id == event_id).order_by(table.c.agent))
+    return [Decision(**row) for row in rows.mappings()]
+
+
+# -- permissions ----------------------------------------------------------------------------------------------------
+
+
+def permission(conn: sa.Connection, name: str, repo_id: int, user_id: int, *, asked: str) -> Permission | None:
+    """What the forge said the last time somebody asked about this person."""
+    table = tables.permission
+    same = (table.c.forge == name, table.c.repo_id == repo_id, table.c.user_id == user_id, table.c.asked == asked)
+    row = conn.execute(sa.select(table.c.allowed, table.c.why, table.c.asked_at).where(*same)).mappings().one_or_none()
+    return Permission(**row) if row is not None else None
+
+
+def save_permission(
+    conn: sa.Connection, name: str, repo_id: int, user_id: int, *, asked: str, said: Permission
+) -> None:
+    """Remember what the forge said."""
+    place = {"forge": name, "repo_id": repo_id, "user_id": user_id, "asked": asked}
+    _upsert(conn, tables.permission, place, msgspec.structs.asdict(said))
+
+
+def _upsert(conn: sa.Connection, table: sa.Table, place: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Write transactions are one at a time, so "update, else insert" is enough, and the same on every database."""
+    there = [table.c[name] == value for name, value in place.items()]
+    if not conn.execute(table.update().where(*there).values(**values)).rowcount:
+        conn.execute(table.insert().values(**place, **values))

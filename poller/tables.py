@@ -1,0 +1,137 @@
+"""The poller's tables, beside those of `sessions` in the same database.
+
+What the schema itself refuses: the same event twice, two memories of one pull, two posts for one part of a turn.
+Times are RFC 3339 (`…Z`) where the forge said them, epoch seconds where our clock did.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sessions.database import Component
+
+metadata = sa.MetaData()
+
+forge = sa.Table(
+    "forge",
+    metadata,
+    sa.Column("forge", sa.String, primary_key=True),
+    sa.Column("cursor", sa.String),  # largest `updated_at` of finished cycles
+    sa.Column("bot_id", sa.Integer),
+    sa.Column("bot_login", sa.String),
+    sa.Column("token_mark", sa.String, nullable=False, default=""),  # tells another token, without telling the token
+    sa.Column("patterns_mark", sa.String, nullable=False, default=""),  # tells another `repos`
+    sa.Column("version", sa.String, nullable=False, default=""),
+    sa.Column("page", sa.Integer, nullable=False, default=50),  # the server's `max_response_items`
+    sa.Column("paged", sa.Boolean),  # cuts timelines that nobody asked it to cut; null = not tried yet
+    sa.Column("asked_at", sa.Float, nullable=False, default=0.0),  # who am I, version, inventory
+    sa.Column("success_at", sa.Float),
+    sa.Column("error", sa.String, nullable=False, default=""),
+    sa.Column("error_at", sa.Float),
+)
+
+#: What is watched, and since when: rows older than `since` are history.
+watch = sa.Table(
+    "watch",
+    metadata,
+    sa.Column("forge", sa.String, primary_key=True),
+    sa.Column("pattern", sa.String, primary_key=True),
+    sa.Column("since", sa.String, nullable=False),
+)
+
+#: Repositories named in the config, as the last inventory found them.
+repository = sa.Table(
+    "repository",
+    metadata,
+    sa.Column("forge", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("repo_id", sa.Integer),
+    sa.Column("error", sa.String, nullable=False, default=""),
+    sa.Column("checked_at", sa.Float, nullable=False),
+)
+
+pull = sa.Table(
+    "pull",
+    metadata,
+    sa.Column("forge", sa.String, primary_key=True),
+    sa.Column("repo_id", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("repo", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("updated_at", sa.String, nullable=False),
+    sa.Column("due_at", sa.String),  # when to look again although no row moved
+    sa.Column("errors", sa.Integer, nullable=False, default=0),  # failed looks in a row
+    sa.Column("error", sa.String, nullable=False, default=""),
+    sa.Column("boundary", sa.String, nullable=False),  # for a pull of which nothing could be read yet
+    sa.Column("known", sa.LargeBinary),  # our memory of it (JSON); null = nothing read yet
+)
+sa.Index("pulls_due", pull.c.forge, pull.c.due_at)
+
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("ref", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False),
+    sa.Column("event", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("seen_at", sa.String, nullable=False),
+    sa.Column("line", sa.LargeBinary, nullable=False),  # the contract's JSON object
+    sqlite_autoincrement=True,
+)
+sa.Index("events_of_pull", event.c.ref, event.c.seq)
+sa.Index("events_by_key", event.c.key, event.c.seq)
+sa.Index("events_by_time", event.c.seen_at)
+
+#: What each event was to become, one row per agent that it could have woken ("" = for all of them).
+decision = sa.Table(
+    "decision",
+    metadata,
+    sa.Column("event_id", sa.String, sa.ForeignKey("event.id"), primary_key=True),
+    sa.Column("agent", sa.String, primary_key=True),
+    sa.Column("verdict", sa.String, nullable=False),  # wake | ignore | refuse
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("turn_id", sa.Integer),
+)
+
+#: Who may write where, as the forge said it a few minutes ago at most.
+permission = sa.Table(
+    "permission",
+    metadata,
+    sa.Column("forge", sa.String, primary_key=True),
+    sa.Column("repo_id", sa.Integer, primary_key=True),
+    sa.Column("user_id", sa.Integer, primary_key=True),
+    sa.Column("asked", sa.String, primary_key=True),  # writers | collaborators
+    sa.Column("allowed", sa.Boolean),
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("asked_at", sa.Float, nullable=False),
+)
+
+#: Words on their way to the forge.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("turn_id", sa.Integer, nullable=False),
+    sa.Column("part", sa.Integer, nullable=False),
+    sa.Column("forge", sa.String, nullable=False),
+    sa.Column("ref", sa.String, nullable=False),
+    sa.Column("repo", sa.String, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("state", sa.String, nullable=False),  # waiting | sent | failed
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("not_before", sa.Float, nullable=False, default=0.0),
+    sa.Column("owner", sa.String, nullable=False, default=""),
+    sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
+    sa.Column("comment_id", sa.Integer),
+    sa.Column("error", sa.String, nullable=False, default=""),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("turn_id", "part"),
+    sqlite_autoincrement=True,
+)
+sa.Index("outbox_due", outbox.c.state, outbox.c.not_before)
+
+COMPONENT = Component(name="poller", metadata=metadata, version=1)
