@@ -76,7 +76,7 @@ class PullErrand:
         agent = self._agents.get(turn.agent)
         if agent is not None and agent.reply == "none":
             return
-        bodies = replies.bodies(turn, outcome)
+        bodies = words_after(turn, outcome)
         if bodies:
             repo, _, number = turn.key.removeprefix(f"{self._forge}/").rpartition("#")
             outbox.put(
@@ -123,3 +123,15 @@ class PullErrand:
             log.error("template cannot be used", extra=fields(error=trouble))
             return Dropped(reason=str(trouble))
         return Ready(prompt=prompt, events=tuple(turn.events))
+
+
+def words_after(turn: Turn, outcome: Outcome) -> list[str]:
+    """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again."""
+    if turn.state == "done" and outcome.kind == "done":
+        return replies.parts(outcome.text, turn.id, mode=turn.mode)
+    if turn.state not in ("done", "failed"):
+        return []
+    why: replies.Why = "failed"
+    if outcome.kind in ("limited", "refused", "too_long"):
+        why = outcome.kind
+    return [replies.notice(why, turn.id, key=turn.key, reason=outcome.reason)]

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from poller.deltas.events import place_of
 from poller.forge import errors
 from poller.forge.questions import Questions
-from poller.replies import has_marker
+from poller.replies import has_marker, marks_in
 from poller.tables import outbox as table
 from sessions import leases, processes, registry
 from sessions.database import begin
@@ -31,11 +31,11 @@ ATTEMPTS = 12
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """One comment to be made.  `part` counts from 1 within a turn."""
+    """One comment to be made.  `part` is what its marker calls it."""
 
     id: int
     turn_id: int
-    part: int
+    part: str
     ref: str
     repo: str
     number: int
@@ -48,7 +48,8 @@ def put(
 ) -> None:
     """Lay a turn's words into the outbox, part by part; what lies there already stays as it is."""
     there = set(conn.scalars(sa.select(table.c.part).where(table.c.turn_id == turn_id)))
-    for part, body in enumerate(bodies, start=1):
+    for body in bodies:
+        _, part = marks_in(body)[-1]
         if part not in there:
             conn.execute(
                 table.insert().values(
@@ -91,7 +92,7 @@ class Outbox:
         """The next due post, its attempt counted.  A part waits for the parts before it."""
         now, earlier = self._now(), table.alias()
         unsent = sa.exists().where(
-            earlier.c.turn_id == table.c.turn_id, earlier.c.part < table.c.part, earlier.c.state == "waiting"
+            earlier.c.turn_id == table.c.turn_id, earlier.c.id < table.c.id, earlier.c.state == "waiting"
         )
         due = (
             sa.select(table)

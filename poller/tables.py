@@ -115,7 +115,7 @@ outbox = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("turn_id", sa.Integer, nullable=False),
-    sa.Column("part", sa.Integer, nullable=False),
+    sa.Column("part", sa.String, nullable=False),  # as its marker names it
     sa.Column("forge", sa.String, nullable=False),
     sa.Column("ref", sa.String, nullable=False),
     sa.Column("repo", sa.String, nullable=False),

@@ -1,0 +1,158 @@
+"""Where everything meets: config, database, forge, cycle, turns and outbox, for one call or for ever.
+
+Composes and owns lifetimes.  Decides nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import store, tables
+from poller.config import Config
+from poller.cycle import Cycle, Report
+from poller.errand import PullErrand
+from poller.forge.client import Client
+from poller.forge.control import Control
+from poller.forge.questions import Progress, Questions
+from poller.outbox import Outbox
+from sessions import tables as session_tables
+from sessions.database import open_database, reading
+from sessions.dispatcher import Dispatcher
+from sessions.logs import hide
+from sessions.turns import OnProgress, Tally
+from sessions.turns import Progress as TurnProgress
+
+log = logging.getLogger(__name__)
+
+COMPONENTS = (session_tables.COMPONENT, tables.COMPONENT)
+
+
+class Once(msgspec.Struct, frozen=True, kw_only=True):
+    """What one `poll --once` did."""
+
+    report: Report
+    tally: Tally
+    posted: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contract's JSON object."""
+        turns = msgspec.to_builtins(self.tally)
+        return {
+            "cursor": self.report.cursor,
+            "requests": self.report.requests,
+            "pulls_changed": self.report.pulls_changed,
+            "events": len(self.report.told),
+            "turns": {name: turns[name] for name in ("started", "adopted", "done", "failed", "waiting")},
+            "posted": self.posted,
+            "errors": self.report.errors,
+        }
+
+
+def database_of(config: Any) -> str:
+    """Where the tables are: `database`, or a file under `state`."""
+    return config.database or str(config.state / "bottlepost.db")
+
+
+class App:
+    """One config at work.  `environ` is what agents' `env` names are taken from."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.time,
+        progress: Progress | None = None,
+        on_turn: OnProgress | None = None,
+        engine: sa.Engine | None = None,
+    ) -> None:
+        hide(config.token.reveal())
+        self.config, self.clock, self._on_turn = config, clock, on_turn
+        self._environ = os.environ if environ is None else environ
+        self._closing = ExitStack()
+        try:
+            self.engine = engine if engine is not None else open_database(database_of(config), COMPONENTS)
+            self._closing.callback(self.engine.dispose)
+            self._client = Client(config.url, config.token.reveal())
+            self._closing.callback(self._client.close)
+            self._control: Control | None = None
+            self.cycle = Cycle(config, self.engine, self._client, control=self.control, now=clock, progress=progress)
+            self.questions = Questions(self._client)
+            self.outbox = Outbox(self.engine, self.questions, forge=config.forge, now=clock)
+        except BaseException:
+            self._closing.close()
+            raise
+        self._dispatcher: Dispatcher | None = None
+        self._posted = 0
+        self._posting = threading.Lock()
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.close()
+
+    def control(self) -> Control:
+        """The control plane, made when it is first needed."""
+        if self._control is None:
+            self._control = Control(self.config.url, self.config.token.reveal())
+            self._closing.callback(self._control.close)
+        return self._control
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """The turns; to be used after the first cycle, which finds out who we are."""
+        if self._dispatcher is None:
+            with reading(self.engine) as conn:
+                bot = store.forge(conn, self.config.forge).bot
+            errand = PullErrand(
+                self.engine,
+                self.questions,
+                forge=self.config.forge,
+                bot=bot.login if bot is not None else "",
+                agents=self.config.agents,
+                now=self.clock,
+            )
+            self._dispatcher = Dispatcher(
+                engine=self.engine,
+                state=self.config.state,
+                agents=self.config.agents,
+                errand=errand,
+                parallel=self.config.limits.parallel,
+                environ=self._environ,
+                clock=self.clock,
+            )
+        return self._dispatcher
+
+    def once(self, *, wait: bool, stop: threading.Event) -> Once:
+        """One cycle, the due turns, the outbox.  Raises what `Cycle.run` raises."""
+        report = self.cycle.run()
+        tally = self.turns(wait=wait, stop=stop)
+        self.post()
+        return Once(report=report, tally=tally, posted=self._posted)
+
+    def turns(self, *, wait: bool, stop: threading.Event) -> Tally:
+        """Run what is due; each answer is posted when its turn ends, not when the last one does."""
+        return self.dispatcher.run_due(wait=wait, stop=stop, on_progress=self._progressed)
+
+    def post(self) -> int:
+        """Send what is due in the outbox."""
+        sent = self.outbox.flush()
+        with self._posting:
+            self._posted += sent
+        return sent
+
+    def _progressed(self, progress: TurnProgress) -> None:
+        if self._on_turn is not None:
+            self._on_turn(progress)
+        if progress.what == "ended":
+            self.post()

@@ -1,0 +1,116 @@
+"""The daemon: cycles by the clock, turns by worker threads, until it is told to stop.
+
+Knows APScheduler and signals.  The durable time is in the database: a tick that is missed is only a later look.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import threading
+from types import FrameType
+
+from poller.app import App
+from poller.cycle import Busy
+from poller.forge.errors import ForgeError
+from poller.inventory import NothingToWatch
+from sessions import housekeeping
+from sessions.database import DatabaseError
+from sessions.logs import fields
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks for due turns, due posts and for bottles whose grace time is over.
+TURNS, POSTS, HOUSEKEEPING = 2.0, 10.0, 3600.0
+
+
+class Daemon:
+    """`run` returns the exit code: 0 after SIGTERM, 130 after SIGINT; a bug in any thread is raised there."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._stop = threading.Event()
+        self._code = 0
+        self._bug: BaseException | None = None
+
+    def run(self) -> int:
+        """Until a signal.  A first cycle that finds the token refused or nothing to watch ends it at once."""
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._told_to_stop)
+        self._first_cycle()
+        scheduler = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+        every = float(self._app.config.poll.every)
+        scheduler.add_job(self._guarded, "interval", (self._cycle,), seconds=every, jitter=every / 10, id="cycle")
+        scheduler.add_job(self._guarded, "interval", (self._app.post,), seconds=POSTS, id="outbox")
+        scheduler.add_job(
+            self._guarded, "interval", (self._put_in_order,), seconds=HOUSEKEEPING, jitter=60, id="housekeeping"
+        )
+        worker = threading.Thread(target=self._guarded, args=(self._work,), name="turns")
+        worker.start()
+        scheduler.start()
+        log.info("watching", extra=fields(forge=self._app.config.forge, every=f"{every:.0f}s"))
+        try:
+            self._stop.wait()
+        finally:
+            self._stop.set()
+            scheduler.shutdown(wait=True)
+            worker.join()
+        if self._bug is not None:
+            raise self._bug
+        log.info("stopped; bottles that still run are adopted by the next start")
+        return self._code
+
+    def _told_to_stop(self, number: int, _frame: FrameType | None) -> None:
+        if self._stop.is_set():
+            os._exit(130)  # asked twice: bottles are detached, and the database is never half written
+        self._code = 130 if number == signal.SIGINT else 0
+        self._stop.set()
+
+    def _first_cycle(self) -> None:
+        try:
+            self._app.cycle.run()
+        except Busy as busy:
+            log.warning("%s; waiting for my turn", busy)
+        except ForgeError as trouble:
+            if trouble.exit_code == 4:
+                raise
+            log.error("%s; trying again in %s", trouble, f"{self._app.config.poll.every:.0f}s")
+
+    def _cycle(self) -> None:
+        try:
+            self._app.cycle.run()
+        except Busy as busy:
+            log.debug("%s", busy)
+        except (ForgeError, NothingToWatch, DatabaseError) as trouble:
+            log.error("cycle failed: %s", trouble)
+        else:
+            self._app.dispatcher.nudge()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._app.turns(wait=True, stop=self._stop)
+            except DatabaseError as trouble:
+                log.error("turns: %s", trouble)
+            self._stop.wait(TURNS * random.uniform(0.9, 1.1))  # noqa: S311
+
+    def _put_in_order(self) -> None:
+        try:
+            housekeeping.run(self._app.engine, self._app.config.state, now=self._app.clock())
+        except DatabaseError as trouble:
+            log.error("housekeeping: %s", trouble)
+
+    def _guarded(self, job: object) -> None:
+        """A bug stops the process loudly instead of being one more log line of the scheduler."""
+        try:
+            assert callable(job)
+            job()
+        except BaseException as bug:
+            self._bug = self._bug or bug
+            self._stop.set()

@@ -1,0 +1,41 @@
+"""`poll events`: the event log, oldest first."""
+
+from __future__ import annotations
+
+import sys
+
+from poller import store
+from poller.app import COMPONENTS, database_of
+from poller.config import Config
+from poller.cycle import stamp_of
+from poller.scalars import start_of
+from poller.verbs.screen import event_line
+from sessions.database import open_database, reading
+
+
+def moment_of(text: str, *, now: float) -> str:
+    """`24h` ago, or a time, as `…Z`.  Raises `ValueError`."""
+    return stamp_of(start_of(text, now=now))
+
+
+def events(config: Config, *, key: str | None, since: str | None, limit: int | None, as_lines: bool) -> int:
+    """Print the log; `since` is a stamp as `moment_of` makes it."""
+    engine = open_database(database_of(config), COMPONENTS)
+    try:
+        with reading(engine) as conn:
+            found = store.event_log(conn, key=_whole(key, config), since=since, limit=limit)
+    finally:
+        engine.dispose()
+    for event in found:
+        if as_lines:
+            sys.stdout.write(event.to_json().decode() + "\n")
+        else:
+            print(event_line(event))
+    return 0
+
+
+def _whole(key: str | None, config: Config) -> str | None:
+    """`acme/api#7` is enough where there is one forge."""
+    if key is None or key.startswith(f"{config.forge}/"):
+        return key
+    return f"{config.forge}/{key}"

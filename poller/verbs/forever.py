@@ -1,0 +1,13 @@
+"""`poll`: the daemon."""
+
+from __future__ import annotations
+
+from poller.app import App
+from poller.config import Config
+from poller.daemon import Daemon
+
+
+def forever(config: Config) -> int:
+    """Until SIGTERM or SIGINT."""
+    with App(config) as app:
+        return Daemon(app).run()

@@ -1,0 +1,131 @@
+"""`poll --once` and its rehearsal: one cycle, the due turns, the outbox; what it did as text or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from poller.app import COMPONENTS, App, Once, database_of
+from poller.config import Config
+from poller.cycle import Report, Told
+from poller.verbs.screen import Screen, event_line
+from sessions.database import open_database
+
+
+def once(config: Config, *, wait: bool, as_json: bool) -> int:
+    """0 all well, 1 some turn failed, 130 interrupted; everything else is raised."""
+    stop = threading.Event()
+    with (
+        _stopping(stop) as interrupted,
+        Screen() as screen,
+        App(config, progress=screen.reading, on_turn=screen.turn) as app,
+    ):
+        done = app.once(wait=wait, stop=stop)
+    if as_json:
+        print(json.dumps(done.as_dict(), ensure_ascii=False, separators=(",", ":")))
+    else:
+        _say(done)
+    if interrupted:
+        return 130
+    return 1 if done.tally.failed else 0
+
+
+def rehearse(config: Config, *, as_json: bool) -> int:
+    """Read the forge, print the events and the turns that would run; write nothing, post nothing."""
+    with ExitStack() as stack:
+        engine = None
+        where = database_of(config)
+        if "://" not in where and not Path(where).exists():
+            # Not even the file is to appear: a first run is rehearsed in a place that goes away.
+            aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bottlepost-")))
+            engine = open_database(aside / "bottlepost.db", COMPONENTS)
+        app = stack.enter_context(App(config, engine=engine))
+        report = app.cycle.rehearse()
+    if as_json:
+        print(json.dumps(_rehearsal(report), ensure_ascii=False, separators=(",", ":")))
+        return 0
+    for told in report.told:
+        _say_told(told)
+    turns = _would_run(report)
+    events, requests = len(report.told), report.requests
+    print(f"dry run: {events} events, {len(turns)} turns would run, {requests} requests; nothing written")
+    for key, agent, count in turns:
+        print(f"  would run {agent} on {key} for {count} event{'s' if count > 1 else ''}")
+    _complain(report)
+    return 0
+
+
+def _say(done: Once) -> None:
+    report, tally = done.report, done.tally
+    for told in report.told:
+        _say_told(told)
+    print(
+        f"{len(report.told)} events from {report.pulls_changed} changed pulls, {report.requests} requests; turns: "
+        f"{tally.started} started, {tally.adopted} adopted, {tally.done} done, {tally.failed} failed, "
+        f"{tally.waiting} waiting; {done.posted} posted"
+    )
+    _complain(report)
+
+
+def _complain(report: Report) -> None:
+    for error in report.errors:
+        print(f"not read: {error}", file=sys.stderr)
+
+
+def _say_told(told: Told) -> None:
+    print(event_line(told.event))
+    for decision in told.decisions:
+        who = f" {decision.agent}" if decision.agent else ""
+        print(f"    {decision.verdict}{who}: {decision.reason}")
+
+
+def _would_run(report: Report) -> list[tuple[str, str, int]]:
+    found: dict[tuple[str, str], int] = {}
+    for told in report.told:
+        for decision in told.decisions:
+            if decision.verdict == "wake":
+                place = (told.event.key, decision.agent)
+                found[place] = found.get(place, 0) + 1
+    return [(key, agent, events) for (key, agent), events in found.items()]
+
+
+def _rehearsal(report: Report) -> dict[str, Any]:
+    return {
+        "cursor": report.cursor,
+        "requests": report.requests,
+        "pulls_changed": report.pulls_changed,
+        "events": [
+            told.event.as_dict()
+            | {"decisions": [{"agent": d.agent, "verdict": d.verdict, "reason": d.reason} for d in told.decisions]}
+            for told in report.told
+        ],
+        "turns": [{"key": key, "agent": agent, "events": events} for key, agent, events in _would_run(report)],
+        "errors": report.errors,
+    }
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM let running turns go on by themselves; the next call adopts them.  A second one is final."""
+    caught: list[int] = []
+
+    def told(number: int, _frame: FrameType | None) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        stop.set()
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,84 @@
+"""`poll status`: is it well, and what is it doing?  The exit code says the first."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import sqlalchemy as sa
+
+from poller import outbox, store
+from poller.app import COMPONENTS, database_of
+from poller.config import Config
+from poller.cycle import stamp_of
+from sessions import registry
+from sessions.database import open_database, reading
+
+#: Seconds without a successful cycle after which something is wrong, however rarely cron calls.
+STALE = 7200.0
+
+
+def status(config: Config, *, as_json: bool) -> int:
+    """0 healthy, 1 not."""
+    engine = open_database(database_of(config), COMPONENTS)
+    try:
+        with reading(engine) as conn:
+            found = _gathered(conn, config, now=time.time())
+    finally:
+        engine.dispose()
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        _say(found)
+    return 0 if found["healthy"] else 1
+
+
+def _gathered(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]:
+    forge = store.forge(conn, config.forge)
+    counts = registry.counts(conn)
+    troubles = store.troubled_repositories(conn, config.forge)
+    pulls = {f"{place.repo}#{place.number}": place.error for place in store.troubled_places(conn, config.forge)}
+    age = now - forge.success_at if forge.success_at is not None else None
+    failing = bool(forge.error) and (forge.success_at is None or (forge.error_at or 0) >= forge.success_at)
+    problems = []
+    if age is None:
+        problems.append("no cycle has succeeded yet: run `poll --once`")
+    elif age > max(STALE, 10 * float(config.poll.every)):
+        problems.append(f"the last successful cycle was {_span(age)} ago: is the timer running?")
+    if failing:
+        problems.append(f"the last cycle failed: {forge.error}")
+    problems += [f"{name} cannot be read: {error}" for name, error in {**troubles, **pulls}.items()]
+    return {
+        "healthy": not problems,
+        "problems": problems,
+        "forge": config.forge,
+        "version": forge.version,
+        "bot": forge.bot.login if forge.bot is not None else None,
+        "cursor": forge.cursor,
+        "last_success": stamp_of(forge.success_at) if forge.success_at is not None else None,
+        "age_seconds": round(age, 1) if age is not None else None,
+        "last_error": {"at": stamp_of(forge.error_at), "error": forge.error} if forge.error_at is not None else None,
+        "turns": {"running": counts.running, "waiting": counts.waiting, "failed": counts.failed, "done": counts.done},
+        "sessions": counts.sessions,
+        "outbox": outbox.waiting(conn),
+    }
+
+
+def _say(found: dict[str, Any]) -> None:
+    turns = found["turns"]
+    print(f"{'healthy' if found['healthy'] else 'NOT healthy'}: {found['forge']} as {found['bot'] or 'nobody yet'}")
+    if found["age_seconds"] is not None:
+        print(f"  cursor {found['cursor']}, last successful cycle {_span(found['age_seconds'])} ago")
+    print(
+        f"  turns: {turns['running']} running, {turns['waiting']} waiting, {turns['done']} done, "
+        f"{turns['failed']} failed; sessions: {found['sessions']}; posts waiting: {found['outbox']}"
+    )
+    for problem in found["problems"]:
+        print(f"  - {problem}")
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,138 @@
+"""What both scripts share at the command line: common options, and how failures become a line and an exit code.
+
+Knows typer.  Must not know any verb.  Expected failures carry `exit_code`; everything else is a bug, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import typer
+
+from sessions import __version__
+from sessions.logs import redacted, set_up
+
+OutputFormat = Literal["text", "json"]
+
+ConfigPath = Annotated[
+    str | None,
+    typer.Option("--config", metavar="FILE", help="The config file [default: config.yaml, or $BOTTLEPOST_CONFIG]."),
+]
+Verbose = Annotated[int, typer.Option("-v", "--verbose", count=True, help="More log lines on stderr; twice: all.")]
+LogFormat = Annotated[
+    Literal["text", "json"] | None, typer.Option("--log-format", help="Log lines as key=value or as JSON.")
+]
+Format = Annotated[OutputFormat | None, typer.Option("--format", help="Answer as text, or as JSON for programs.")]
+
+
+class UsageError(Exception):
+    """The words of the call do not fit; one line with the mend."""
+
+    exit_code = 2
+
+
+class Common(msgspec.Struct, kw_only=True):
+    """The options that may stand before or behind the verb; what stands behind wins."""
+
+    config: str | None = None
+    format: OutputFormat | None = None
+    log_format: Literal["text", "json"] | None = None
+    verbose: int = 0
+
+    def overlaid(
+        self,
+        *,
+        config: str | None = None,
+        format: OutputFormat | None = None,
+        log_format: Literal["text", "json"] | None = None,
+        verbose: int = 0,
+    ) -> Common:
+        """These options with those behind the verb over them; logging is set up by what comes out."""
+        both = Common(
+            config=config or self.config,
+            format=format or self.format,
+            log_format=log_format or self.log_format,
+            verbose=max(verbose, self.verbose),
+        )
+        set_up(verbose=both.verbose, log_format=both.log_format or "text")
+        return both
+
+    @property
+    def path(self) -> Path:
+        """The config file."""
+        return Path(self.config or os.environ.get("BOTTLEPOST_CONFIG") or "config.yaml")
+
+    @property
+    def as_json(self) -> bool:
+        return self.format == "json"
+
+
+def show_version(asked: bool) -> None:
+    """`--version`: print and leave."""
+    if asked:
+        print(f"bottlepost {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and leave.")
+]
+
+
+def new_app(name: str, help: str) -> typer.Typer:
+    """A script's typer app: plain help, no pretty tracebacks (they print local variables, and with them secrets)."""
+    return typer.Typer(
+        name=name,
+        help=help,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def run_script(app: typer.Typer, *, name: str) -> int:
+    """Run a script to its exit code: the contract's for expected failures, 70 for a bug, 130 for an interrupt."""
+    try:
+        code = app(prog_name=name, standalone_mode=False)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has had enough
+        return 0
+    except Exception as failure:
+        return _failed(failure, name=name)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(failure: Exception, *, name: str) -> int:
+    show: Callable[[], Any] | None = getattr(failure, "show", None)
+    code = getattr(failure, "exit_code", None)
+    if show is not None and isinstance(code, int):  # typer's own: a wrong option or verb
+        show()
+        return code
+    if type(failure).__name__ == "Abort":
+        return 130
+    if isinstance(code, int):
+        print(f"{name}: {redacted(str(failure))}", file=sys.stderr)
+        return code
+    _report(failure, name=name)
+    return 70
+
+
+def _report(bug: Exception, *, name: str) -> None:
+    import platform
+    import traceback
+
+    lines = "".join(traceback.format_exception(bug))
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    print(
+        f"{name}: a bug in bottlepost; nothing half done was kept. Please report everything between the lines.\n"
+        f"--- 8< ---\nbottlepost {__version__}, {system}\n{redacted(lines)}--- >8 ---",
+        file=sys.stderr,
+    )
