@@ -10,8 +10,8 @@ import re
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-#: Gitea names the scope a token lacks: `…required=[read:repository], token scope=…`.
-_REQUIRED_SCOPE = re.compile(r"required=\[([a-z:,\s-]+)\]")
+#: Gitea names the scope a token lacks: `…required=[read:repository], token scope=…`; 1.22: `…scope(s): [read:user]`.
+_REQUIRED_SCOPE = re.compile(r"required(?:=| scope\(s\): )\[([a-z:,\s-]+)\]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 

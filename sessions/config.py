@@ -1,0 +1,185 @@
+"""What the sessions side reads of `config.yaml`: agents, limits, state and database.
+
+Knows the keys of `agents`, `limits`, `state` and `database`.  Must not know the forge: its keys are skipped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from sessions.document import Document
+from sessions.wording import Scalar, kind_of, shown
+from sessions.yamlfile import ConfigError
+
+__all__ = [
+    "Agent",
+    "AgentLimits",
+    "ConfigError",
+    "Limits",
+    "Seconds",
+    "Settings",
+    "SettingsFile",
+    "load_settings",
+    "parse_duration",
+    "settings_of",
+]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd])")
+_DATABASE = r"(postgresql(\+\w+)?|sqlite)://"
+_VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+#: Top-level keys that belong to the poller.
+_OTHERS = frozenset({"gitea", "repos", "poll", "trust"})
+
+
+class Duration(Scalar):
+    """A span of time, written `30s`, `10m`, `24h` or `7d`."""
+
+    EXPECTED = "a duration such as 30s, 10m, 24h or 7d"
+
+    @classmethod
+    def parse(cls, value: object) -> float:
+        """The seconds of `30s`; a bare number is refused, for it does not say what it counts."""
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise ValueError(f"write {value}s if you mean seconds")
+        return parse_duration(value if isinstance(value, str) else "")
+
+
+class DatabaseUrl(Scalar):
+    """Where the tables are when not under `state`; may hold a password."""
+
+    EXPECTED = "null or postgresql://…"
+
+    @classmethod
+    def parse(cls, value: object) -> str:
+        if not isinstance(value, str) or not re.match(_DATABASE, value):
+            raise ValueError("null means SQLite under `state`")
+        return value
+
+    @classmethod
+    def shown(cls, value: object) -> str:
+        return kind_of(value)
+
+
+class VariableName(Scalar):
+    """The name of an environment variable, without its value."""
+
+    EXPECTED = "the name of a variable"
+
+    @classmethod
+    def parse(cls, value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(_VARIABLE_NAME, value):
+            raise ValueError("name it only: its value passes unchanged from the environment")
+        return value
+
+    @classmethod
+    def shown(cls, value: object) -> str:
+        # Somebody may have written NAME=secret.
+        return shown(value.partition("=")[0] + "=…") if isinstance(value, str) and "=" in value else shown(value)
+
+
+#: A duration in seconds.
+Seconds = Annotated[
+    float,
+    Duration,
+    Meta(extra_json_schema={"pattern": r"^\d+(\.\d+)?[smhd]$", "examples": ["30s", "10m", "24h"]}),
+]
+
+
+class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one turn of an agent may use."""
+
+    turns: Annotated[int, Meta(ge=1, description="Model calls in one turn.")] = 30
+    minutes: Annotated[float, Meta(gt=0, description="Wall time of one turn.")] = 30.0
+    usd: Annotated[float, Meta(gt=0, description="Money one turn may cost.")] = 2.0
+    rotate_tokens: Annotated[
+        int, Meta(ge=1, description="Past this many tokens of context a session is handed over to a fresh one.")
+    ] = 120_000
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all agents together may use."""
+
+    parallel: Annotated[int, Meta(ge=1, description="Turns that run at the same time, of different pulls.")] = 2
+    usd_per_day: Annotated[float, Meta(gt=0, description="Money all turns of a day may cost.")] = 20.0
+
+
+class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A role: what wakes it, where it runs, what it may use."""
+
+    on: Annotated[tuple[str, ...], Meta(description="What wakes the agent.")] = (
+        "opened",
+        "synchronized",
+        "mentioned",
+        "review_requested",
+    )
+    backend: Annotated[Literal["docker", "process", "command"], Meta(description="What a bottle is.")] = "docker"
+    image: Annotated[str, Meta(min_length=1, description="The image of a docker bottle.")] = "bottlepost/claude:latest"
+    network: Annotated[str, Meta(min_length=1, description="none, bridge, or a network's name.")] = "bridge"
+    extra_hosts: Annotated[tuple[str, ...], Meta(description="`name:address` lines for a docker bottle.")] = ()
+    model: Annotated[str | None, Meta(description="null: what the agent itself prefers.")] = None
+    env: Annotated[
+        tuple[Annotated[str, VariableName, Meta(pattern=f"^{_VARIABLE_NAME}$")], ...],
+        Meta(description="Names of variables that pass into the bottle from the environment, and nothing else."),
+    ] = ("ANTHROPIC_API_KEY",)
+    prompts: Annotated[str | None, Meta(description="A directory of templates that override the built-in ones.")] = None
+    reply: Annotated[Literal["comment", "review", "none"], Meta(description="How the answer is posted.")] = "comment"
+    checkout: Annotated[bool, Meta(description="Put the pull's head into the bottle's working directory.")] = True
+    limits: AgentLimits = AgentLimits()
+
+
+class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of `config.yaml` that both scripts read, as they stand in the file."""
+
+    state: Annotated[
+        str, Meta(min_length=1, description="The directory of the database, the bottles and the transcripts.")
+    ] = "~/.bot-bottle"
+    database: Annotated[
+        str | None, DatabaseUrl, Meta(description="null: SQLite under `state`; else postgresql://…")
+    ] = None
+    limits: Limits = Limits()
+    agents: Annotated[dict[str, Agent], Meta(description="The roles, by name; without any, only events are kept.")] = {}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The same, ready for use: paths are absolute."""
+
+    state: Path
+    database: str | None
+    limits: Limits
+    agents: dict[str, Agent]
+
+
+def load_settings(path: Path, *, environ: Mapping[str, str]) -> Settings:
+    """Read what `bottle` needs of the file; `ConfigError` says what is wrong.  Nothing is created or changed."""
+    document = Document(path, environ=environ, missing="run `poll init` to write one, or name yours with --config")
+    return settings_of(document, document.build(SettingsFile, ignore=_OTHERS))
+
+
+def settings_of(document: Document, file: SettingsFile) -> Settings:
+    """Check what one value alone does not show, and make paths absolute (`~`; else beside the config file)."""
+    agents = {}
+    for name, agent in file.agents.items():
+        if not _AGENT_NAME.fullmatch(name):
+            expected = "letters, digits, `-`, `_` and `.`, 40 at most"
+            raise document.error(f"agents.{name}", found="a name that cannot name a bottle", expected=expected)
+        prompts = str(document.path_of(agent.prompts, key=f"agents.{name}.prompts")) if agent.prompts else None
+        agents[name] = msgspec.structs.replace(agent, prompts=prompts)
+    return Settings(
+        state=document.path_of(file.state, key="state"), database=file.database, limits=file.limits, agents=agents
+    )
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `30s`, `10m`, `24h`, `7d`; `ValueError` for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("write a number and one of s, m, h, d")
+    return float(match[1]) * _UNITS[match[2]]
