@@ -1,0 +1,174 @@
+"""What `poll doctor` can see on this machine: files, disk, database, the agents' programs.
+
+Looks and changes nothing: a state directory that is not there is not made.  Must not know the forge.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from poller.checks import Check, fail, ok, warn
+from poller.config import Config
+from sessions.config import Agent
+
+#: Bytes below which a disk is nearly full: the checkout of one large repository.
+LITTLE_DISK = 1_000_000_000
+CLAUDE_SECONDS = 30
+
+
+def on_this_machine(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
+    """All findings that need no network, but for a database of its own."""
+    yield from token_storage(config)
+    yield from state_directory(config.state)
+    yield database(config)
+    yield from agents(config, environ)
+
+
+def token_storage(config: Config) -> Iterator[Check]:
+    """A literal token is as secret as its file."""
+    file = config.token_file
+    if file is None:
+        return
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & 0o044:
+        found = f"{file} holds the token and others can read it (mode {mode:04o})"
+        mend = f"chmod 600 {file}" + ("" if file != config.path else ", or write token: ${GITEA_TOKEN}")
+        yield warn("token storage", found, mend)
+    else:
+        yield ok("token storage", f"{file}, mode {mode:04o}")
+
+
+def state_directory(state: Path) -> Iterator[Check]:
+    """Whether bottles can live there, and how much room they have."""
+    place = next(place for place in (state, *state.parents) if _is_there(place))
+    if not place.is_dir():
+        yield fail("state", f"{place} is no directory", "set another `state`", exit_code=2)
+        return
+    if not os.access(place, os.W_OK | os.X_OK | os.R_OK):
+        who = place.stat().st_uid
+        yield fail("state", f"{place} cannot be read and written (owner {who}, we are {os.geteuid()})",
+                   "make it yours, or set another `state`", exit_code=2)  # fmt: skip
+        return
+    mode = stat.S_IMODE(place.stat().st_mode)
+    if place != state:
+        yield ok("state", f"{state} is not there yet and can be made")
+    elif mode & 0o077:
+        found = f"{state}: others can look into it (mode {mode:04o}); transcripts hold what tools printed"
+        yield warn("state", found, f"chmod 700 {state}")
+    else:
+        yield ok("state", f"{state}, mode {mode:04o}")
+    free = shutil.disk_usage(place).free
+    room = f"{free / 1e9:,.1f} GB free"
+    yield ok("disk", room) if free >= LITTLE_DISK else warn("disk", room, "make room, or set another `state`")
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # a directory above it does not let us look
+        return False
+
+
+def database(config: Config) -> Check:
+    """Whether it opens; a file that is not there yet is left so."""
+    from sessions.database import DatabaseError, database_of, open_database
+
+    where = database_of(config.state, config.database)
+    if isinstance(where, Path):
+        try:
+            if not where.exists():
+                return ok("database", f"{where} is not there yet")
+        except OSError as error:
+            return fail("database", f"{where}: {error.strerror}", "check the state directory", exit_code=2)
+    try:
+        open_database(where, ()).dispose()
+    except DatabaseError as error:
+        found, _, mend = str(error).partition("; ")
+        return fail("database", found, mend or "see the message", exit_code=2)
+    shown = str(where) if isinstance(where, Path) else f"{urlsplit(where).scheme} at {urlsplit(where).hostname}"
+    return ok("database", shown)
+
+
+def agents(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
+    """What the agents need: their programs, variables and templates."""
+    if not config.agents:
+        yield warn("agents", "none: events are only kept", "add one under `agents`")
+    for backend in sorted({agent.backend for agent in config.agents.values()}):
+        yield from _backend(backend, environ)
+    for name, agent in config.agents.items():
+        yield _agent(f"agent {name}", agent, environ)
+
+
+def _backend(backend: str, environ: Mapping[str, str]) -> Iterator[Check]:
+    from sessions.bottles import EngineError, bottle_for
+
+    try:
+        bottle_for(backend, environ=environ).check()
+    except EngineError as error:
+        yield fail(f"backend {backend}", str(error), "see the message, or choose another `backend`")
+        return
+    if backend == "process":
+        yield claude(environ)
+    elif backend == "docker":
+        yield docker(environ)
+    else:
+        yield ok(f"backend {backend}", "can start runs")
+
+
+def _agent(name: str, agent: Agent, environ: Mapping[str, str]) -> Check:
+    if agent.prompts and not Path(agent.prompts).is_dir():
+        return fail(name, f"prompts: {agent.prompts} is no directory", "make it, or write prompts: null", exit_code=2)
+    unset = [variable for variable in agent.env if not environ.get(variable)]
+    if unset:
+        verb = "is" if len(unset) == 1 else "are"
+        return warn(name, f"{', '.join(unset)} {verb} not set here", "export what the agent needs where `poll` runs")
+    passed = f", passes {', '.join(agent.env)}" if agent.env else ""
+    return ok(name, f"{agent.backend}, wakes on {', '.join(agent.on) or 'nothing'}{passed}")
+
+
+def claude(environ: Mapping[str, str]) -> Check:
+    """The program of the process backend, and its version."""
+    from sessions.bottles.process import find_claude
+
+    mend = "install Claude Code, or: pip install 'bottlepost[claude]'"
+    binary = find_claude(environ.get("PATH"))
+    if binary is None:
+        return fail("claude", "not found on PATH, and the wheel claude-agent-sdk is not installed", mend)
+    quiet = {"PATH": environ.get("PATH", os.defpath), "HOME": environ.get("HOME", "/"), "DISABLE_AUTOUPDATER": "1"}
+    try:
+        said = subprocess.run(
+            [binary, "--version"],
+            env=quiet,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=CLAUDE_SECONDS,
+            check=False,
+            text=True,
+            errors="replace",
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return fail("claude", f"{binary} does not run: {type(error).__name__}", mend)
+    version = said.stdout.strip().split("\n")[0][:60]
+    if said.returncode != 0 or not version:
+        return fail("claude", f"{binary} --version ended with {said.returncode}", mend)
+    return ok("claude", f"{version}, {binary}")
+
+
+def docker(environ: Mapping[str, str]) -> Check:
+    """Whether a container engine listens where docker's would."""
+    host = environ.get("DOCKER_HOST", "")
+    if host and not host.startswith("unix://"):
+        return ok("docker", f"DOCKER_HOST={host}")
+    socket = Path(host.removeprefix("unix://") or "/var/run/docker.sock")
+    if not socket.exists():
+        mend = "start the engine, or set DOCKER_HOST, or use backend: process"
+        return fail("docker", f"no engine listens at {socket}", mend)
+    if not os.access(socket, os.R_OK | os.W_OK):
+        return fail("docker", f"{socket} may not be used by us", "add this user to the group of the socket")
+    return ok("docker", str(socket))

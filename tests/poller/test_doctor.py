@@ -1,0 +1,259 @@
+"""`poll doctor` against the stand-in forge: each trouble has its line, its mend and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from poller import doctor
+from poller.checks import Check
+from poller.checks.forge import clock, server
+from poller.config import load
+from poller.demo.world import World
+
+SCOPES = "read:user,write:issue,write:repository"
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.repo("acme/api", private=True, collaborators={"bot": "write"})
+    return world
+
+
+@pytest.fixture
+def url(world: World) -> Iterator[str]:
+    with world.serve() as server:
+        yield server.url
+
+
+Examine = Callable[..., dict[str, Check]]
+
+
+@pytest.fixture
+def examine(world: World, url: str, tmp_path: Path) -> Examine:
+    """Findings by name for a config of these parts."""
+
+    def found(
+        *, scopes: str = SCOPES, token: str | None = None, url: str = url, repos: str = "[acme/api]",
+        more: str = "agents: {r: {backend: process, env: []}}", mode: int = 0o600,
+    ) -> dict[str, Check]:  # fmt: skip
+        file = tmp_path / "config.yaml"
+        token = world.token("bot", scopes=scopes) if token is None else token
+        file.write_text(f"gitea: {{url: '{url}', token: {token}}}\nrepos: {repos}\nstate: state\n{more}\n", "utf-8")
+        file.chmod(mode)
+        checks = list(doctor.examine(file, environ={"PATH": os.environ["PATH"]}))
+        assert all("\n" not in check.found + check.mend for check in checks)
+        assert not any(token in check.found + check.mend for check in checks)
+        assert all(check.mend for check in checks if check.status != "ok")
+        return {check.name: check for check in checks}
+
+    return found
+
+
+def test_all_is_well(examine: Examine, tmp_path: Path) -> None:
+    checks = examine()
+    claude = checks.pop("claude", None) or checks.pop("backend process")
+    assert claude.status in ("ok", "fail")  # it may not be installed; its own test demands it
+    assert {check.status for check in checks.values()} == {"ok"}, checks
+    assert checks["token"].found == "we are bot (id 2)"
+    assert checks["forge"].found.startswith("Gitea 1.25.4 at http://127.0.0.1:")
+    assert checks["repo acme/api"].found == "we can push"
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_nothing_is_changed_on_the_forge(examine: Examine, world: World) -> None:
+    pull = world.repo("acme/api").open_pull(by="ana")
+    before = (len(pull.rows), len(world.webhooks))
+    examine(more="agents: {r: {reply: review}}")
+    assert (len(pull.rows), len(world.webhooks)) == before
+
+
+def test_a_config_that_cannot_be_read_ends_it_before_anything_is_asked(examine: Examine, world: World) -> None:
+    checks = examine(more="polls: {}")
+    assert list(checks) == ["config"]
+    assert "polls: found an unknown key" in checks["config"].found
+    assert checks["config"].mend.startswith("did you mean")
+    assert doctor.exit_code_of(checks.values()) == 2
+    assert world.requests == []
+
+
+def test_a_refused_token(examine: Examine) -> None:
+    checks = examine(token="wr0ng")
+    assert checks["token"].status == "fail" and "401" in checks["token"].found
+    assert doctor.exit_code_of(checks.values()) == 4
+
+
+@pytest.mark.parametrize(
+    ("held", "lacking"),
+    [
+        ("write:issue,write:repository", "read:user"),
+        ("read:user,write:repository", "read:issue"),
+        ("read:user,write:issue", "read:repository"),
+        ("read:user,read:issue,write:repository", "write:issue"),
+        ("read:user,write:issue,read:repository", "write:repository"),
+    ],
+)
+def test_the_scope_that_is_missing_is_named(examine: Examine, held: str, lacking: str) -> None:
+    checks = examine(scopes=held)
+    found = [check for check in checks.values() if lacking in check.found]
+    assert found and found[0].status == "fail"
+    assert doctor.exit_code_of(checks.values()) == 4
+
+
+def test_without_agents_no_right_to_write_is_asked_for(examine: Examine) -> None:
+    checks = examine(scopes="read:user,read:issue,read:repository", more="")
+    assert checks["scopes"].status == "ok"
+    assert checks["agents"].status == "warn"
+
+
+def test_a_forge_that_is_down_ends_only_its_part(examine: Examine) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    checks = examine(url=nowhere)
+    assert "connection refused" in checks["forge"].found and nowhere in checks["forge"].mend
+    assert checks["state"].status == "ok"
+    assert doctor.exit_code_of(checks.values()) == 3
+
+
+def test_a_proxys_page_is_not_taken_for_the_forge(examine: Examine, world: World) -> None:
+    world.fault("GET /version", html=True)
+    checks = examine()
+    assert "HTML page with status 200" in checks["forge"].found
+    assert doctor.exit_code_of(checks.values()) == 3
+
+
+def test_trouble_in_the_middle_is_a_finding_too(examine: Examine, world: World) -> None:
+    world.fault("GET /repos/issues/search", status=429, retry_after=3600)
+    assert "429" in examine()["forge"].found
+    world.fault("GET /repos/acme/api$", status=503, times=None)
+    assert "503" in examine(more="")["forge"].found
+
+
+def test_each_repository_is_looked_for(examine: Examine, world: World) -> None:
+    world.repo("acme/old", collaborators={"bot": "admin"}).rename("new")
+    world.repo("acme/attic", archived=True)
+    world.repo("acme/reader")
+    checks = examine(repos="[acme/api, acme/old, acme/attic, acme/reader, acme/none, 'acme/*', 'nobody/*', '!acme/x']")
+    said = {name.removeprefix("repo "): check.found for name, check in checks.items() if name.startswith("repo ")}
+    assert said == {
+        "acme/api": "we can push",
+        "acme/old": "is now acme/new",
+        "acme/attic": "is archived: nothing can be posted",
+        "acme/reader": "we can read and comment, not push",
+        "acme/none": "not found, or no access",
+        "acme/*": "4 repositories",
+        "nobody/*": "not found, or no access: 404",
+    }
+    assert doctor.exit_code_of(checks.values()) == 1
+
+
+def test_of_many_repositories_only_those_with_a_trouble_get_a_line(examine: Examine, world: World) -> None:
+    names = [f"acme/repo{number}" for number in range(30)]
+    for name in names[:29]:
+        world.repo(name)
+    checks = examine(repos=f"[{', '.join(names)}]")
+    assert [name for name in checks if name.startswith("repo")] == ["repo acme/repo29", "repositories"]
+    assert checks["repositories"].found == "29 of 30 patterns can be read, 29 repositories"
+
+
+def test_an_administrators_token_is_advised_against(examine: Examine, world: World) -> None:
+    checks = examine(token=world.token(world.user("root", admin=True)))
+    assert checks["account"].status == "warn"
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "said"),
+    [
+        ("writers", "ok", "by assignees and teams: the bot is no administrator of acme/api"),
+        ("everyone", "warn", "everybody who can comment"),
+        ("collaborators", "ok", "added to the repository by name"),
+        ("[Ana]", "ok", "1 by name: ana"),
+        ("[]", "ok", "nobody"),
+    ],
+)
+def test_how_people_are_trusted_is_said(examine: Examine, who: str, status: str, said: str) -> None:
+    check = examine(more=f"trust: {{who: {who}}}")["trust"]
+    assert check.status == status and said in check.found
+
+
+def test_a_literal_token_in_a_file_that_others_can_read_is_a_warning(examine: Examine, tmp_path: Path) -> None:
+    check = examine(mode=0o644)["token storage"]
+    assert check.status == "warn" and check.mend.startswith(f"chmod 600 {tmp_path / 'config.yaml'}")
+
+
+def test_a_state_directory_that_others_can_look_into_is_a_warning(examine: Examine, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o755)
+    assert examine()["state"].mend == f"chmod 700 {tmp_path / 'state'}"
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o755
+
+
+def test_a_state_directory_that_is_none_is_an_error_of_the_config(examine: Examine, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("", encoding="utf-8")
+    checks = examine()
+    assert checks["state"].status == "fail"
+    assert doctor.exit_code_of(checks.values()) == 2
+
+
+def test_a_database_that_is_none_is_said_and_kept(examine: Examine, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    file = tmp_path / "state" / "bottlepost.db"
+    file.write_bytes(b"not a database, but somebody's words" * 100)
+    checks = examine()
+    assert checks["database"].status == "fail" and str(file) in checks["database"].found
+    assert doctor.exit_code_of(checks.values()) == 2
+    assert file.read_bytes().startswith(b"not a database")
+
+
+def test_what_an_agent_needs_is_looked_for(examine: Examine) -> None:
+    checks = examine(more="agents: {a: {backend: process}, b: {backend: process, env: [], prompts: words}}")
+    assert checks["agent a"].status == "warn" and "ANTHROPIC_API_KEY is not set" in checks["agent a"].found
+    assert checks["agent b"].status == "fail" and "words is no directory" in checks["agent b"].found
+
+
+def test_a_clock_that_is_off_is_a_warning(examine: Examine, world: World, tmp_path: Path) -> None:
+    examine()
+    config = load(tmp_path / "config.yaml", environ={})
+    assert clock(config, 0.4).found == "the forge's clock and ours agree"
+    assert clock(config, -30.2).found == "the forge's clock is 30 s behind ours"
+    assert clock(config, 400.0).status == "warn"
+    assert clock(config, None).status == "ok"
+    world.clock.step(3600) if hasattr(world.clock, "step") else None
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("1.22.6", "ok"), ("1.26.0+dev-1-g0", "ok"), ("2.0.0", "ok"), ("1.21.11", "warn"), ("development", "warn"),
+     ("11.0.1+gitea-1.22.0", "warn")],
+)  # fmt: skip
+def test_which_servers_this_was_tried_with(examine: Examine, tmp_path: Path, version: str, status: str) -> None:
+    examine()
+    assert server(load(tmp_path / "config.yaml", environ={}), version).status == status
+
+
+def test_findings_as_text_and_as_json() -> None:
+    checks = [
+        Check(name="a", status="ok", found="fine"),
+        Check(name="b", status="warn", found="hm\n\x1b[2J", mend="do x"),
+        Check(name="c", status="fail", found="no", mend="do y", exit_code=3),
+    ]
+    assert [doctor.as_text(check) for check in checks] == [
+        "ok    a: fine",
+        "warn  b: hm\\n\\x1b[2J\n      → do x",
+        "FAIL  c: no\n      → do y",
+    ]
+    assert json.loads(doctor.json_of(checks)) == {
+        "checks": [
+            {"name": "a", "status": "ok", "found": "fine", "mend": ""},
+            {"name": "b", "status": "warn", "found": "hm\n\x1b[2J", "mend": "do x"},
+            {"name": "c", "status": "fail", "found": "no", "mend": "do y"},
+        ],
+        "exit": 3,
+    }
