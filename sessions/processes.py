@@ -1,0 +1,149 @@
+"""Who a process is, so that another one can tell whether it still lives.
+
+A pid alone is not a name: pids are used again.  A process is its host, the host's boot, its pid namespace, its pid and
+its start time (clock ticks since boot, from `/proc/<pid>/stat`).  Knows /proc; must not know leases, turns or SQL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+_PROC = Path("/proc")
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process of this or of another machine.  `start` and `boot` are empty where there is no /proc."""
+
+    host: str
+    boot: str
+    space: str
+    pid: int
+    start: str
+
+    def __str__(self) -> str:
+        return ":".join((self.host, self.boot, self.space, str(self.pid), self.start))
+
+    @classmethod
+    def parse(cls, text: str) -> Process | None:
+        parts = text.split(":")
+        if len(parts) != 5 or not parts[3].isdigit():
+            return None
+        return cls(parts[0], parts[1], parts[2], int(parts[3]), parts[4])
+
+
+def me() -> Process:
+    """This process, by a name that no later one will have."""
+    return Process(_host(), boot_id(), _pid_space(), os.getpid(), start_of(os.getpid()) or "")
+
+
+def is_alive(process: Process) -> bool | None:
+    """Whether it still runs; `None` when that cannot be seen from here (another host, another pid namespace)."""
+    if process.host != _host():
+        return None
+    if process.boot != boot_id():
+        return False
+    if process.space != _pid_space():
+        return None
+    return runs(process.pid, process.start)
+
+
+def runs(pid: int, start: str) -> bool:
+    """Whether `pid` is still the process that started at `start`.  A zombie has ended."""
+    now = start_of(pid)
+    if now is not None or _PROC.joinpath("self").exists():
+        return now is not None and (not start or now == start)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def start_of(pid: int) -> str | None:
+    """Start time in clock ticks since boot; `None` when there is no such process, or only its zombie."""
+    try:
+        stat = _PROC.joinpath(str(pid), "stat").read_text("utf-8", "replace")
+    except OSError:
+        return None
+    # The name (field 2) may hold spaces and brackets; what follows its last bracket does not.
+    fields = stat.rpartition(")")[2].split()
+    return None if len(fields) < 20 or fields[0] in "ZX" else fields[19]
+
+
+@functools.cache
+def boot_id() -> str:
+    try:
+        return _PROC.joinpath("sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+@functools.cache
+def _host() -> str:
+    # Hosts that share a database may share a name ("debian"): the machine id tells them apart.
+    machine = ""
+    with contextlib.suppress(OSError):
+        machine = Path("/etc/machine-id").read_text().strip()
+    name = socket.gethostname().replace(":", "-") or "localhost"
+    return f"{name}~{hashlib.sha256(machine.encode()).hexdigest()[:6]}" if machine else name
+
+
+@functools.cache
+def _pid_space() -> str:
+    try:
+        return str(_PROC.joinpath("self/ns/pid").stat().st_ino)
+    except OSError:
+        return ""
+
+
+def wait_for(pid: int, seconds: float) -> None:
+    """Return when `pid` has ended, or after `seconds`.  Works for processes that are not our children."""
+    try:
+        handle = os.pidfd_open(pid)
+    except (OSError, AttributeError):  # it is gone already, or this kernel has no pidfds
+        time.sleep(min(seconds, 0.05))
+        return
+    try:
+        select.select([handle], [], [], seconds)
+    finally:
+        os.close(handle)
+
+
+def reap(pid: int) -> None:
+    """Take the exit status of a child of ours, so that it does not stay a zombie; anyone else's is left alone."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def marked(name: str, value: str) -> Iterator[int]:
+    """Processes of this user whose environment holds `name=value`, wherever they were re-parented to."""
+    wanted = f"{name}={value}".encode()
+    mine = os.getpid()
+    for entry in _PROC.iterdir() if _PROC.is_dir() else ():
+        if not entry.name.isdigit() or int(entry.name) == mine:
+            continue
+        try:
+            environ = entry.joinpath("environ").read_bytes()
+        except OSError:  # ended meanwhile, or of another user
+            continue
+        if wanted in environ.split(b"\0") and start_of(int(entry.name)) is not None:
+            yield int(entry.name)
+
+
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)

@@ -1,0 +1,68 @@
+"""A launch as files: what is written before it, and what is read after it.
+
+Knows the state directory and the agent's settings.  Must not know rows, leases or processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sessions import claude, state
+from sessions.turns import Launch, Session, Turn
+
+if TYPE_CHECKING:
+    from sessions.config import Agent
+
+#: Output beyond this is not read from its beginning: the result is its last line.
+_MOST_OUTPUT = 64 * 1024 * 1024
+_MOST_ERRORS = 256 * 1024
+
+
+def launch_of(root: Path, turn: Turn, session: Session) -> Launch:
+    """Where the turn's last launch is to be found."""
+    bottle = state.bottle(root, session.identity)
+    directory = bottle / "turns" / turn.directory
+    return Launch(identity=session.identity, bottle=bottle, directory=directory, cwd=session.cwd)
+
+
+def write_down(
+    root: Path, turn: Turn, session: Session, *, agent: Agent, prompt: str, environ: Mapping[str, str], now: float
+) -> Launch:
+    """The bottle and the launch's directory, ready to start.  Raises FileExistsError when it was forbidden."""
+    launch = launch_of(root, turn, session)
+    metadata = state.metadata(
+        identity=session.identity, agent=session.agent, cwd=session.cwd, backend=session.backend, now=now
+    )
+    state.prepare(launch.bottle, metadata)
+    # Before anything runs: whatever ends it finds the bottle marked, and only the key's end unmarks it.
+    state.preserve(launch.bottle)
+    argv = claude.arguments(
+        mode=turn.mode or "fresh",
+        claude_session=turn.claude_session,
+        model=agent.model,
+        turns=agent.limits.turns,
+        usd=agent.limits.usd,
+    )
+    # Without a path: where claude is, is this machine's business.
+    state.new_turn_directory(launch.bottle, turn.directory, prompt=prompt, argv=("claude", *argv))
+    env = {name: environ[name] for name in agent.env if name in environ}
+    return msgspec.structs.replace(launch, argv=argv, env=env)
+
+
+def output(launch: Launch) -> tuple[bytes, bytes]:
+    """What it printed, stdout and stderr."""
+    return _tail(launch.directory / "out.jsonl", _MOST_OUTPUT), _tail(launch.directory / "err.log", _MOST_ERRORS)
+
+
+def _tail(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - most))
+            return file.read()
+    except FileNotFoundError:
+        return b""

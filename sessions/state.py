@@ -1,0 +1,177 @@
+"""A bottle's state directory: the only thing of it that outlives a turn, and the only thing to move or copy.
+
+`<state>/state/<identity>/`: `metadata.json`, `Dockerfile` (an override, absent = default), `transcript/` (the guest's
+home, with its `.claude/`), `work/` (its cwd), `turns/<n>/` (one launch each), `.preserve`.  Everything private (0700),
+nothing in it names an absolute path.  Must not know SQL, Claude's arguments or processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import string
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+#: Closed bottles keep their state for this long (seconds): a pull can be reopened.
+GRACE = 7 * 86400.0
+
+_ALPHABET = string.ascii_lowercase + string.digits
+_IDENTITY = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*-[a-z0-9]{5}")
+#: The default is 30 days: a pull may well sleep for longer.
+_SETTINGS = {"cleanupPeriodDays": 3650}
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bottle is.  `cwd` is relative to the state directory, "" = none.  No secrets."""
+
+    identity: str
+    agent_name: str = ""
+    cwd: str = ""
+    copy_cwd: bool = False
+    started_at: str = ""
+    #: "" in old records: docker.
+    backend: str = "docker"
+
+
+def new_identity(agent: str) -> str:
+    """`<slug of the agent's name>-<5 random>`; the caller sees to it that nobody has it yet."""
+    slug = re.sub(r"[^a-z0-9]+", "-", agent.lower()).strip("-")[:40].rstrip("-") or "agent"
+    return f"{slug}-{''.join(secrets.choice(_ALPHABET) for _ in range(5))}"
+
+
+def is_identity(text: str) -> bool:
+    """Whether `text` has an identity's form: what comes from outside is not to name another directory."""
+    return _IDENTITY.fullmatch(text) is not None
+
+
+def bottles(state: Path) -> Path:
+    return state / "state"
+
+
+def bottle(state: Path, identity: str) -> Path:
+    """Where a bottle's state is, or would be."""
+    return bottles(state) / identity
+
+
+def config_dir(bottle: Path) -> Path:
+    """The agent's whole config directory: transcripts, settings, its own notes."""
+    return bottle / "transcript" / ".claude"
+
+
+def work(bottle: Path, cwd: str = "work") -> Path:
+    """The agent's working directory."""
+    return bottle / cwd
+
+
+def identities(state: Path) -> list[str]:
+    """Bottles that have a state directory."""
+    if not bottles(state).is_dir():
+        return []
+    return sorted(entry.name for entry in bottles(state).iterdir() if entry.is_dir() and is_identity(entry.name))
+
+
+def prepare(bottle: Path, metadata: Metadata) -> None:
+    """Make what a launch needs, or mend what is missing; written at every launch."""
+    # One after the other: `parents=True` would give the outer ones the umask's mode.
+    for path in (bottle.parent.parent, bottle.parent, bottle, *_rooms(bottle, metadata.cwd)):
+        path.mkdir(mode=0o700, parents=path == bottle.parent.parent, exist_ok=True)
+    settings = config_dir(bottle) / "settings.json"
+    if not settings.exists():
+        write(settings, json.dumps(_SETTINGS, indent=2) + "\n")
+    write(bottle / "metadata.json", json.dumps(msgspec.structs.asdict(metadata), indent=2) + "\n")
+
+
+def read_metadata(bottle: Path) -> Metadata | None:
+    """What is known about a bottle; `None` when there is nothing, or nothing readable.  Makes no directory."""
+    try:
+        found = json.loads((bottle / "metadata.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return _tolerant(found, bottle.name) if isinstance(found, dict) else None
+
+
+def metadata(*, identity: str, agent: str, cwd: str, backend: str, now: float) -> Metadata:
+    started = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Metadata(identity=identity, agent_name=agent, cwd=cwd, started_at=started, backend=backend)
+
+
+def preserve(bottle: Path) -> None:
+    """The state outlives the next end.  Before the end: whether to remove is decided after it."""
+    write(bottle / ".preserve", "")
+
+
+def is_preserved(bottle: Path) -> bool:
+    return (bottle / ".preserve").exists()
+
+
+def remove(bottle: Path) -> bool:
+    """All of it, or (when killed half-way) none of it under its name; false when there was nothing."""
+    going = bottle.with_name(f".removing-{bottle.name}")
+    shutil.rmtree(going, ignore_errors=True)
+    try:
+        bottle.rename(going)
+    except FileNotFoundError:
+        return False
+    shutil.rmtree(going, ignore_errors=True)
+    return True
+
+
+def clear_turn_directory(bottle: Path, name: str) -> None:
+    """Move away what a launch left that the database has never heard of (an older copy of it was put back)."""
+    directory = bottle / "turns" / name
+    with contextlib.suppress(FileNotFoundError):
+        directory.rename(directory.with_name(f"{name}.aside-{secrets.token_hex(3)}"))
+
+
+def new_turn_directory(bottle: Path, name: str, *, prompt: str, argv: tuple[str, ...]) -> Path:
+    """`turns/<name>/` with what the launch will read, and what a person may want to see of it.
+
+    Raises FileExistsError when somebody made it first, to forbid this launch."""
+    directory = bottle / "turns" / name
+    directory.mkdir(mode=0o700)
+    write(directory / "prompt.md", prompt)
+    write(directory / "argv.json", json.dumps(argv, indent=2) + "\n")
+    return directory
+
+
+def write(path: Path, text: str) -> None:
+    """The whole text or the old one, even if the power fails; readable by nobody else."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _rooms(bottle: Path, cwd: str) -> tuple[Path, ...]:
+    own = (work(bottle, cwd),) if cwd and not Path(cwd).is_absolute() else ()
+    return (bottle / "transcript", config_dir(bottle), bottle / "turns", *own)
+
+
+def _tolerant(found: Mapping[str, object], name: str) -> Metadata:
+    def text(field: str, default: str = "") -> str:
+        value = found.get(field)
+        return value if isinstance(value, str) and value else default
+
+    return Metadata(
+        identity=text("identity", name),
+        agent_name=text("agent_name"),
+        cwd=text("cwd"),
+        copy_cwd=found.get("copy_cwd") is True,
+        started_at=text("started_at"),
+        backend=text("backend", "docker"),
+    )

@@ -1,0 +1,112 @@
+"""The tables of sessions and turns, with the invariants that no code may break.
+
+What the schema itself refuses: two running turns of one key, two waiting turns of one (key, agent), one event accepted
+twice by an agent, two live sessions of one (key, agent).  Times are epoch seconds, UTC.  No absolute path is kept.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from sessions.database import Component
+
+metadata = sa.MetaData()
+
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False),  # "" = given back
+    sa.Column("fence", sa.Integer, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),
+)
+
+session = sa.Table(
+    "session",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("ref", sa.String, nullable=False),  # what never changes, opaque here
+    sa.Column("key", sa.String, nullable=False),  # how people call it
+    sa.Column("agent", sa.String, nullable=False),
+    sa.Column("identity", sa.String, nullable=False, unique=True),
+    sa.Column("claude_session", sa.String, nullable=False),  # chosen by us, before the first launch
+    sa.Column("backend", sa.String, nullable=False),
+    sa.Column("cwd", sa.String, nullable=False),  # relative to the bottle's state directory
+    sa.Column("turns", sa.Integer, nullable=False, default=0),  # dispatches that ended
+    sa.Column("agent_turns", sa.Integer, nullable=False, default=0),  # the agent's own count, summed
+    sa.Column("cost_usd", sa.Float, nullable=False, default=0.0),
+    sa.Column("input", sa.Integer, nullable=False, default=0),
+    sa.Column("output", sa.Integer, nullable=False, default=0),
+    sa.Column("cache_read", sa.Integer, nullable=False, default=0),
+    sa.Column("cache_write", sa.Integer, nullable=False, default=0),
+    sa.Column("claude_total", sa.Float, nullable=False, default=0.0),  # what this conversation said it cost so far
+    sa.Column("context_tokens", sa.Integer, nullable=False, default=0),  # size of the last request
+    sa.Column("transcript_bytes", sa.Integer, nullable=False, default=0),  # 0 = never seen
+    sa.Column("note", sa.String, nullable=False, default=""),  # why the next turn will not resume, if it will not
+    sa.Column("paused_until", sa.Float),
+    sa.Column("paused_why", sa.String, nullable=False, default=""),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("used_at", sa.Float, nullable=False),
+    sa.Column("closed_at", sa.Float),
+    sa.Column("closed_why", sa.String, nullable=False, default=""),
+    sa.Column("removed_at", sa.Float),  # its state directory is gone
+)
+sa.Index("one_live_session", session.c.ref, session.c.agent, unique=True,
+         sqlite_where=session.c.closed_at.is_(None), postgresql_where=session.c.closed_at.is_(None))  # fmt: skip
+
+turn = sa.Table(
+    "turn",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("session_id", sa.Integer, sa.ForeignKey("session.id")),
+    sa.Column("ref", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False),
+    sa.Column("agent", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("mode", sa.String),
+    sa.Column("by_hand", sa.Boolean, nullable=False, default=False),  # its errand dies with the terminal it came from
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("told", sa.JSON, nullable=False, default=list),  # event ids that the prompt really named
+    sa.Column("claude_session", sa.String, nullable=False, default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("launches", sa.Integer, nullable=False, default=0),  # names the turn's directory
+    sa.Column("renewed", sa.Boolean, nullable=False, default=False),  # its one fresh start after "not found" is used up
+    sa.Column("not_before", sa.Float, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Float),  # of its last launch; null while a claimed turn has not come to one
+    sa.Column("deadline", sa.Float),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("exit", sa.Integer),
+    sa.Column("kind", sa.String, nullable=False, default=""),  # of the last outcome
+    sa.Column("reason", sa.String, nullable=False, default=""),
+    sa.Column("answer", sa.Text, nullable=False, default=""),
+    sa.Column("cost_usd", sa.Float, nullable=False, default=0.0),
+    sa.Column("input", sa.Integer, nullable=False, default=0),
+    sa.Column("output", sa.Integer, nullable=False, default=0),
+    sa.Column("cache_read", sa.Integer, nullable=False, default=0),
+    sa.Column("cache_write", sa.Integer, nullable=False, default=0),
+    sa.Column("posted", sa.JSON, nullable=False, default=list),
+    sa.Column("stop_asked", sa.String, nullable=False, default=""),
+    sa.Column("owner", sa.String, nullable=False, default=""),
+    sa.Column("fence", sa.Integer, nullable=False, default=0),
+    sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
+    sqlite_autoincrement=True,  # a turn's number is in directories and in posts: never used again
+)
+sa.Index("one_running_turn", turn.c.ref, unique=True,
+         sqlite_where=turn.c.state == "running", postgresql_where=turn.c.state == "running")  # fmt: skip
+sa.Index("one_waiting_turn", turn.c.ref, turn.c.agent, unique=True,
+         sqlite_where=turn.c.state == "waiting", postgresql_where=turn.c.state == "waiting")  # fmt: skip
+sa.Index("turns_by_state", turn.c.state, turn.c.not_before)
+sa.Index("turns_of_session", turn.c.session_id)
+
+turn_event = sa.Table(
+    "turn_event",
+    metadata,
+    sa.Column("agent", sa.String, primary_key=True),
+    sa.Column("event_id", sa.String, primary_key=True),
+    sa.Column("turn_id", sa.Integer, sa.ForeignKey("turn.id"), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),  # order of arrival within the turn
+)
+sa.Index("events_of_turn", turn_event.c.turn_id, turn_event.c.position)
+
+COMPONENT = Component(name="sessions", metadata=metadata, version=1)

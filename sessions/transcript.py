@@ -1,0 +1,64 @@
+"""Claude's own record of a conversation: whether it is there, and whether it can be resumed.
+
+Knows where the CLI keeps it (`<config dir>/projects/<name>/<id>.jsonl`) and what makes it resumable.  Must not know
+turns, or decide what to do about it.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from sessions.lifecycle import Condition
+
+#: The name of the one directory under `projects/`, by CLAUDE_CODE_PROJECT_DIR_NAME: else it would be made of the cwd,
+#: which changes when the state directory is moved.
+PROJECT = "pr"
+
+
+class Transcript(msgspec.Struct, frozen=True, kw_only=True):
+    condition: Condition
+    size: int = 0
+    paths: tuple[Path, ...] = ()
+
+
+class _Line(msgspec.Struct):
+    type: str = ""
+
+
+_decode = msgspec.json.Decoder(_Line)
+
+
+def look(config_dir: Path, claude_session: str) -> Transcript:
+    """What there is of a conversation under `config_dir`."""
+    paths = tuple(sorted(config_dir.glob(f"projects/*/{claude_session}.jsonl")))
+    if not paths:
+        return Transcript(condition="absent")
+    # A copy of one id in a second project directory shadows nothing: the longest is the one that was last spoken in.
+    longest = max(paths, key=lambda path: path.stat().st_size)
+    return Transcript(condition=_condition(longest), size=longest.stat().st_size, paths=paths)
+
+
+def set_aside(transcript: Transcript) -> None:
+    """Out of the CLI's sight, not out of the world."""
+    for path in transcript.paths:
+        path.rename(path.with_name(f"{path.name}.aside-{int(time.time())}"))
+
+
+def _condition(path: Path) -> Condition:
+    """A torn last line is what SIGKILL leaves, and harmless (seen with 2.1.329); a first line that is none is not."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines):
+            if not line.endswith(b"\n"):
+                return "stub"
+            try:
+                found = _decode.decode(line)
+            except msgspec.MsgspecError:
+                if number == 0:
+                    return "damaged"
+                continue
+            if found.type == "user":
+                return "sound"
+    return "stub"

@@ -1,0 +1,230 @@
+"""The nouns of this room: sessions, turns, what came of a turn, and what a caller brings to one.
+
+Knows shapes only.  Must not know SQL, files, processes or the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Mode = Literal["fresh", "resume"]
+TurnState = Literal["waiting", "running", "done", "failed", "dropped"]
+Kind = Literal[
+    "done",
+    "not_found",  # the conversation is not there (and nothing else)
+    "limited",  # the turn's own limit of turns, money or minutes; the session can be resumed
+    "refused",  # login, credit or quota: nothing works until somebody or some time mends it
+    "overloaded",  # the API is down or busy: later, same session
+    "too_long",  # the conversation does not fit any more
+    "unreadable",  # it ended well but what it said cannot be read
+    "interrupted",  # killed or cut off; the prompt may or may not have been heard
+    "engine",  # it could not be started: not the session's fault
+    "failed",
+]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens.  `cache_read` and `cache_write` are not part of `input`."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write=self.cache_write + other.cache_write,
+        )
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """The registry entry of one (ref, agent): one bottle, one conversation."""
+
+    id: int
+    ref: str
+    key: str
+    agent: str
+    identity: str
+    claude_session: str
+    backend: str
+    #: Relative to the bottle's state directory for a process, a path in the guest for a container.
+    cwd: str
+    turns: int = 0
+    agent_turns: int = 0
+    cost_usd: float = 0.0
+    usage: Usage = Usage()
+    claude_total: float = 0.0
+    context_tokens: int = 0
+    transcript_bytes: int = 0
+    note: str = ""
+    paused_until: float | None = None
+    paused_why: str = ""
+    created_at: float = 0.0
+    used_at: float = 0.0
+    closed_at: float | None = None
+    closed_why: str = ""
+    removed_at: float | None = None
+    running: bool = False
+
+    def state(self, now: float) -> Literal["idle", "running", "paused"]:
+        if self.running:
+            return "running"
+        return "paused" if self.paused_until is not None and self.paused_until > now else "idle"
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of an agent.  `attempts` are the runs begun before this moment: above 0 it is a repeat."""
+
+    id: int
+    ref: str
+    key: str
+    agent: str
+    state: TurnState
+    why: str
+    #: What it is about, in order of arrival.
+    events: tuple[str, ...] = ()
+    #: What its last prompt really named.
+    told: tuple[str, ...] = ()
+    session_id: int | None = None
+    identity: str = ""
+    claude_session: str = ""
+    mode: Mode | None = None
+    by_hand: bool = False
+    attempts: int = 0
+    launches: int = 0
+    renewed: bool = False
+    not_before: float = 0.0
+    created_at: float = 0.0
+    started_at: float | None = None
+    deadline: float | None = None
+    ended_at: float | None = None
+    exit: int | None = None
+    #: Of the last outcome, "" before there is one.  After "overloaded" or "refused" the last prompt is still in the
+    #: conversation and is sent again by itself; after "interrupted" it may never have been heard.
+    kind: str = ""
+    reason: str = ""
+    answer: str = ""
+    cost_usd: float = 0.0
+    usage: Usage = Usage()
+    posted: tuple[str, ...] = ()
+    stop_asked: str = ""
+    owner: str = ""
+    fence: int = 0
+    lease_until: float = 0.0
+
+    @property
+    def directory(self) -> str:
+        """Name under the bottle's `turns/`: one for every launch."""
+        return str(self.id) if self.launches <= 1 else f"{self.id}-{self.launches}"
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one launch, as far as its output tells."""
+
+    kind: Kind
+    #: The agent's words; "" unless `kind` is "done".
+    text: str = ""
+    #: One line for people, "" when all is well.
+    reason: str = ""
+    exit: int | None = None
+    claude_session: str = ""
+    #: Of the conversation so far (US dollars); `None` when the run did not say.
+    total_usd: float | None = None
+    #: Of this run.
+    usage: Usage = Usage()
+    agent_turns: int = 0
+    context_tokens: int = 0
+    #: Epoch seconds at which a refusal ends, when it was said.
+    resets_at: float | None = None
+    #: The result object as the agent printed it (JSON), b"" without one.
+    result: bytes = b""
+    #: Set by the runner: what this turn cost, after the conversation's earlier total is taken off.
+    cost_usd: float = 0.0
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend needs to start one run, and to find it again later.  Paths are of this process's life only."""
+
+    identity: str
+    #: The bottle's state directory, and the launch's own one under it.
+    bottle: Path
+    directory: Path
+    cwd: str
+    argv: tuple[str, ...] = ()
+    #: Names and values from the caller's environment that the agent may see.
+    env: Mapping[str, str] = {}
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """The turn can be run.  `events` are those that the prompt really names."""
+
+    prompt: str
+    events: tuple[str, ...] = ()
+
+
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """There is nothing left to do: the turn ends as dropped."""
+
+    reason: str
+
+
+class NotNow(msgspec.Struct, frozen=True, kw_only=True):
+    """Back to waiting until `at` (epoch seconds); no attempt is counted."""
+
+    reason: str
+    at: float
+
+
+class Errand(Protocol):
+    """What the caller brings to a turn."""
+
+    def prepare(self, turn: Turn, session: Session, mode: Mode) -> Ready | Dropped | NotNow:
+        """The words for the agent.
+
+        Called right before a launch, outside any transaction, perhaps from several threads at once (for different
+        turns); and again with "fresh" when the conversation turned out to be lost.  `turn.attempts > 0` tells that it
+        is a repeat, `turn.kind` how the last try ended.  Raise only for bugs.
+        """
+        ...
+
+    def settled(self, conn: Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
+        """Called inside the transaction that records an outcome: what is to follow from it is written here.
+
+        `turn.state` is what became of the turn: "done", "failed" (for good), "dropped" (stopped), or "waiting" (it
+        will be tried again at `turn.not_before`; usually nothing is to be said yet).  `session` is as it is now.
+        """
+        ...
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to show to whoever waits."""
+
+    what: Literal["started", "adopted", "running", "ended"]
+    turn: Turn
+    session: Session
+    elapsed: float = 0.0
+    outcome: Outcome | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """What one `run_due` did.  `failed` counts tries that failed, also those that will be repeated."""
+
+    started: int = 0
+    adopted: int = 0
+    done: int = 0
+    failed: int = 0
+    #: Turns that wait (for their time, or for a free place) at its end.
+    waiting: int = 0
