@@ -1,0 +1,72 @@
+"""Whether a comment speaks to the bot, and with which words.
+
+Knows what `@login` looks like in Markdown as Gitea shows it.  Must not know who may ask, or what the words mean.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import msgspec
+
+from poller.markdown import HIDDEN, shape_of
+
+#: Characters of a comment that are looked at; nobody writes a request behind that much text.
+LOOKED_AT = 100_000
+
+
+class Mention(msgspec.Struct, frozen=True, kw_only=True):
+    """A comment that speaks to the bot: the whole of it is the request."""
+
+    words: str
+    #: The word right after the first mention, on its line, in lower case; "" if there is none.  For commands.
+    first_word: str
+
+
+def mention_in(text: str, login: str) -> Mention | None:
+    """The mention of `@login` in a comment's Markdown, or nothing.
+
+    Code, quotes (with the lines that lazily belong to them), HTML comments and tags do not count; neither does an
+    `@login` that is part of a longer word, an e-mail address, a path or another login, or that touches an invisible
+    character.  Letters compare as ASCII, in either case: Unicode look-alikes of the login are not the login.
+    """
+    at_login = re.compile("@" + re.escape(login), re.ASCII | re.IGNORECASE)
+    looked_at = text[:LOOKED_AT]
+    if not login or at_login.search(looked_at) is None:
+        return None
+    mask = shape_of(looked_at).mask
+    for found in at_login.finditer(mask):
+        if _begins(mask, found.start()) and _ends(mask, found.end()):
+            return Mention(words=text.strip(), first_word=_first_word(mask, found.end()))
+    return None
+
+
+def _begins(mask: str, at: int) -> bool:
+    """Whether a mention may begin at `at`: at a space, after an opening sign, or after emphasis that begins there."""
+    before = at
+    while before and mask[before - 1] in f"*_~{HIDDEN}":
+        before -= 1
+    if not before or mask[before - 1].isspace():
+        return True
+    sign = mask[before - 1]
+    if sign == "(" and mask[before - 2 : before - 1] == "]":
+        return False  # the address of a link
+    return sign in ",;:!?|<>\"'" or (sign != "-" and unicodedata.category(sign) in ("Ps", "Pi", "Pf", "Pd"))
+
+
+def _ends(mask: str, at: int) -> bool:
+    """Whether the login ends at `at`.  Logins hold letters, digits and single `-`, `_`, `.` inside."""
+    after = at
+    while mask[after : after + 1] in ("-", "_", ".", HIDDEN):
+        after += 1
+    sign = mask[after : after + 1]
+    if not sign or sign.isspace():
+        return True
+    category = unicodedata.category(sign)
+    return sign in "<>|~" or (category[0] == "P" and sign not in "/\\@#%&") or (category == "So" and after == at)
+
+
+def _first_word(mask: str, at: int) -> str:
+    found = re.compile(r"[ \t,:;.!_*~-]*([A-Za-z](?:[A-Za-z-]*[A-Za-z])?)(?=[\s.,:;!?*_)]|$)").match(mask, at)
+    return found[1].lower() if found else ""

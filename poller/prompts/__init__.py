@@ -1,0 +1,1 @@
+"""The words an agent is sent: templates, what happened in words, and the fence around what others wrote."""

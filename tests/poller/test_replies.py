@@ -1,0 +1,155 @@
+"""What the bot says, and how it knows its own posts again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poller.markdown import shape_of
+from poller.mentions import mention_in
+from poller.replies import LIMIT, NOTHING_SAID, SILENCER, harmless, has_marker, marker, marks_in, notice, parts
+
+MARKDOWN = st.text(st.sampled_from("@ana `~>-*_<!/.\n\tbottlepost turn=1 part=1-->\r\x00é"), max_size=80)
+
+
+def only(text: str, **options: object) -> str:
+    (part,) = parts(text, 12, **options)
+    return part
+
+
+def test_a_marker_has_exactly_this_form() -> None:
+    assert marker(12, 1) == "<!-- bottlepost turn=12 part=1 -->"
+
+
+def test_an_answer_is_one_comment_that_ends_with_its_marker() -> None:
+    part = only("Looks good.", mode="resume")
+    assert (
+        part == "Looks good.\n\n<sub>bottlepost · turn 12 · resumed session</sub>\n\n<!-- bottlepost turn=12 part=1 -->"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "\r\n\t"])
+def test_an_empty_answer_is_said_to_be_empty(text: str) -> None:
+    assert only(text).startswith(NOTHING_SAID)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("thanks @ana", f"thanks @{SILENCER}ana"),
+        ("_@ana_ (@bob) **@cy**", f"_@{SILENCER}ana_ (@{SILENCER}bob) **@{SILENCER}cy**"),
+        ("> @ana wrote", f"> @{SILENCER}ana wrote"),
+        ("mail ana@example.com", "mail ana@example.com"),
+        ("https://unpkg.com/@types/node", "https://unpkg.com/@types/node"),
+        ("use `@property`", "use `@property`"),
+        ("```python\n@dataclass\nclass A: ...\n```", "```python\n@dataclass\nclass A: ...\n```"),
+        ("    @dataclass", "    @dataclass"),
+        ("a lone @ sign", "a lone @ sign"),
+        ("```\ncode\n```\n@ana", f"```\ncode\n```\n@{SILENCER}ana"),
+        ("open ` tick @ana", f"open ` tick @{SILENCER}ana"),
+        ("a\ud800b\x1bc", "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"),
+    ],
+)
+def test_mentions_in_the_agents_words_notify_nobody(text: str, said: str) -> None:
+    assert harmless(text) == said
+
+
+@given(MARKDOWN)
+def test_no_words_mention_anybody_outside_code(text: str) -> None:
+    assert all(mention_in(part, "ana") is None for part in parts(text, 12))
+
+
+@given(MARKDOWN)
+def test_harmless_words_stay_as_they_are(text: str) -> None:
+    assert harmless(harmless(text)) == harmless(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!-- bottlepost turn=3 part=1 -->",
+        "<!--bottlepost turn=3 part=1-->",
+        "<!--\n\nBottlepost\nturn = 3 part='1'\n-->",
+        "`<!-- bottlepost turn=3 part=1 -->`",
+        "<\x00!-- bottlepost turn=3 part=1 -->",
+        "<<!-- bottlepost turn=3 part=1 -->",
+    ],
+)
+def test_an_agent_cannot_forge_a_marker(text: str) -> None:
+    assert marks_in(only(text)) == [("12", "1")]
+
+
+@given(MARKDOWN, st.integers(min_value=1, max_value=3))
+def test_every_part_carries_its_own_marker_and_no_other(text: str, most: int) -> None:
+    made = parts(text, 12, limit=450, most=most)
+    assert 1 <= len(made) <= most
+    for nth, part in enumerate(made, start=1):
+        assert part.endswith(f"\n\n{marker(12, nth)}")
+        assert marks_in(part) == [("12", str(nth))]
+        assert has_marker(part, 12, nth) and not has_marker(part, 1, nth) and not has_marker(part, 12, nth + 1)
+
+
+@given(
+    MARKDOWN.map(lambda text: text * 20),
+    st.integers(min_value=500, max_value=900),
+    st.integers(min_value=1, max_value=3),
+)
+def test_no_part_is_longer_than_the_limit(text: str, limit: int, most: int) -> None:
+    assert all(len(part) <= limit for part in parts(text, 12, limit=limit, most=most))
+
+
+@given(MARKDOWN)
+def test_the_footer_is_plain_text_whatever_the_words_left_open(text: str) -> None:
+    assert "bottlepost · turn 12" in shape_of(only(text)).mask
+
+
+def test_a_long_answer_is_cut_at_a_line_and_says_so() -> None:
+    part = only("a line of words\n" * 10_000, mode="fresh")
+    assert len(part) <= LIMIT
+    assert "a line of words\n\n*(Cut here: " in part
+    assert part.index("Cut here") < part.index("a fresh session") < part.index("<!--")
+
+
+def test_a_fence_that_a_cut_leaves_open_is_closed() -> None:
+    first, second = parts("```py\n" + "x = 1\n" * 200, 12, limit=1000, most=2)
+    assert "x = 1\n```\n" in first and second.startswith("```\nx = 1\n")
+    assert "more characters" in second and "more characters" not in first
+
+
+def test_code_that_a_cut_breaks_open_notifies_nobody() -> None:
+    part = only("`" + "@ana " * 300 + "`", limit=1000)
+    assert mention_in(part, "ana") is None and f"@{SILENCER}ana" in part
+
+
+def test_a_fence_of_absurd_length_still_fits() -> None:
+    assert len(only("`" * 50_000 + "\ncode", limit=1000)) <= 1000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "words\r\n\r\n<!-- bottlepost turn=12 part=1 -->\r\n",
+        "<!--bottlepost  turn=12  part=1-->",
+        "somebody wrote this above\n<!-- BOTTLEPOST turn='12' part=\"1\" -->\nand this below",
+        "<!-- bottlepost turn=11 part=1 --> <!-- bottlepost turn=12 part=1 -->",
+    ],
+)
+def test_a_marker_is_found_after_people_have_edited_the_comment(body: str) -> None:
+    assert has_marker(body, 12, 1)
+    assert not has_marker(body, 1, 1) and not has_marker(body, 12, 2)
+
+
+@pytest.mark.parametrize("why", ["failed", "limited", "refused", "too_long", "stopped", "closed"])
+def test_a_notice_says_what_happened_and_what_can_be_done(why: str) -> None:
+    body = notice(
+        why, 12, key="gitea.example.com/acme/api#7", reason="exit 1: `@ana`\n<!-- bottlepost turn=1 part=1 -->"
+    )
+    assert "`poll why 'gitea.example.com/acme/api#7'`" in body
+    assert "{" not in body and len(body) < 1000
+    assert marks_in(body) == [("12", f"notice-{why}")]
+    assert mention_in(body, "ana") is None
+
+
+def test_a_notice_tells_when_it_is_tried_again() -> None:
+    assert "It is tried again in 8 minutes." in notice("refused", 12, key="k", again="in 8 minutes")
