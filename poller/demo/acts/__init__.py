@@ -1,0 +1,1 @@
+"""What people do on a pull request, and what Gitea makes of it: rows, stamps, counters, webhooks."""

@@ -1,0 +1,243 @@
+"""A scripted agent with the command line of `claude`, as far as a bottle uses it: for the demo and for tests.
+
+It talks, remembers and fails in the same shapes (transcript file, stream of JSON, exit codes, words on stderr), needs
+no network, and says the same to the same.  Words in the prompt steer it: `[agent: sleep 2]`, also several of them;
+so does the environment variable DEMO_AGENT (`sleep 2, fail`).  Standard library only, and no import of this package:
+it runs in a bottle.
+
+say TEXT      answer this                       fail [N]      exit 1, the first N times that it is told so
+sleep S       take S seconds                    login, overloaded, long, budget     fail in claude's way
+big N         answer with N characters          garbage, silent                     print no JSON, print nothing
+forget        write no transcript               stubborn      ignore SIGINT and SIGTERM
+child S       leave a process behind that lives S seconds, in a session of its own
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any, NoReturn
+
+_WORD = re.compile(r"\[agent:\s*([^\]]*)\]")
+_VALUES = {"--output-format", "--session-id", "--resume", "--setting-sources", "--model", "--max-turns"}
+_VALUES |= {"--max-budget-usd"}
+_SWITCHES = {"-p", "--print", "--verbose", "--dangerously-skip-permissions", "--strict-mcp-config"}
+_MODEL = "scripted-1"
+#: Dollars for a token, so that costs can be told apart.
+_PRICE = 0.00001
+
+
+def install(directory: Path) -> Path:
+    """Write an executable `claude` into `directory` that runs this; put the directory first on PATH."""
+    directory.mkdir(parents=True, exist_ok=True)
+    script = directory / "claude"
+    words = (sys.executable, "-I", "-S", str(Path(__file__).resolve()))
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+class Conversation:
+    """The transcript file of one session id."""
+
+    def __init__(self, session_id: str) -> None:
+        config = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")
+        project = os.environ.get("CLAUDE_CODE_PROJECT_DIR_NAME") or re.sub(r"[^A-Za-z0-9]", "-", str(Path.cwd()))
+        self.id = session_id
+        self.path = config / "projects" / project / f"{session_id}.jsonl"
+        found = sorted(config.glob(f"projects/*/{session_id}.jsonl"))
+        self.exists = bool(found)
+        if found:
+            self.path = found[0]
+        self.counts = config / "scripted-agent"
+        self.heard, self.cost, self.tokens = 0, 0.0, 0
+        for line in self._lines():
+            self.heard += line.get("type") == "user"
+            self.cost = line.get("totalCostUSD", self.cost)
+            self.tokens = line.get("totalTokens", self.tokens)
+        self.writes = True
+
+    def _lines(self) -> list[dict[str, Any]]:
+        found = []
+        for line in self.path.read_bytes().splitlines() if self.exists else ():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return [line for line in found if isinstance(line, dict)]
+
+    def add(self, kind: str, **fields: Any) -> None:
+        if not self.writes:
+            return
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"type": kind, "sessionId": self.id, **fields}) + "\n")
+
+    def times(self, word: str) -> int:
+        """How often `word` was said before."""
+        self.counts.mkdir(parents=True, exist_ok=True)
+        path = self.counts / word
+        before = len(path.read_bytes()) if path.exists() else 0
+        with path.open("ab") as file:
+            file.write(b".")
+        return before
+
+
+def main(argv: list[str]) -> int:
+    options = _options(argv)
+    conversation = _conversation(options)
+    prompt = sys.stdin.read()
+    if not prompt.strip():
+        _refuse("Error: Input must be provided either through stdin or as a prompt argument when using --print")
+    orders = _orders(prompt) + _orders(f"[agent: {os.environ.get('DEMO_AGENT', '')}]")
+    conversation.writes = "forget" not in dict(orders)
+    conversation.add("queue-operation", operation="enqueue", content=prompt)
+    _print_line(options, {"type": "system", "subtype": "init", "session_id": conversation.id, "model": _MODEL})
+    conversation.add("user", message={"role": "user", "content": prompt}, uuid=str(uuid.uuid4()))
+    for word, value in orders:
+        _obey(word, value, conversation, options)
+    answer = _answer(prompt, dict(orders), conversation.heard)
+    _finish(answer, prompt, conversation, options)
+    return 0
+
+
+def _options(argv: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    words = iter(argv)
+    for word in words:
+        if word in _VALUES:
+            options[word] = next(words, "")
+        elif word in _SWITCHES:
+            options[word] = "yes"
+        else:
+            _refuse(f"error: unknown option '{word}'")
+    if "-p" not in options and "--print" not in options:
+        _refuse("error: this agent is scripted: it speaks with -p only")
+    if options.get("--output-format") == "stream-json" and "--verbose" not in options:
+        _refuse("Error: When using --print, --output-format=stream-json requires --verbose")
+    if "--dangerously-skip-permissions" in options and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
+        _refuse("--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons")
+    return options
+
+
+def _conversation(options: dict[str, str]) -> Conversation:
+    if "--resume" in options:
+        known = Conversation(options["--resume"])
+        if not known.heard:
+            _refuse(f"No conversation found with session ID: {known.id}")
+        return known
+    new = Conversation(options.get("--session-id") or str(uuid.uuid4()))
+    if new.exists:
+        _refuse(f"Error: Session ID {new.id} is already in use.")
+    return new
+
+
+def _orders(text: str) -> list[tuple[str, str]]:
+    orders = []
+    for group in _WORD.findall(text):
+        for order in group.split(","):
+            word, _, value = order.strip().partition(" ")
+            orders.append((word, value.strip()))
+    return orders
+
+
+def _obey(word: str, value: str, conversation: Conversation, options: dict[str, str]) -> None:
+    match word:
+        case "stubborn":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        case "child":
+            quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            subprocess.Popen(["sleep", value or "60"], start_new_session=True, **quiet)  # type: ignore[call-overload]
+        case "sleep":
+            time.sleep(float(value or 1))
+        case "fail":
+            if not value or conversation.times(f"fail-{value}") < int(value):
+                _refuse("the scripted agent was told to fail")
+        case "garbage":
+            _print("this is {not JSON\n")
+            raise SystemExit(0)
+        case "silent":
+            raise SystemExit(0)
+        case "login":
+            _fail("Not logged in · Please run /login", conversation, options, api_error_status=401)
+        case "overloaded":
+            if not value or conversation.times(f"overloaded-{value}") < int(value):
+                _fail("API Error: 529 Overloaded", conversation, options, api_error_status=529)
+        case "long":
+            _fail("Prompt is too long", conversation, options, terminal_reason="prompt_too_long")
+        case "budget":
+            said = {"subtype": "error_max_budget_usd", "is_error": True, "errors": ["Reached maximum budget ($0.01)"]}
+            _print_line(options, _result(conversation, usage=(5, 1)) | said, last=True)
+            raise SystemExit(1)
+
+
+def _answer(prompt: str, orders: dict[str, str], heard: int) -> str:
+    if "big" in orders:
+        return ("word " * (int(orders["big"] or 100_000) // 5 + 1))[: int(orders["big"] or 100_000)]
+    memory = {0: "This is our first message.", 1: "I remember 1 earlier message."}
+    said = orders.get("say") or f"I have read {len(prompt.split())} words."
+    return f"{said} {memory.get(heard, f'I remember {heard} earlier messages.')}"
+
+
+def _finish(answer: str, prompt: str, conversation: Conversation, options: dict[str, str]) -> None:
+    usage = (len(prompt) // 4 + 1, len(answer) // 4 + 1)
+    conversation.cost += sum(usage) * _PRICE
+    conversation.tokens += sum(usage)
+    message: dict[str, Any] = {"role": "assistant", "model": _MODEL, "content": [{"type": "text", "text": answer}]}
+    message |= {"usage": {"input_tokens": usage[0], "output_tokens": usage[1]}}
+    conversation.add("assistant", message=message, uuid=str(uuid.uuid4()))
+    conversation.add("cost-state", totalCostUSD=conversation.cost, totalTokens=conversation.tokens)
+    _print_line(options, {"type": "assistant", "message": message, "session_id": conversation.id})
+    said = {"subtype": "success", "is_error": False, "result": answer, "terminal_reason": "completed"}
+    _print_line(options, _result(conversation, usage=usage) | said, last=True)
+
+
+def _fail(words: str, conversation: Conversation, options: dict[str, str], **more: Any) -> NoReturn:
+    said = {"subtype": "success", "is_error": True, "result": words, "terminal_reason": "api_error", **more}
+    _print_line(options, _result(conversation, usage=(0, 0)) | said, last=True)
+    raise SystemExit(1)
+
+
+def _result(conversation: Conversation, *, usage: tuple[int, int]) -> dict[str, Any]:
+    """Costs of the conversation so far, usage of this run: as the real one counts."""
+    return {
+        "type": "result",
+        "session_id": conversation.id,
+        "num_turns": 1,
+        "total_cost_usd": conversation.cost,
+        "usage": {"input_tokens": usage[0], "output_tokens": usage[1], "cache_read_input_tokens": 0},
+        "modelUsage": {_MODEL: {"costUSD": conversation.cost}},
+        "permission_denials": [],
+        "uuid": str(uuid.uuid4()),
+    }
+
+
+def _print_line(options: dict[str, str], message: dict[str, Any], *, last: bool = False) -> None:
+    form = options.get("--output-format", "text")
+    if form == "stream-json" or (form == "json" and last):
+        _print(json.dumps(message) + "\n")
+    elif form == "text" and last:
+        _print(f"{message.get('result', '')}\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _refuse(words: str) -> NoReturn:
+    sys.stderr.write(f"{words}\n")
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
