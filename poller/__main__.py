@@ -110,8 +110,8 @@ def demo(
     """See the whole pipeline at work on a built-in stand-in Gitea: no account, no network."""
     from poller.demo.story import demo as verb
 
-    _common(context, log_format=log_format, verbose=verbose)
-    return verb(claude=claude)
+    common = _common(context, log_format=log_format, verbose=verbose)
+    return verb(claude=claude, verbose=common.verbose > 0)
 
 
 @poll.command()

@@ -15,7 +15,7 @@ from poller import tables
 from poller.deltas.events import Actor, Event
 from poller.deltas.pulls import Known
 
-Verdict = Literal["wake", "ignore", "refuse"]
+Verdict = Literal["wake", "ignore", "refuse", "close"]
 #: How many places one statement asks for: SQLite and PostgreSQL both bound the number of parameters.
 CHUNK = 200
 

@@ -91,7 +91,7 @@ decision = sa.Table(
     metadata,
     sa.Column("event_id", sa.String, sa.ForeignKey("event.id"), primary_key=True),
     sa.Column("agent", sa.String, primary_key=True),
-    sa.Column("verdict", sa.String, nullable=False),  # wake | ignore | refuse
+    sa.Column("verdict", sa.String, nullable=False),  # wake | ignore | refuse | close
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("turn_id", sa.Integer),
 )

@@ -11,7 +11,7 @@ import msgspec
 
 from poller.deltas.events import Actor, Event
 from poller.mentions import mention_in
-from poller.store import Decision
+from poller.store import Decision, Verdict
 from sessions.config import Agent
 
 
@@ -43,9 +43,11 @@ def sorted_out(events: Sequence[Event], facts: Facts) -> tuple[list[Wish], list[
     wishes: list[Wish] = []
     settled: list[Decision] = []
     for event in events:
-        reason = _unheard(event, facts)
-        if reason is not None:
-            settled.append(Decision(event_id=event.id, agent="", verdict="ignore", reason=reason))
+        over = _over(event)
+        unheard = over or _unheard(event, facts)
+        if unheard is not None:
+            verdict: Verdict = "close" if over else "ignore"
+            settled.append(Decision(event_id=event.id, agent="", verdict=verdict, reason=unheard))
             continue
         found = [
             Wish(event=event, agent=name, word=word)
@@ -126,13 +128,18 @@ def _newly_mentioned(event: Event, bot: Actor) -> list[str]:
     return _mentioned(event, bot)
 
 
+def _over(event: Event) -> str | None:
+    """What is said of the event that ends a pull, whoever caused it."""
+    if event.event != "pull_request" or event.action != "closed":
+        return None
+    merged = event.pull is not None and event.pull.merged
+    return f"{'merged' if merged else 'closed'}: its bottles are put away"
+
+
 def _unheard(event: Event, facts: Facts) -> str | None:
     """Why nobody needs to look at an event at all."""
     if event.actor is not None and event.actor.id == facts.bot.id:
         return f"own act of {facts.bot.login}"
-    if event.event == "pull_request" and event.action == "closed":
-        merged = event.pull is not None and event.pull.merged
-        return f"{'merged' if merged else 'closed'}: its bottles are put away"
     if event.pull is not None and event.pull.state == "closed":
         return "the pull is closed"
     return "no agents in the config" if not facts.agents else None
