@@ -9,6 +9,7 @@ say TEXT      answer this                       fail [N]      exit 1, the first 
 sleep S       take S seconds                    login, overloaded, long, budget     fail in claude's way
 big N         answer with N characters          garbage, silent                     print no JSON, print nothing
 forget        write no transcript               stubborn      ignore SIGINT and SIGTERM
+lost          find no conversation to resume (by the environment only)
 child S       leave a process behind that lives S seconds, in a session of its own
 """
 
@@ -93,11 +94,12 @@ class Conversation:
 
 def main(argv: list[str]) -> int:
     options = _options(argv)
-    conversation = _conversation(options)
+    standing = _orders(f"[agent: {os.environ.get('DEMO_AGENT', '')}]")
+    conversation = _conversation(options, is_lost="lost" in dict(standing))
     prompt = sys.stdin.read()
     if not prompt.strip():
         _refuse("Error: Input must be provided either through stdin or as a prompt argument when using --print")
-    orders = _orders(prompt) + _orders(f"[agent: {os.environ.get('DEMO_AGENT', '')}]")
+    orders = _orders(prompt) + standing
     conversation.writes = "forget" not in dict(orders)
     conversation.add("queue-operation", operation="enqueue", content=prompt)
     _print_line(options, {"type": "system", "subtype": "init", "session_id": conversation.id, "model": _MODEL})
@@ -128,10 +130,10 @@ def _options(argv: list[str]) -> dict[str, str]:
     return options
 
 
-def _conversation(options: dict[str, str]) -> Conversation:
+def _conversation(options: dict[str, str], *, is_lost: bool) -> Conversation:
     if "--resume" in options:
         known = Conversation(options["--resume"])
-        if not known.heard:
+        if is_lost or not known.heard:
             _refuse(f"No conversation found with session ID: {known.id}")
         return known
     new = Conversation(options.get("--session-id") or str(uuid.uuid4()))

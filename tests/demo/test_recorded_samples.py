@@ -15,7 +15,8 @@ import pytest
 
 from poller.demo.server import Server
 from tests.demo.recorded import VERSIONS, sample, sample_names
-from tests.demo.situations import SITUATIONS, Ask, Scenery
+from tests.demo.scenery import Scenery
+from tests.demo.situations import SITUATIONS, Ask
 
 #: Sample → path of the body → why it may differ.
 ATTACHMENTS = dict.fromkeys(

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from poller.demo import webhooks
+from poller.demo.clock import epoch
 from poller.demo.state import Issue, Row, User
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class Acting(Issue):
     def bump(self) -> None:
         """Move `updated_at` of the search row."""
         self.world.index.touch(self._pull, self.world.now())
+
+    def backdate(self, moment: str) -> None:
+        """Set `updated_at` to any time, as some forges let admins do: no cursor sees such a change."""
+        with self.mutex:
+            self.world.index.touch(self._pull, epoch(moment))
 
     def row(self, kind: str, *, by: User, body: str = "", **fields: Any) -> Row:
         """Write a row of the timeline."""

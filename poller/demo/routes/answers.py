@@ -169,6 +169,10 @@ class Call:
         value = self.sent.get(key) if isinstance(self.sent, dict) else None
         return value if isinstance(value, str) else ""
 
+    def flag(self, key: str) -> bool:
+        """Whether the sent body says yes."""
+        return isinstance(self.sent, dict) and self.sent.get(key) is True
+
     def page(self, *, default: int = DEFAULT_ITEMS, cap: int | None = MAX_ITEMS) -> tuple[int, int]:
         """Page (from 1) and how many rows it has at most."""
         limit = self.whole("limit")

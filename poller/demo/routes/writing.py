@@ -247,5 +247,5 @@ def merge_pull(call: Call) -> Answer:
     pull, me = call.pull(), call.me()
     if not may_write(me, pull.repo) or pull.state != "open" or pull.draft:
         raise call.error(405, "Please try again later")
-    pull.merge(by=me, style=call.text("Do") or "merge", delete_branch=bool(call.sent.get("delete_branch_after_merge")))
+    pull.merge(by=me, style=call.text("Do") or "merge", delete_branch=call.flag("delete_branch_after_merge"))
     return Answer(empty=True)
