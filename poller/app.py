@@ -25,6 +25,8 @@ from poller.forge.control import Control
 from poller.forge.questions import Progress, Questions
 from poller.outbox import Outbox
 from sessions import tables as session_tables
+from sessions.bottles import BUILT
+from sessions.config import ConfigError
 from sessions.database import open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
@@ -55,6 +57,16 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
             "posted": self.posted,
             "errors": self.report.errors,
         }
+
+
+def check_backends(config: Config) -> None:
+    """Refuse what this version cannot run before anything is touched.  Raises `ConfigError`."""
+    for name, agent in config.agents.items():
+        if agent.backend not in BUILT:
+            raise ConfigError(
+                f"{config.path}: agents.{name}.backend: found {agent.backend}, which this version "
+                "cannot run yet, expected process; write `backend: process`"
+            )
 
 
 def database_of(config: Any) -> str:

@@ -19,7 +19,7 @@ from poller.forge.questions import Questions
 from poller.replies import has_marker, marks_in
 from poller.tables import outbox as table
 from sessions import leases, processes, registry
-from sessions.database import begin
+from sessions.database import begin, reading
 from sessions.logs import bound, fields
 
 log = logging.getLogger(__name__)
@@ -105,6 +105,9 @@ class Outbox:
             )
             .order_by(table.c.id)
         )
+        with reading(self._engine) as conn:
+            if conn.execute(due.limit(1)).first() is None:
+                return None  # nobody waits for the one write transaction for nothing
         with begin(self._engine) as conn:
             for row in conn.execute(due):
                 if not leases.is_free(row.owner, row.lease_until, now):

@@ -80,7 +80,7 @@ def scopes(config: Config, control: Control) -> Check:
         except errors.Forbidden as error:
             if "limited to public" in error.what:
                 return fail("scopes", error.what, error.mend, exit_code=4)
-        except (errors.NotFound, errors.Declined, errors.ServerTrouble, errors.Moved):
+        except (errors.NotFound, errors.Declined):
             pass  # the scope was judged first, and was there
     if lacking:
         found = f"the token lacks {', '.join(lacking)}"

@@ -1,6 +1,6 @@
 """What can happen on a pull request, named as Gitea's webhooks name it.
 
-Knows names and shapes (DESIGN 1.4).  Must not know how a change is found, stored or answered.
+Knows names and shapes.  Must not know how a change is found, stored or answered.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ idempotency key: who posts looks for the marker first.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,17 +15,18 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-import httpx
-import msgspec
-import tenacity
+# Where rich and click are installed, httpx would import its own command line, and them with it, on every cycle.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
-from poller.forge import errors
+import httpx  # noqa: E402
+import msgspec  # noqa: E402
+
+from poller.forge import errors  # noqa: E402
 
 T = TypeVar("T")
 
 #: Seconds that a `Retry-After` may ask for before it is the next cycle's business.
 PATIENCE = 10.0
-ATTEMPTS = 3
 REDIRECTS = 3
 
 
@@ -112,13 +114,15 @@ class Client:
 
     def _repeated(self, url: str, params: Mapping[str, str | int] | None) -> httpx.Response:
         where = errors.where_of("GET", url)
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=_pause,
-            retry=tenacity.retry_if_exception(_worth_repeating),
-            reraise=True,
-        )
-        return retrying(self._followed, url, params, where)
+        try:
+            return self._followed(url, params, where)
+        except errors.ForgeError as failure:
+            if not is_worth_repeating(failure):
+                raise
+            first = failure
+        from poller.forge.patience import repeating  # with tenacity: only who needs it pays for it
+
+        return repeating(lambda: self._followed(url, params, where), first, is_worth_repeating)
 
     def _followed(self, url: str, params: Mapping[str, str | int] | None, where: str) -> httpx.Response:
         response = self._sent("GET", url, params, where)
@@ -217,17 +221,11 @@ def _retry_after(response: httpx.Response) -> float | None:
         return None
 
 
-def _worth_repeating(failure: BaseException) -> bool:
+def is_worth_repeating(failure: BaseException) -> bool:
+    """May the same safe request succeed soon?"""
     if isinstance(failure, errors.RateLimited) and failure.retry_after is not None:
         return failure.retry_after <= PATIENCE
     return isinstance(failure, errors.ForgeError) and failure.passing
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    failure = state.outcome.exception() if state.outcome else None
-    asked = failure.retry_after if isinstance(failure, errors.RateLimited) else None
-    jittered = tenacity.wait_random_exponential(multiplier=0.2, max=2)(state)
-    return max(asked or 0.0, jittered)
 
 
 def _said(failure: httpx.HTTPError) -> str:

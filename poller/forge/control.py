@@ -6,6 +6,7 @@ redirects and swaps 401 and 403 (0.2), so every answer is judged by `guard` befo
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -132,7 +133,8 @@ class Control:
 
     def ask_to_write(self, path: str) -> None:
         """POST nothing: only to see whether the scope is there, which is judged before the words are."""
-        self._gitea.requests_post(path, data={})
+        with contextlib.suppress(errors.NotFound, errors.Declined, errors.Moved, errors.ServerTrouble):
+            self._gitea.requests_post(path, data={})
 
     def repositories_of(self, owner: str) -> list[Repo]:
         """All repositories of a user or organization that the token may read."""

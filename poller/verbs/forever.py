@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from poller.app import App
+from poller.app import App, check_backends
 from poller.config import Config
 from poller.daemon import Daemon
 
 
 def forever(config: Config) -> int:
     """Until SIGTERM or SIGINT."""
+    check_backends(config)
     with App(config) as app:
         return Daemon(app).run()

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from sessions.bottles.protocol import Bottle, EngineError, Sight
 
-__all__ = ["Bottle", "EngineError", "Sight", "bottle_for"]
+__all__ = ["BUILT", "Bottle", "EngineError", "Sight", "bottle_for"]
+
+#: The backends that this version can run.
+BUILT = frozenset({"process"})
 
 
 def bottle_for(backend: str, *, environ: Mapping[str, str]) -> Bottle:
