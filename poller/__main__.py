@@ -156,6 +156,48 @@ def events(
     return verb.events(_config(common), key=pull, since=stamp, limit=limit, as_lines=as_lines)
 
 
+@poll.command()
+def why(
+    context: typer.Context,
+    subject: Annotated[str, typer.Argument(metavar="KEY|EVENT_ID", help="acme/api#7, or the id of an event.")],
+    config: ConfigPath = None,
+    format: Format = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> int:
+    """What became of an event: seen, allowed?, which agent, which turn, its outcome, what was posted."""
+    from poller.verbs.why import why as verb
+
+    common = _common(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    return verb(_config(common), subject, as_json=common.as_json)
+
+
+@poll.command()
+def reset(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The pull: acme/api#7.")],
+    agent: Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only this agent's session.")] = None,
+    bottle: Annotated[bool, typer.Option("--bottle", help="The bottle too, not only the conversation.")] = False,
+    config: ConfigPath = None,
+) -> int:
+    """Forget the Claude session of a pull: the next event starts afresh."""
+    from poller.verbs.steer import reset as verb
+
+    return verb(_config(_common(context, config=config)), key, agent=agent, bottle=bottle)
+
+
+@poll.command()
+def retry(
+    context: typer.Context,
+    turn: Annotated[int, typer.Argument(metavar="TURN", help="The turn's number.")],
+    config: ConfigPath = None,
+) -> int:
+    """Run a failed turn again."""
+    from poller.verbs.steer import retry as verb
+
+    return verb(_config(_common(context, config=config)), turn)
+
+
 def _common(context: typer.Context, **behind: object) -> Common:
     before: Common = context.obj
     return before.overlaid(**behind)  # type: ignore[arg-type]

@@ -248,12 +248,17 @@ def save_decisions(conn: sa.Connection, decisions: Iterable[Decision], turns: Ma
         conn.execute(tables.decision.insert().values(**values, turn_id=turn_id))
 
 
-def decisions(conn: sa.Connection, event_id: str) -> list[Decision]:
-    """What became of an event."""
+def decisions(conn: sa.Connection, event_id: str) -> list[tuple[Decision, int | None]]:
+    """What became of an event: each decision, and the turn that it joined."""
     table = tables.decision
-    columns = (table.c.event_id, table.c.agent, table.c.verdict, table.c.reason)
-    rows = conn.execute(sa.select(*columns).where(table.c.event_id == event_id).order_by(table.c.agent))
-    return [Decision(**row) for row in rows.mappings()]
+    rows = conn.execute(sa.select(table).where(table.c.event_id == event_id).order_by(table.c.agent)).mappings()
+    return [(Decision(**{name: row[name] for name in Decision.__struct_fields__}), row["turn_id"]) for row in rows]
+
+
+def pull_named(conn: sa.Connection, key: str) -> str | None:
+    """The identity of the pull that has, or had, this key."""
+    ref: str | None = conn.scalar(sa.select(tables.event.c.ref).where(tables.event.c.key == key).limit(1))
+    return ref
 
 
 # -- permissions ----------------------------------------------------------------------------------------------------

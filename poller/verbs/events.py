@@ -23,7 +23,9 @@ def events(config: Config, *, key: str | None, since: str | None, limit: int | N
     engine = open_database(database_of(config), COMPONENTS)
     try:
         with reading(engine) as conn:
-            found = store.event_log(conn, key=_whole(key, config), since=since, limit=limit)
+            found = store.event_log(
+                conn, key=whole_key(key, config) if key is not None else None, since=since, limit=limit
+            )
     finally:
         engine.dispose()
     for event in found:
@@ -34,8 +36,6 @@ def events(config: Config, *, key: str | None, since: str | None, limit: int | N
     return 0
 
 
-def _whole(key: str | None, config: Config) -> str | None:
+def whole_key(key: str, config: Config) -> str:
     """`acme/api#7` is enough where there is one forge."""
-    if key is None or key.startswith(f"{config.forge}/"):
-        return key
-    return f"{config.forge}/{key}"
+    return key if key.startswith(f"{config.forge}/") else f"{config.forge}/{key}"
