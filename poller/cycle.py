@@ -23,8 +23,7 @@ from poller.forge.client import Client
 from poller.forge.control import Control
 from poller.forge.questions import Progress, Questions
 from poller.scope import Watching
-from poller.store import Decision
-from poller.triage import Facts, decided, sorted_out
+from poller.triage import Decision, Facts, decided, sorted_out
 from poller.trust import Trust
 from sessions import leases, registry
 from sessions.database import begin, reading

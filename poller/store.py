@@ -6,7 +6,7 @@ Knows the poller's tables.  Must not decide anything: it writes what the decider
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from poller import tables
 from poller.deltas.events import Actor, Event
 from poller.deltas.pulls import Known
+from poller.triage import Decision
 
-Verdict = Literal["wake", "ignore", "refuse", "close"]
 #: How many places one statement asks for: SQLite and PostgreSQL both bound the number of parameters.
 CHUNK = 200
 
@@ -48,15 +48,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     due_at: str | None
     errors: int
     error: str
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What one event is to become for one agent ("" = for all), and why."""
-
-    event_id: str
-    agent: str
-    verdict: Verdict
-    reason: str
 
 
 class Permission(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,13 +6,27 @@ Knows `on`, mentions, the loop guards and what the forge said about people.  Mus
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from poller.deltas.events import Actor, Event
 from poller.mentions import mention_in
-from poller.store import Decision, Verdict
-from sessions.config import Agent
+
+if TYPE_CHECKING:
+    from sessions.config import Agent
+
+
+Verdict = Literal["wake", "ignore", "refuse", "close"]
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What one event is to become for one agent ("" = for all), and why."""
+
+    event_id: str
+    agent: str
+    verdict: Verdict
+    reason: str
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import pytest
 from poller import doctor
 from poller.checks import Check
 from poller.checks.forge import clock, server
+from poller.checks.live import live_turn
 from poller.config import load
 from poller.demo.world import World
 
@@ -218,14 +219,13 @@ def test_what_an_agent_needs_is_looked_for(examine: Examine) -> None:
     assert checks["agent b"].status == "fail" and "words is no directory" in checks["agent b"].found
 
 
-def test_a_clock_that_is_off_is_a_warning(examine: Examine, world: World, tmp_path: Path) -> None:
+def test_a_clock_that_is_off_is_a_warning(examine: Examine, tmp_path: Path) -> None:
     examine()
     config = load(tmp_path / "config.yaml", environ={})
     assert clock(config, 0.4).found == "the forge's clock and ours agree"
     assert clock(config, -30.2).found == "the forge's clock is 30 s behind ours"
     assert clock(config, 400.0).status == "warn"
     assert clock(config, None).status == "ok"
-    world.clock.step(3600) if hasattr(world.clock, "step") else None
 
 
 @pytest.mark.parametrize(
@@ -257,3 +257,24 @@ def test_findings_as_text_and_as_json() -> None:
         ],
         "exit": 3,
     }
+
+
+@pytest.mark.claude
+def test_a_live_turn_of_the_real_claude_answers_and_leaves_nothing_behind(
+    examine: Examine, tmp_path: Path, claude_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    names = ", ".join(name for name in claude_environ if name != "PATH")
+    examine(more=f"agents: {{r: {{backend: process, env: [{names}]}}, d: {{backend: docker, env: []}}}}")
+    checks = {check.name: check for check in live_turn(load(tmp_path / "config.yaml", environ={}), claude_environ)}
+    assert checks["live r"].status == "ok" and checks["live r"].found.startswith("answered '"), checks
+    assert checks["live d"].status == "fail" and "docker" in checks["live d"].found
+    assert not list((tmp_path / "tmp").iterdir())
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.claude
+def test_the_real_claude_says_its_version(examine: Examine, claude_binary: str) -> None:
+    assert "(Claude Code)" in examine()["claude"].found
+    assert examine()["claude"].found.endswith(claude_binary)

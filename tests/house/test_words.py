@@ -1,0 +1,79 @@
+"""What is written: no traces of a workplace in the files, no calls in the README that do not exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SKIPPED = {"samples", "__pycache__", "dist", "build", "node_modules"}
+
+
+def texts() -> list[Path]:
+    """Every text of the repository, but for recorded answers and this file."""
+    found = [path for path in ROOT.iterdir() if path.is_file()]
+    for room in (".ci", "poller", "sessions", "tests"):
+        found += [path for path in (ROOT / room).rglob("*") if not SKIPPED & set(path.parts)]
+    kinds = {".py", ".md", ".yaml", ".toml", ".j2", ".txt", ".sh", ""}
+    return sorted(path for path in found if path.suffix in kinds and path.is_file() and path != Path(__file__))
+
+
+#: Mocks of our own code, notes that should have become work, checks that are silenced altogether.
+FORBIDDEN = re.compile(r"mock\.patch|MagicMock|\bFIXME\b|\bXXX\b|\bTODO\b|type: ignore(?!\[)|noqa(?!: [A-Z])")
+
+
+def test_nothing_is_left_that_belongs_elsewhere() -> None:
+    lines = [
+        f"{path.relative_to(ROOT)}:{number}: {line}"
+        for path in texts()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if FORBIDDEN.search(line)
+    ]
+    assert not lines
+
+
+README = ROOT / "README.md"
+NEWCOMER = [
+    "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/poll demo",
+    "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
+]
+
+
+def calls_in_readme() -> list[list[str]]:
+    """Every `poll …` and `bottle …` in the README's code blocks, split into words."""
+    if not README.exists():
+        return []
+    found = []
+    for block in re.findall(r"^```\w*\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            match = re.search(r"(?:^|[\s/])((?:poll|bottle)(?: [^#|&]*)?)(?:$|[#|&])", line)
+            if match:
+                found.append(shlex.split(match[1], comments=True))
+    return found
+
+
+def test_the_readme_begins_with_the_newcomers_two_commands() -> None:
+    text = README.read_text(encoding="utf-8")
+    places = [text.find(command) for command in NEWCOMER]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("words", calls_in_readme(), ids=" ".join)
+def test_a_call_of_the_readme_exists(words: list[str]) -> None:
+    import typer.main
+
+    from poller.__main__ import poll
+    from sessions import __main__ as bottle
+
+    group = typer.main.get_command(poll if words[0] == "poll" else bottle.app)
+    verbs = getattr(group, "commands", {})
+    verb = next((word for word in words[1:] if not word.startswith("-")), "")
+    command = verbs.get(verb, group)
+    assert not verb or verb in verbs or words[0] == "poll", f"no verb {verb}"
+    known = {option for parameter in [*group.params, *command.params] for option in parameter.opts} | {"--help", "-h"}
+    asked = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
+    assert asked <= known
