@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from poller.deltas import ids
-from poller.deltas.diff import NEVER, events_between, shallow
+from poller.deltas.diff import events_between, shallow
 from poller.deltas.events import Event
 from poller.deltas.look import look_at
 from poller.deltas.pulls import Known, Row
@@ -29,6 +29,7 @@ THREADS = 4
 SOON = 2
 #: Seconds until a pull that could not be read is tried again: doubled each time, up to a day.
 FIRST_RETRY, LAST_RETRY = 60, 86_400
+GONE = "the pull is gone: 404"
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,14 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     places: Callable[[Iterable[tuple[int, int]]], dict[tuple[int, int], Place]]
     due: Callable[[str], list[Place]]
     progress: Progress | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One pull to look at: its row (`None`: ask for it), its memory, and from when on it is news if there is none."""
+
+    row: Row | None
+    place: Place | None
+    boundary: str
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,14 +103,12 @@ def gather(questions: Questions, scope: Scope) -> Gathered:
     now = found.date or scope.seen_at
     rows = {row.place: row for row in scope.watched(list(found.rows.values()))}
     known = scope.places(rows)
-    jobs: list[tuple[Row | None, Place | None]] = [
-        (row, known.get(place)) for place, row in rows.items() if _has_moved(row, known.get(place), now)
-    ]
-    moved = {row.place for row, _ in jobs if row is not None}
+    moved = {key: row for key, row in rows.items() if _has_moved(row, known.get(key), now)}
+    jobs = [_job(scope, row, known.get(key)) for key, row in sorted(moved.items(), key=lambda item: item[1].updated_at)]
     for place in scope.due(now):
         key = (place.repo_id, place.number)
         if key not in moved:
-            jobs.append((rows.get(key), place))
+            jobs.append(_job(scope, rows.get(key), place))
     everything = dict(found.rows)
     old: list[Known] = []
     if scope.baseline:
@@ -123,6 +130,14 @@ def _has_moved(row: Row, place: Place | None, now: str) -> bool:
     return place is None or place.known is None or place.known.row != row
 
 
+def _job(scope: Scope, row: Row | None, place: Place | None) -> Job:
+    """The boundary is looked up here, not by the threads that share no connection."""
+    if place is not None:
+        return Job(row=row, place=place, boundary=place.boundary)
+    assert row is not None  # a job has a row or a place
+    return Job(row=row, place=None, boundary=scope.boundary(row.repo))
+
+
 class _Reader:
     """Looks at pulls, some at a time."""
 
@@ -130,9 +145,8 @@ class _Reader:
         self._questions, self._scope, self._read_at = questions, scope, read_at
         self.paged = scope.paged
 
-    def read(self, jobs: list[tuple[Row | None, Place | None]]) -> list[Look]:
-        """Looks, oldest row first.  One pull's trouble is its own; that of the whole forge is raised."""
-        jobs = sorted(jobs, key=lambda job: job[0].updated_at if job[0] is not None else "")
+    def read(self, jobs: list[Job]) -> list[Look]:
+        """Looks, in the order of the jobs.  One pull's trouble is its own; that of the whole forge is raised."""
         if len(jobs) <= 1:
             return list(self._shown(map(self._look, jobs), len(jobs)))
         with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="look") as pool:
@@ -149,38 +163,30 @@ class _Reader:
                 self._scope.progress(done, total)
             yield look
 
-    def _look(self, job: tuple[Row | None, Place | None]) -> Look:
-        row, place = job
+    def _look(self, job: Job) -> Look:
+        row, place = job.row, job.place
         try:
             if row is None and place is not None:
                 row = self._questions.issue(place.repo, place.repo_id, place.number)
             if row is None:
-                raise LookupError
-            return self._told(row, place.known if place is not None else None)
+                return self._trouble(job, GONE)
+            return self._told(row, job)
         except errors.ServerTrouble as trouble:
             # Of a deleted pull Gitea says 500 where it should say 404.
             if row is not None and self._questions.issue(row.repo, row.repo_id, row.number) is None:
-                return self._trouble(row, place, "the pull is gone: 404")
-            return self._trouble(row, place, str(trouble))
+                return self._trouble(job, GONE)
+            return self._trouble(job, str(trouble))
         except errors.MissingScope:
             raise
         except (errors.NotFound, errors.Forbidden, errors.Declined, errors.Moved) as trouble:
-            return self._trouble(row, place, str(trouble))
-        except LookupError:
-            return self._trouble(row, place, "the pull is gone: 404")
+            return self._trouble(job, str(trouble))
 
-    def _told(self, row: Row, known: Known | None) -> Look:
-        scope = self._scope
+    def _told(self, row: Row, job: Job) -> Look:
+        scope, known = self._scope, job.place.known if job.place is not None else None
         seen = look_at(self._questions, row, known, read_at=self._read_at, overlap=scope.overlap, paged=self.paged)
         if self.paged is None and len(seen.steps) > 1:
             self.paged = self._questions.is_paged(row.repo, row.number)
-        told, memory = events_between(
-            known,
-            seen,
-            forge=scope.forge,
-            seen_at=scope.seen_at,
-            boundary=scope.boundary(row.repo) if known is None else NEVER,
-        )
+        told, memory = events_between(known, seen, forge=scope.forge, seen_at=scope.seen_at, boundary=job.boundary)
         due_at = ids.shifted(row.updated_at, seconds=scope.overlap)
         if row.updated_at >= self._read_at:
             due_at = self._read_at  # the second is not over: another change in it would not move the stamp
@@ -196,17 +202,15 @@ class _Reader:
             moved=known is None or known.row != row,
         )
 
-    def _trouble(self, row: Row | None, place: Place | None, said: str) -> Look:
+    def _trouble(self, job: Job, said: str) -> Look:
+        row, place = job.row, job.place
         failed = (place.errors if place is not None else 0) + 1
         wait = min(LAST_RETRY, FIRST_RETRY * 2 ** min(failed - 1, 20))
         due_at = ids.shifted(self._read_at, seconds=wait)
-        if place is not None:
-            return Look(trouble=msgspec.structs.replace(place, due_at=due_at, errors=failed, error=said))
-        assert row is not None  # a job has a row or a place
-        boundary = self._scope.boundary(row.repo)
-        return Look(
-            trouble=Place(
-                repo_id=row.repo_id, number=row.number, repo=row.repo, boundary=boundary, known=None,
-                due_at=due_at, errors=failed, error=said,
-            )
-        )  # fmt: skip
+        if place is None:
+            assert row is not None  # a job has a row or a place
+            place = Place(
+                repo_id=row.repo_id, number=row.number, repo=row.repo, boundary=job.boundary, known=None,
+                due_at=None, errors=0, error="",
+            )  # fmt: skip
+        return Look(trouble=msgspec.structs.replace(place, due_at=due_at, errors=failed, error=said))
