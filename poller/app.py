@@ -122,15 +122,12 @@ class App:
 
     @property
     def dispatcher(self) -> Dispatcher:
-        """The turns; to be used after the first cycle, which finds out who we are."""
+        """The turns, made when they are first asked for."""
         if self._dispatcher is None:
-            with reading(self.engine) as conn:
-                bot = store.forge(conn, self.config.forge).bot
             errand = PullErrand(
                 self.engine,
                 self.questions,
                 forge=self.config.forge,
-                bot=bot.login if bot is not None else "",
                 agents=self.config.agents,
                 now=self.clock,
             )
@@ -145,9 +142,8 @@ class App:
             )
         return self._dispatcher
 
-    def once(self, *, wait: bool, stop: threading.Event) -> Once:
-        """One cycle, the due turns, the outbox.  Raises what `Cycle.run` raises."""
-        report = self.cycle.run()
+    def followed_up(self, report: Report, *, wait: bool, stop: threading.Event) -> Once:
+        """What comes behind a cycle: the due turns, the outbox."""
         tally = self.turns(wait=wait, stop=stop)
         self.post()
         return Once(report=report, tally=tally, posted=self._posted)

@@ -42,11 +42,10 @@ class PullErrand:
         questions: Questions,
         *,
         forge: str,
-        bot: str,
         agents: Mapping[str, Agent],
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._engine, self._questions, self._forge, self._bot = engine, questions, forge, bot
+        self._engine, self._questions, self._forge = engine, questions, forge
         self._agents, self._now = agents, now
 
     def prepare(self, turn: Turn, session: Session, mode: Mode) -> Ready | Dropped | NotNow:
@@ -58,6 +57,7 @@ class PullErrand:
         with reading(self._engine) as conn:
             known = store.places(conn, self._forge, [place])[place].known
             events = store.events(conn, turn.events)
+            bot = store.forge(conn, self._forge).bot
         assert known is not None  # its events came from reading it
         told = tellable(folded(events))
         if not told:
@@ -69,7 +69,8 @@ class PullErrand:
             diff = self._diff(known, events, mode)
         except errors.ForgeError as trouble:
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
-        return self._ready(turn, agent, mode, known=known, heads=heads, events=events, diff=diff)
+        login = bot.login if bot is not None else ""
+        return self._ready(turn, agent, mode, bot=login, known=known, heads=heads, events=events, diff=diff)
 
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
         """The agent's words, or a word about why there are none, into the outbox."""
@@ -92,7 +93,16 @@ class PullErrand:
         return text
 
     def _ready(
-        self, turn: Turn, agent: Agent, mode: Mode, *, known: Known, heads: Heads, events: list[Event], diff: str | None
+        self,
+        turn: Turn,
+        agent: Agent,
+        mode: Mode,
+        *,
+        bot: str,
+        known: Known,
+        heads: Heads,
+        events: list[Event],
+        diff: str | None,
     ) -> Ready | Dropped:
         from poller.prompts.compose import PromptError, PromptFacts, compose
 
@@ -100,7 +110,7 @@ class PullErrand:
         still_there = mode == "resume" and turn.kind in STILL_THERE
         prompt_facts = PromptFacts(
             agent=turn.agent,
-            bot=self._bot,
+            bot=bot,
             mode=mode,
             key=turn.key,
             repo=row.repo,

@@ -81,12 +81,12 @@ def taken(control: Control, config: Config) -> Inventory:
         page=control.api_settings().max_response_items,
         repositories=found,
     )
-    for name, error in inventory.troubles.items():
-        log.warning("repository cannot be read", extra=fields(repo=name, error=error))
     if found and len(inventory.troubles) == len(found):
         name, error = next(iter(inventory.troubles.items()))
         more = f", and none of the {len(found) - 1} others" if len(found) > 1 else ""
         raise NothingToWatch(f"{config.path}: repos: {name} cannot be read{more}: {error}")
+    for name, error in inventory.troubles.items():
+        log.warning("repository cannot be read", extra=fields(repo=name, error=error))
     return inventory
 
 

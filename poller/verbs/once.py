@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,17 +24,26 @@ def once(config: Config, *, wait: bool, as_json: bool) -> int:
     """0 all well, 1 some turn failed, 130 interrupted; everything else is raised."""
     check_backends(config)
     stop = threading.Event()
+
+    def leave_the_turns(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt  # asked twice
+        stop.set()
+
     with (
-        _stopping(stop) as interrupted,
+        _signals_to(_give_up),
         Screen() as screen,
         App(config, progress=screen.reading, on_turn=screen.turn) as app,
     ):
-        done = app.once(wait=wait, stop=stop)
+        report = app.cycle.run()
+        with _signals_to(leave_the_turns):
+            done = app.followed_up(report, wait=wait, stop=stop)
     if as_json:
         print(json.dumps(done.as_dict(), ensure_ascii=False, separators=(",", ":")))
     else:
         _say(done)
-    if interrupted:
+    if stop.is_set():
+        print("poll: interrupted; turns that still run go on, and the next call adopts them", file=sys.stderr)
         return 130
     return 1 if done.tally.failed else 0
 
@@ -113,20 +122,17 @@ def _rehearsal(report: Report) -> dict[str, Any]:
     }
 
 
+def _give_up(_number: int, _frame: FrameType | None) -> None:
+    """A cycle that is cut off has written nothing, and gives its lease back."""
+    raise KeyboardInterrupt
+
+
 @contextmanager
-def _stopping(stop: threading.Event) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM let running turns go on by themselves; the next call adopts them.  A second one is final."""
-    caught: list[int] = []
-
-    def told(number: int, _frame: FrameType | None) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-        stop.set()
-
-    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM go to `handler` meanwhile."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield caught
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
