@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from poller import store, tables
+from poller import tables
 from poller.config import Config
 from poller.cycle import Cycle, Report
 from poller.errand import PullErrand
@@ -27,7 +27,7 @@ from poller.outbox import Outbox
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
 from sessions.config import ConfigError
-from sessions.database import open_database, reading
+from sessions.database import open_database
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
 from sessions.turns import OnProgress, Tally
@@ -100,10 +100,10 @@ class App:
             self.cycle = Cycle(config, self.engine, self._client, control=self.control, now=clock, progress=progress)
             self.questions = Questions(self._client)
             self.outbox = Outbox(self.engine, self.questions, forge=config.forge, now=clock)
+            self.dispatcher = self._new_dispatcher()
         except BaseException:
             self._closing.close()
             raise
-        self._dispatcher: Dispatcher | None = None
         self._posted = 0
         self._posting = threading.Lock()
 
@@ -120,27 +120,17 @@ class App:
             self._closing.callback(self._control.close)
         return self._control
 
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """The turns, made when they are first asked for."""
-        if self._dispatcher is None:
-            errand = PullErrand(
-                self.engine,
-                self.questions,
-                forge=self.config.forge,
-                agents=self.config.agents,
-                now=self.clock,
-            )
-            self._dispatcher = Dispatcher(
-                engine=self.engine,
-                state=self.config.state,
-                agents=self.config.agents,
-                errand=errand,
-                parallel=self.config.limits.parallel,
-                environ=self._environ,
-                clock=self.clock,
-            )
-        return self._dispatcher
+    def _new_dispatcher(self) -> Dispatcher:
+        config = self.config
+        return Dispatcher(
+            engine=self.engine,
+            state=config.state,
+            agents=config.agents,
+            errand=PullErrand(self.engine, self.questions, forge=config.forge, agents=config.agents, now=self.clock),
+            parallel=config.limits.parallel,
+            environ=self._environ,
+            clock=self.clock,
+        )
 
     def followed_up(self, report: Report, *, wait: bool, stop: threading.Event) -> Once:
         """What comes behind a cycle: the due turns, the outbox."""

@@ -32,6 +32,7 @@ class Daemon:
     def __init__(self, app: App) -> None:
         self._app = app
         self._stop = threading.Event()
+        self._wake = threading.Event()  # a cycle has found something: do not finish the nap
         self._code = 0
         self._bug: BaseException | None = None
 
@@ -59,6 +60,7 @@ class Daemon:
             self._stop.wait()
         finally:
             self._stop.set()
+            self._wake.set()
             scheduler.shutdown(wait=True)
             worker.join()
         if self._bug is not None:
@@ -71,6 +73,7 @@ class Daemon:
             os._exit(130)  # asked twice: bottles are detached, and the database is never half written
         self._code = 130 if number == signal.SIGINT else 0
         self._stop.set()
+        self._wake.set()
 
     def _first_cycle(self) -> None:
         try:
@@ -90,6 +93,7 @@ class Daemon:
         except (ForgeError, NothingToWatch, DatabaseError) as trouble:
             log.error("cycle failed: %s", trouble)
         else:
+            self._wake.set()
             self._app.dispatcher.nudge()
 
     def _work(self) -> None:
@@ -98,7 +102,8 @@ class Daemon:
                 self._app.turns(wait=True, stop=self._stop)
             except DatabaseError as trouble:
                 log.error("turns: %s", trouble)
-            self._stop.wait(TURNS * random.uniform(0.9, 1.1))  # noqa: S311
+            self._wake.wait(TURNS * random.uniform(0.9, 1.1))  # noqa: S311
+            self._wake.clear()
 
     def _put_in_order(self) -> None:
         try:

@@ -125,7 +125,7 @@ class PullErrand:
             events=tuple(folded(events)),
             repeat=turn.attempts > 0,
             heard=frozenset(turn.told) if still_there else frozenset(),
-            reply=agent.reply,
+            reply="none" if agent.reply == "none" else "comment",  # a review is posted as a comment so far
         )
         try:
             prompt = compose(prompt_facts, directory=Path(agent.prompts) if agent.prompts else None)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from poller import store
 from poller.deltas.events import place_of
 from poller.forge import errors
 from poller.forge.questions import Questions
@@ -136,8 +137,13 @@ class Outbox:
 
     def _found(self, post: Post) -> int | None:
         """The comment that an earlier attempt has made after all."""
+        me = self._bot()
         for comment in self._questions.comments(post.repo, post.number):
-            if has_marker(comment.body or "", post.turn_id, post.part):
+            if (
+                comment.user is not None
+                and comment.user.id == me
+                and has_marker(comment.body or "", post.turn_id, post.part)
+            ):
                 return comment.id
         return None
 

@@ -30,14 +30,18 @@ def once(config: Config, *, wait: bool, as_json: bool) -> int:
             raise KeyboardInterrupt  # asked twice
         stop.set()
 
-    with (
-        _signals_to(_give_up),
-        Screen() as screen,
-        App(config, progress=screen.reading, on_turn=screen.turn) as app,
-    ):
-        report = app.cycle.run()
-        with _signals_to(leave_the_turns):
-            done = app.followed_up(report, wait=wait, stop=stop)
+    try:
+        with (
+            _signals_to(_give_up),
+            Screen() as screen,
+            App(config, progress=screen.reading, on_turn=screen.turn) as app,
+        ):
+            report = app.cycle.run()
+            with _signals_to(leave_the_turns):
+                done = app.followed_up(report, wait=wait, stop=stop)
+    except KeyboardInterrupt:
+        print("poll: interrupted; the next call begins where the last whole cycle ended", file=sys.stderr)
+        return 130
     if as_json:
         print(json.dumps(done.as_dict(), ensure_ascii=False, separators=(",", ":")))
     else:
