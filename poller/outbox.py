@@ -137,13 +137,12 @@ class Outbox:
 
     def _found(self, post: Post) -> int | None:
         """The comment that an earlier attempt has made after all."""
-        me = self._bot()
+        with reading(self._engine) as conn:
+            bot = store.forge(conn, self._forge).bot
         for comment in self._questions.comments(post.repo, post.number):
-            if (
-                comment.user is not None
-                and comment.user.id == me
-                and has_marker(comment.body or "", post.turn_id, post.part)
-            ):
+            # Anybody can write a marker: in somebody else's comment it proves nothing.
+            is_ours = comment.user is not None and bot is not None and comment.user.id == bot.id
+            if is_ours and has_marker(comment.body or "", post.turn_id, post.part):
                 return comment.id
         return None
 

@@ -10,7 +10,7 @@ import msgspec
 from poller.deltas import ids
 from poller.deltas.events import Change, Event
 from poller.deltas.pulls import Known, ReviewMemo, Row, Sighting
-from poller.deltas.pushes import read_pushes
+from poller.deltas.pushes import Stray, read_pushes
 from poller.deltas.walk import LAST, Walk
 
 #: A boundary after everything: a first reading that tells nothing (the baseline).
@@ -62,9 +62,9 @@ def _state_without_row(walk: Walk) -> None:
     walk.tell(LAST, "pull_request", action, at=at, actor=None, key=(action, f"at-{at}"))
 
 
-def _memory(walk: Walk, stray: str | None) -> Known:
+def _memory(walk: Walk, stray: Stray | None) -> Known:
     known, seen = walk.known, walk.seen
-    first_time = known is None or known.shallow
+    first_time = walk.is_first
     comments = dict(known.comments) if known else {}
     reviews = dict(known.reviews) if known else {}
     inline = dict(known.inline) if known else {}
@@ -99,6 +99,7 @@ def _memory(walk: Walk, stray: str | None) -> Known:
         reviews=reviews,
         inline=inline,
         body_edits=(known.body_edits if known else 0) + body_moved,
-        stray_head=stray,
+        stray_head=stray.head if stray else None,
+        stray_is_old=stray.is_old if stray else False,
         read_to=seen.read_at if seen.settling or first_time else known.read_to if known else seen.read_at,
     )

@@ -153,8 +153,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     inline: dict[int, str] = {}
     #: how many edits of the description have been told: numbers their ids
     body_edits: int = 0
-    #: a head that no timeline row explains yet
+    #: a head that no timeline row explains yet; `stray_is_old`: it may have been there before we looked at all
     stray_head: str | None = None
+    stray_is_old: bool = False
     #: the timeline has been read to its end at this time of the forge; `None` = never
     read_to: str | None = None
 

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
+import msgspec
+
 from poller.deltas import ids
 from poller.deltas.events import Actor, Subject
 from poller.deltas.pulls import Step
 from poller.deltas.walk import LAST, OPENING, Walk
 
 
-def read_pushes(walk: Walk) -> str | None:
+class Stray(msgspec.Struct, frozen=True):
+    """A head that no row explains yet.  `is_old`: found when the pull was first read, so it may be history."""
+
+    head: str
+    is_old: bool
+
+
+def read_pushes(walk: Walk) -> Stray | None:
     """Tell the pushes of a walk, move its head.  Returns a head that no row explains yet, if there is one."""
-    steps = walk.steps
-    rows = _paired([step for step in steps if step.kind == "pull_push"])
+    rows = _paired([step for step in walk.steps if step.kind == "pull_push"])
     for row in rows:
         _push_row(walk, row, is_last=row is rows[-1])
     return _from_head(walk)
@@ -69,8 +77,12 @@ def _is_of_a_base_change(walk: Walk, row: Step) -> bool:
     )
 
 
-def _from_head(walk: Walk) -> str | None:
-    """What the live head says beyond the rows.  It leads them by a second or two, so the first look only notes it."""
+def _from_head(walk: Walk) -> Stray | None:
+    """What the live head says beyond the rows.
+
+    It leads them by a second or two, so it is believed only when a later look, with the row of the pull quiet for the
+    overlap, finds it still unexplained.
+    """
     live = walk.seen.heads.head_sha if walk.seen.heads else None
     known = walk.known
     if not live or live == walk.head or walk.state == "closed" or walk.seen.row.state == "closed":
@@ -78,14 +90,14 @@ def _from_head(walk: Walk) -> str | None:
     if walk.head is None or walk.reopened or (known is not None and known.row.state == "closed"):
         walk.head = live  # first sight, or it moved while the pull was closed: no webhook tells of that
         return None
-    if known is None and not walk.is_new:
-        walk.head = live
-        return None
-    if walk.seen.settling:
+    noted = known is not None and known.stray_head == live
+    is_old = known.stray_is_old if known is not None and noted else not walk.is_new and walk.is_first
+    if not (noted and walk.seen.settling):
+        return Stray(live, is_old)
+    if not is_old:
         _tell(walk, walk.head, live, at=walk.seen.row.updated_at, actor=None)
-        walk.head = live
-        return None
-    return live
+    walk.head = live
+    return None
 
 
 def _tell(

@@ -32,6 +32,8 @@ class Walk:
         self.known, self.seen, self.forge, self.seen_at = known, seen, forge, seen_at
         self.boundary = known.boundary if known else boundary
         self.is_new = known is None and seen.row.created_at >= boundary
+        #: nobody has read more than its search row so far
+        self.is_first = known is None or known.shallow
         self.steps = sorted(seen.steps, key=lambda step: step.id)
         self.told: list[tuple[int, Event]] = []
         self.unclear: set[int] = set()

@@ -16,7 +16,7 @@ from poller.deltas import ids
 from poller.deltas.diff import events_between, shallow
 from poller.deltas.events import Event
 from poller.deltas.look import look_at
-from poller.deltas.pulls import Known, Row
+from poller.deltas.pulls import Known, Row, Sighting
 from poller.forge import errors
 from poller.forge.questions import Progress, Questions
 from poller.store import Place
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 #: Looks at the same time.  The forge is somebody's small server.
 THREADS = 4
-#: Seconds until a head that leads its row, or a verdict that was not shown yet, is looked for again.
+#: Seconds until a verdict that was not shown yet is looked for again.
 SOON = 2
 #: Seconds until a pull that could not be read is tried again: doubled each time, up to a day.
 FIRST_RETRY, LAST_RETRY = 60, 86_400
@@ -138,6 +138,20 @@ def _job(scope: Scope, row: Row | None, place: Place | None) -> Job:
     return Job(row=row, place=None, boundary=scope.boundary(row.repo))
 
 
+def _next_look(seen: Sighting, memory: Known, *, overlap: float) -> str | None:
+    """When to look again although no row may move; `None`: not before one does."""
+    row, read_at = seen.row, seen.read_at
+    if seen.settling:
+        # A head that leads its row, found just now: the row has one overlap to come.
+        return ids.shifted(read_at, seconds=overlap) if memory.stray_head is not None else None
+    if row.updated_at >= read_at:
+        return read_at  # the second is not over: another change in it would not move the stamp
+    due_at = ids.shifted(row.updated_at, seconds=overlap)
+    if any(step.id not in memory.seen for step in seen.steps):
+        return min(due_at, ids.shifted(read_at, seconds=SOON))
+    return due_at
+
+
 class _Reader:
     """Looks at pulls, some at a time."""
 
@@ -187,16 +201,11 @@ class _Reader:
         if self.paged is None and len(seen.steps) > 1:
             self.paged = self._questions.is_paged(row.repo, row.number)
         told, memory = events_between(known, seen, forge=scope.forge, seen_at=scope.seen_at, boundary=job.boundary)
-        due_at = ids.shifted(row.updated_at, seconds=scope.overlap)
-        if row.updated_at >= self._read_at:
-            due_at = self._read_at  # the second is not over: another change in it would not move the stamp
-        elif memory.stray_head is not None or any(step.id not in memory.seen for step in seen.steps):
-            due_at = min(due_at, ids.shifted(self._read_at, seconds=SOON))
         former = known.row.repo if known is not None and known.row.repo != row.repo else None
         return Look(
             row=row,
             known=memory,
-            due_at=None if seen.settling else due_at,
+            due_at=_next_look(seen, memory, overlap=scope.overlap),
             events=told,
             former_repo=former,
             moved=known is None or known.row != row,

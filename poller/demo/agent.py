@@ -6,7 +6,7 @@ so does the environment variable DEMO_AGENT (`sleep 2, fail`).  Standard library
 it runs in a bottle.
 
 say TEXT      answer this                       fail [N]      exit 1, the first N times that it is told so
-sleep S       take S seconds                    login, overloaded, long, budget     fail in claude's way
+sleep S [N]   take S seconds, the first N times  login, overloaded, long, budget     fail in claude's way
 big N         answer with N characters          garbage, silent                     print no JSON, print nothing
 forget        write no transcript               stubborn      ignore SIGINT and SIGTERM
 lost          find no conversation to resume (by the environment only)
@@ -160,7 +160,9 @@ def _obey(word: str, value: str, conversation: Conversation, options: dict[str, 
             quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             subprocess.Popen(["sleep", value or "60"], start_new_session=True, **quiet)  # type: ignore[call-overload]
         case "sleep":
-            time.sleep(float(value or 1))
+            seconds, _, times = value.partition(" ")
+            if not times or conversation.times(f"sleep-{times}") < int(times):
+                time.sleep(float(seconds or 1))
         case "fail":
             if not value or conversation.times(f"fail-{value}") < int(value):
                 _refuse("the scripted agent was told to fail")
