@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import shlex
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import sessions
+from sessions import console
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from sessions.byhand import Ended
     from sessions.config import Settings
-    from sessions.turns import Progress
 
 OK, FAILED, USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -87,9 +86,10 @@ def run(
 ) -> None:
     """Start a new bottle, run TASK in it to its end, print the result (JSON)."""
     settings = _begin(config, verbose, log_format)
-    with _terminal(settings, log_format) as (terminal, on_progress):
-        ended = terminal.run(agent, _task(task), on_progress=on_progress)
-    _finish(ended, form=form, config=config)
+    text = console.task_text(task)
+    with console.terminal(settings) as (terminal, on_progress, stop):
+        ended = terminal.run(agent, text, on_progress=on_progress)
+    _finish(ended, form=form, config=config, interrupted=stop.is_set())
 
 
 @app.command("run-resume")
@@ -104,9 +104,10 @@ def run_resume(
 ) -> None:
     """Run TASK in the same bottle, in the same conversation; print the result (JSON)."""
     settings = _begin(config, verbose, log_format)
-    with _terminal(settings, log_format) as (terminal, on_progress):
-        ended = terminal.run_resume(identity, claude_session=claude_session, task=_task(task), on_progress=on_progress)
-    _finish(ended, form=form, config=config)
+    text = console.task_text(task)
+    with console.terminal(settings) as (terminal, on_progress, stop):
+        ended = terminal.run_resume(identity, claude_session=claude_session, task=text, on_progress=on_progress)
+    _finish(ended, form=form, config=config, interrupted=stop.is_set())
 
 
 @app.command("list")
@@ -243,54 +244,11 @@ def _database(settings: Settings) -> Iterator[sa.Engine]:
         engine.dispose()
 
 
-def _task(text: str) -> str:
-    from sessions.byhand import Refused
-
-    if text == "-":
-        text = sys.stdin.buffer.read().decode("utf-8", "replace")
-    if not text.strip():
-        raise Refused("TASK is empty: say what the agent is to do, or - to read it from stdin")
-    return text
-
-
-@contextmanager
-def _terminal(settings: Settings, log_format: Form) -> Iterator[tuple[Any, Any]]:
-    """Ctrl-C and SIGTERM end the agent's run in order, and then us."""
-    from sessions.byhand import Terminal
-
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield Terminal(settings, environ=os.environ, stop=stop), _elapsed if sys.stderr.isatty() else None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if stop.is_set():
-        raise typer.Exit(INTERRUPTED)
-
-
-def _elapsed(progress: Progress) -> None:
-    """A running turn shows how long it has been running; its line goes when it ends."""
-    shown = f"{progress.session.identity} runs, {progress.elapsed:.0f} s" if progress.what == "running" else ""
-    sys.stderr.write(f"\r\x1b[K{shown}")
-    sys.stderr.flush()
-
-
-def _finish(ended: Ended, *, form: Form, config: Path) -> None:
-    from sessions import showing
-
-    said = showing.result_object(ended)
-    typer.echo(json.dumps(said) if form is Form.json else str(said.get("result") or ""))
-    failed = ended.outcome is None or ended.outcome.kind != "done"
-    if failed:
-        why = ended.turn.reason if ended.outcome is None else ended.outcome.reason
-        typer.echo(f"bottle: turn {ended.turn.id} failed: {why}", err=True)
-    if ended.session.transcript_bytes and not ended.session.note:
-        other = "" if config == _CONFIG else f" --config {config}"
-        resume = f"bottle run-resume {ended.session.identity} --claude-session {ended.session.claude_session}{other}"
-        typer.echo(f"to go on by hand: {resume} TASK", err=True)
-    if failed:
-        raise typer.Exit(FAILED)
+def _finish(ended: Ended, *, form: Form, config: Path, interrupted: bool) -> None:
+    options = "" if config == _CONFIG else f" --config {shlex.quote(str(config))}"
+    is_well = console.say_result(ended, as_json=form is Form.json, options=options)
+    if interrupted or not is_well:
+        raise typer.Exit(INTERRUPTED if interrupted else FAILED)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -302,28 +260,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, prog_name="bottle")
     except (Refused, ConfigError, DatabaseError) as error:
-        typer.echo(f"bottle: {error}", err=True)
+        console.complain(error)
         sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as bug:
-        typer.echo(_report(bug), err=True)
+        typer.echo(console.report(bug), err=True)
         sys.exit(BUG)
-
-
-def _report(bug: Exception) -> str:
-    import platform
-    import traceback
-
-    from sessions.logs import redacted
-
-    lines = [
-        "bottle: this is a bug in bottlepost; please report it with what follows",
-        f"bottlepost {sessions.__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"verb: {sys.argv[1] if len(sys.argv) > 1 else '-'}",
-        *traceback.format_exception(bug),
-    ]
-    return redacted("\n".join(lines))
 
 
 if __name__ == "__main__":

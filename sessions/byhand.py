@@ -156,6 +156,8 @@ class Terminal:
 
 
 def unknown(identity: str, root: Path) -> Refused:
+    if identity in state.identities(root):
+        return Refused(f"no session knows bottle {identity!r}, but its state is there; add --orphans to remove it")
     return Refused(
         f"no bottle {identity!r}: its state would be in {state.bottle(root, identity)}; "
         "`bottle list --all` shows those there are, `bottle run AGENT TASK` starts one"

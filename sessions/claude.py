@@ -6,6 +6,7 @@ or what is to be done about an outcome.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ _OVERLOADS = re.compile(
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(r"prompt is too long|prompt_too_long|context (?:window|limit)[^.]{0,40}exceed", re.IGNORECASE)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 #: Signals that somebody outside sends to end a process: HUP, INT, KILL, TERM.
 _KILLED = {128 + 1, 128 + 2, 128 + 9, 128 + 15}
@@ -113,7 +115,7 @@ def read(out: bytes, err: bytes, *, exit: int | None, ended: Ended = "") -> Outc
     return Outcome(
         kind=kind,
         reason=_one_line(reason),
-        text=(result.result or "") if result and kind == "done" else "",
+        text=(result.result or "").replace("\0", "") if result and kind == "done" else "",
         exit=exit,
         claude_session=_session_id(said),
         total_usd=result.total_cost_usd if result else None,
@@ -198,11 +200,11 @@ def _by_words(words: str, said: _Said) -> tuple[Kind, str] | None:
 
 def _said(out: bytes) -> _Said:
     """Stream, one object, or an array of messages; torn and foreign lines are passed over."""
-    raw, trouble = _messages(out)
+    raw, trouble = _messages(out.decode("utf-8", "replace").encode())
     said = _Said(trouble=trouble)
-    for line in raw:
+    for line in (_whole_characters(line) if _HALF.search(line) else line for line in raw):
         try:
-            message = _decode_message(line)
+            message = _decoder.decode(line)
         except msgspec.MsgspecError as error:
             if b'"result"' in line:
                 said = msgspec.structs.replace(said, trouble=f"its result has another shape: {error}")
@@ -256,8 +258,12 @@ def _messages(out: bytes) -> tuple[list[bytes], str]:
 _decoder = msgspec.json.Decoder(_Message)
 
 
-def _decode_message(line: bytes) -> _Message:
-    return _decoder.decode(line)
+def _whole_characters(line: bytes) -> bytes:
+    """An answer that was cut in the middle of an emoji is JSON with half a character, which strict readers refuse."""
+    try:
+        return json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace")
+    except ValueError:
+        return line
 
 
 def _usage(tokens: _Tokens) -> Usage:

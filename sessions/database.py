@@ -47,6 +47,12 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     steps: Mapping[int, Callable[[Operations], None]] = {}
 
 
+def unique_where(name: str, *columns: sa.Column[Any], where: sa.ColumnElement[bool]) -> None:
+    """A partial unique index: at most one row with these values among those that fit `where`."""
+    # PostgreSQL's option, named here, would import its dialect on every start; `_for_postgres` adds it when needed.
+    sa.Index(name, *columns, unique=True, sqlite_where=where, info={"where": where})
+
+
 def open_database(where: str | Path, components: Sequence[Component]) -> sa.Engine:
     """An engine whose schema is current.  Safe for several processes at once.  Raises `DatabaseError`."""
     url = _url(where)
@@ -150,6 +156,8 @@ def _begin_sqlite(conn: sa.Connection) -> None:
 def _postgres(url: sa.URL) -> sa.Engine:
     try:
         engine = sa.create_engine(url, pool_pre_ping=True)
+    except exc.NoSuchModuleError:
+        raise DatabaseError(f"database: {url.drivername}:// is not supported; expected postgresql://…") from None
     except ModuleNotFoundError as error:
         raise DatabaseError(f"database: {url.drivername} needs a driver: pip install {error.name}") from None
     sa.event.listen(engine, "begin", _begin_postgres)
@@ -184,6 +192,8 @@ def _known_versions(conn: sa.Connection) -> dict[str, int]:
 
 def _bring_up_one(conn: sa.Connection, component: Component, known: int | None, place: str) -> None:
     if known is None:
+        if conn.dialect.name == "postgresql":
+            _for_postgres(component.metadata)
         component.metadata.create_all(conn)
         conn.execute(_versions.insert().values(component=component.name, version=component.version))
         return
@@ -201,6 +211,13 @@ def _bring_up_one(conn: sa.Connection, component: Component, known: int | None, 
             component.steps[version](operations)
         row = _versions.c.component == component.name
         conn.execute(_versions.update().where(row).values(version=component.version))
+
+
+def _for_postgres(metadata: sa.MetaData) -> None:
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if "where" in index.info:
+                index.dialect_options["postgresql"]["where"] = index.info["where"]
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,9 +22,10 @@ import msgspec
 from sessions import claims, processes, registry, state
 from sessions.bottles import EngineError
 from sessions.database import DatabaseError, begin, reading
-from sessions.logs import bound
+from sessions.logs import bound, hide
+from sessions.terms import Terms
 from sessions.turns import Dropped, Errand, Mode, OnProgress, Outcome, Progress, Session, Tally, Turn
-from sessions.worker import Left, Terms, Worker
+from sessions.worker import Left, Worker
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from sessions.config import Agent
 
 log = logging.getLogger("sessions.dispatcher")
+
+#: Names of variables whose values are never to be logged or posted.
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 
 class Dispatcher:
@@ -66,6 +71,8 @@ class Dispatcher:
             tries=tries,
             on_progress=_nothing,
         )
+        for name in {name for agent in agents.values() for name in agent.env if _SECRET.search(name)}:
+            hide(self._terms.environ.get(name, ""))
         self._parallel = parallel
         self._look_again = look_again
         self._owner = str(processes.me())

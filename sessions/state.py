@@ -137,7 +137,8 @@ def new_turn_directory(bottle: Path, name: str, *, prompt: str, argv: tuple[str,
     Raises FileExistsError when somebody made it first, to forbid this launch."""
     directory = bottle / "turns" / name
     directory.mkdir(mode=0o700)
-    write(directory / "prompt.md", prompt)
+    # JSON can carry half a character (a lone surrogate), a file cannot.
+    write(directory / "prompt.md", prompt.encode("utf-8", "replace").decode("utf-8"))
     write(directory / "argv.json", json.dumps(argv, indent=2) + "\n")
     return directory
 

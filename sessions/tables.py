@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sessions.database import Component
+from sessions.database import Component, unique_where
 
 metadata = sa.MetaData()
 
@@ -51,8 +51,7 @@ session = sa.Table(
     sa.Column("closed_why", sa.String, nullable=False, default=""),
     sa.Column("removed_at", sa.Float),  # its state directory is gone
 )
-sa.Index("one_live_session", session.c.ref, session.c.agent, unique=True,
-         sqlite_where=session.c.closed_at.is_(None), postgresql_where=session.c.closed_at.is_(None))  # fmt: skip
+unique_where("one_live_session", session.c.ref, session.c.agent, where=session.c.closed_at.is_(None))
 
 turn = sa.Table(
     "turn",
@@ -92,10 +91,8 @@ turn = sa.Table(
     sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
     sqlite_autoincrement=True,  # a turn's number is in directories and in posts: never used again
 )
-sa.Index("one_running_turn", turn.c.ref, unique=True,
-         sqlite_where=turn.c.state == "running", postgresql_where=turn.c.state == "running")  # fmt: skip
-sa.Index("one_waiting_turn", turn.c.ref, turn.c.agent, unique=True,
-         sqlite_where=turn.c.state == "waiting", postgresql_where=turn.c.state == "waiting")  # fmt: skip
+unique_where("one_running_turn", turn.c.ref, where=turn.c.state == "running")
+unique_where("one_waiting_turn", turn.c.ref, turn.c.agent, where=turn.c.state == "waiting")
 sa.Index("turns_by_state", turn.c.state, turn.c.not_before)
 sa.Index("turns_of_session", turn.c.session_id)
 

@@ -55,7 +55,7 @@ def _condition(path: Path) -> Condition:
                 return "stub"
             try:
                 found = _decode.decode(line)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 if number == 0:
                     return "damaged"
                 continue

@@ -9,55 +9,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import msgspec
 
 from sessions import claims, claude, lifecycle, registry, runs, state, transcript
 from sessions.bottles import Bottle, EngineError, bottle_for
 from sessions.database import DatabaseError, begin, reading
-from sessions.logs import fields
-from sessions.turns import (
-    Dropped,
-    Errand,
-    Launch,
-    NotNow,
-    OnProgress,
-    Outcome,
-    Progress,
-    Ready,
-    Session,
-    Turn,
-)
-
-if TYPE_CHECKING:
-    import sqlalchemy as sa
-
-    from sessions.config import Agent
+from sessions.logs import fields, redacted
+from sessions.terms import Terms
+from sessions.turns import Dropped, Launch, NotNow, Outcome, Progress, Ready, Session, Turn
 
 log = logging.getLogger("sessions.worker")
 
 #: A launch that nobody claimed by then will not be.
 _SHOW_UP = 30.0
+#: Seconds until a worker that waits for a run's end notices that it should let go.
+_NAP = 0.25
 #: Seconds between two looks at whether the turn is to be stopped.
 _LOOK = 1.0
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What all workers of a dispatcher share."""
-
-    engine: sa.Engine
-    state: Path
-    agents: Mapping[str, Agent]
-    errand: Errand
-    environ: Mapping[str, str]
-    clock: Callable[[], float]
-    lease: float
-    grace: float
-    tries: int | None
-    on_progress: OnProgress
 
 
 _AFRESH = lifecycle.Opening(mode="fresh", why="the session was not found: once more, afresh, with the whole story")
@@ -131,8 +101,8 @@ class Worker:
         if opening.set_aside:
             transcript.set_aside(found)
         if opening.renew:
+            self._beat()
             with begin(self.terms.engine) as conn:
-                claims.heartbeat(conn, self.turn, now=self.terms.clock(), lease=self.terms.lease)
                 self.session = registry.new_conversation(conn, self.session)
         return opening
 
@@ -148,17 +118,18 @@ class Worker:
             self._put_back(f"preparing it failed: {type(error).__name__}", at=self.terms.clock() + 60, more=1)
             raise
         if isinstance(ready, Dropped):
-            with begin(self.terms.engine) as conn:
-                self.turn = claims.drop(conn, self.turn, reason=ready.reason, now=self.terms.clock())
-            self._say("turn dropped", reason=ready.reason)
+            self._drop(ready.reason)
             return None
         if isinstance(ready, NotNow):
             self._put_back(ready.reason, at=ready.at)
             return None
         return self._start(opening, ready)
 
-    def _start(self, opening: lifecycle.Opening, ready: Ready) -> Launch | Outcome:
+    def _start(self, opening: lifecycle.Opening, ready: Ready) -> Launch | Outcome | None:
         agent, now = self.terms.agents[self.turn.agent], self.terms.clock()
+        if asked := self._beat():
+            self._drop(asked)
+            return None
         upcoming = msgspec.structs.replace(self.turn, launches=self.turn.launches + 1)
         state.clear_turn_directory(state.bottle(self.terms.state, self.session.identity), upcoming.directory)
         with begin(self.terms.engine) as conn:
@@ -211,7 +182,7 @@ class Worker:
                 bottle.stop(launch, grace=self.terms.grace)
                 return why
             self._tell("running")
-            bottle.wait(launch, 1.0)
+            bottle.wait(launch, _NAP)
 
     def _why_stop(self) -> claude.Ended:
         if self._stop.is_set() or self._asked_to_stop():
@@ -220,23 +191,27 @@ class Worker:
 
     def _asked_to_stop(self) -> bool:
         """A database that cannot be used for a moment does not end a run; losing the lease does."""
-        moment, engine = time.monotonic(), self.terms.engine
+        moment = time.monotonic()
         if moment < self._look_at:
             return bool(self.turn.stop_asked)
         self._look_at = moment + min(_LOOK, self.terms.lease / 3)
         try:
             if moment < self._beat_at:
-                with reading(engine) as conn:
+                with reading(self.terms.engine) as conn:
                     asked = claims.asked_to_stop(conn, self.turn)
             else:
-                with begin(engine) as conn:
-                    asked = claims.heartbeat(conn, self.turn, now=self.terms.clock(), lease=self.terms.lease)
+                asked = self._beat()
                 self._beat_at = moment + self.terms.lease / 3
         except DatabaseError as error:
             log.warning("heartbeat failed, the turn runs on: %s", error)
         else:
             self.turn = msgspec.structs.replace(self.turn, stop_asked=asked)
         return bool(self.turn.stop_asked)
+
+    def _beat(self) -> str:
+        """Hold the turn for longer; why it is to stop, or ""."""
+        with begin(self.terms.engine) as conn:
+            return claims.heartbeat(conn, self.turn, now=self.terms.clock(), lease=self.terms.lease)
 
     # -- recording -----------------------------------------------------------------------------------------------
 
@@ -246,7 +221,9 @@ class Worker:
         conversation = outcome.claude_session or self.session.claude_session
         size = transcript.look(state.config_dir(bottle), conversation).size
         cost = lifecycle.spent(outcome.total_usd, self.session.claude_total)
-        outcome = msgspec.structs.replace(outcome, cost_usd=cost)
+        # Somebody may have talked the agent into printing its environment, and these words are going to be posted.
+        clean = {"text": redacted(outcome.text), "reason": redacted(outcome.reason)}
+        outcome = msgspec.structs.replace(outcome, cost_usd=cost, **clean)
         note = lifecycle.kept(outcome, bytes_before=size_before, bytes_after=size)
         if note:
             log.error("this session cannot be resumed: %s", note)
@@ -295,6 +272,11 @@ class Worker:
                 attempts=self.turn.attempts + more,
             )
         self._say("turn waits", reason=reason)
+
+    def _drop(self, reason: str) -> None:
+        with begin(self.terms.engine) as conn:
+            self.turn = claims.drop(conn, self.turn, reason=reason, now=self.terms.clock())
+        self._say("turn dropped", reason=reason)
 
     def _let_go(self) -> None:
         with begin(self.terms.engine) as conn:

@@ -1,0 +1,89 @@
+"""What `bottle` says to whoever runs a turn by hand, and how Ctrl-C reaches the agent.
+
+Knows the terminal.  Must not know verbs or SQL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import sessions
+
+if TYPE_CHECKING:
+    from sessions.byhand import Ended, Terminal
+    from sessions.config import Settings
+    from sessions.turns import OnProgress, Progress
+
+
+def task_text(given: str) -> str:
+    """What the agent is to do; `-` = stdin."""
+    from sessions.byhand import Refused
+
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if given == "-" else given
+    if not text.strip():
+        raise Refused("TASK is empty: say what the agent is to do, or - to read it from stdin")
+    return text
+
+
+@contextmanager
+def terminal(settings: Settings) -> Iterator[tuple[Terminal, OnProgress | None, threading.Event]]:
+    """Ctrl-C and SIGTERM set the event: the agent's run is ended in order, and then we are."""
+    from sessions.byhand import Terminal
+
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield Terminal(settings, environ=os.environ, stop=stop), _elapsed if sys.stderr.isatty() else None, stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def say_result(ended: Ended, *, as_json: bool, options: str) -> bool:
+    """The result on stdout, what went wrong and how to go on by hand on stderr; whether all went well."""
+    from sessions import showing
+
+    said = showing.result_object(ended)
+    sys.stdout.write(f"{json.dumps(said) if as_json else said.get('result') or ''}\n")
+    is_well = ended.outcome is not None and ended.outcome.kind == "done"
+    if not is_well:
+        why = ended.turn.reason if ended.outcome is None else ended.outcome.reason
+        complain(f"turn {ended.turn.id} failed: {why}")
+    session = ended.session
+    if session.transcript_bytes and not session.note:
+        resume = f"bottle run-resume {session.identity} --claude-session {session.claude_session}{options}"
+        sys.stderr.write(f"to go on by hand: {resume} TASK\n")
+    return is_well
+
+
+def complain(words: object) -> None:
+    sys.stderr.write(f"bottle: {words}\n")
+
+
+def _elapsed(progress: Progress) -> None:
+    """A running turn shows how long it has been running; its line goes when it ends."""
+    shown = f"{progress.session.identity} runs, {progress.elapsed:.0f} s" if progress.what == "running" else ""
+    sys.stderr.write(f"\r\x1b[K{shown}")
+    sys.stderr.flush()
+
+
+def report(bug: Exception) -> str:
+    import platform
+    import traceback
+
+    from sessions.logs import redacted
+
+    lines = [
+        "bottle: this is a bug in bottlepost; please report it with what follows",
+        f"bottlepost {sessions.__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"verb: {sys.argv[1] if len(sys.argv) > 1 else '-'}",
+        *traceback.format_exception(bug),
+    ]
+    return redacted("\n".join(lines))

@@ -1,0 +1,31 @@
+"""What all workers of a dispatcher share.  A shape only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sessions.turns import Errand, OnProgress
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from sessions.config import Agent
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What all workers of a dispatcher share."""
+
+    engine: sa.Engine
+    state: Path
+    agents: Mapping[str, Agent]
+    errand: Errand
+    environ: Mapping[str, str]
+    clock: Callable[[], float]
+    lease: float
+    grace: float
+    tries: int | None
+    on_progress: OnProgress

@@ -1,0 +1,24 @@
+"""Stages: with the scripted agent, and with the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sessions.stage import Stage
+
+
+@pytest.fixture
+def stage(tmp_path: Path, scripted_environ: dict[str, str]) -> Iterator[Stage]:
+    made = Stage(tmp_path, scripted_environ)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def real_stage(tmp_path: Path, claude_environ: dict[str, str]) -> Iterator[Stage]:
+    made = Stage(tmp_path, claude_environ)
+    yield made
+    made.close()

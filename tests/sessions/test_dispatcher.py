@@ -1,0 +1,217 @@
+"""Turns from the queue to their outcome, with the scripted agent in real processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from sessions import registry
+from sessions.turns import Dropped, NotNow, Turn
+from tests.sessions.stage import REF, Stage, eventually
+
+
+def test_first_turn_is_fresh_and_the_second_resumes_the_same_session(stage: Stage) -> None:
+    """A6, A8, A10, A11, B8."""
+    stage.want("opened")
+    assert stage.run().done == 1
+    first = stage.session()
+    stage.want("pushed")
+    assert stage.run().done == 1
+    second = stage.session()
+    assert [turn.mode for turn in stage.turns()] == ["fresh", "resume"]
+    assert (first.identity, first.claude_session) == (second.identity, second.claude_session)
+    assert stage.turns()[1].answer.endswith("I remember 1 earlier message.")
+    assert second.turns == 2
+
+
+def test_resume_names_the_session_and_never_the_latest(stage: Stage) -> None:
+    """A5, A7, A15: by id, in the same cwd, with all flags again."""
+    for event in ("opened", "pushed"):
+        stage.want(event)
+        stage.run()
+    argv = json.loads((stage.bottle() / "turns" / "2" / "argv.json").read_text())
+    session = stage.session().claude_session
+    assert argv[argv.index("--resume") + 1] == session
+    assert "--continue" not in argv and "--session-id" not in argv
+    first = json.loads((stage.bottle() / "turns" / "1" / "argv.json").read_text())
+    assert [word for word in first if word != "--session-id"] == [word for word in argv if word != "--resume"]
+
+
+def test_registry_entry_is_written_before_the_launch(stage: Stage) -> None:
+    """B9: the id is chosen by us, so it is durable from its first appearance."""
+    seen = []
+
+    def look(turn: Turn) -> None:
+        session = stage.session()
+        seen.append((session.claude_session, session.running))
+
+    stage.errand.answer_instead = look
+    stage.want("opened")
+    stage.run()
+    assert seen == [(stage.session().claude_session, True)]
+
+
+def test_all_waiting_events_of_a_key_become_one_turn_in_order(stage: Stage) -> None:
+    """A2, A17: and the same event twice changes nothing."""
+    numbers = [stage.want(event) for event in ("opened", "pushed", "pushed", "commented")]
+    assert numbers == [1, 1, None, 1]
+    assert stage.run().started == 1
+    assert stage.turns()[0].events == ("opened", "pushed", "commented")
+    assert stage.want("pushed") is None
+
+
+def test_event_that_comes_while_a_turn_runs_waits_for_the_next(stage: Stage) -> None:
+    """A16."""
+    stage.want("opened", "[agent: sleep 0.6]")
+    with stage.running():
+        eventually(lambda: stage.turns(state="running"))
+        assert stage.want("pushed") == 2
+        eventually(lambda: len(stage.turns(state="done")) == 2)
+    first, second = stage.turns()
+    assert second.started_at is not None and first.ended_at is not None and second.started_at >= first.ended_at
+
+
+def test_turns_of_different_keys_run_at_the_same_time_up_to_the_limit(stage: Stage) -> None:
+    """A16: three pulls, two places."""
+    for number in range(3):
+        stage.want(f"opened {number}", "[agent: sleep 0.5]", ref=f"pull {number}")
+    with stage.running():
+        eventually(lambda: len(stage.turns(state="running")) == 2)
+        assert len(stage.turns(state="waiting")) == 1
+    spans = sorted((turn.started_at or 0, turn.ended_at or 0) for turn in stage.turns())
+    assert spans[1][0] < spans[0][1], "the second began before the first ended"
+    assert spans[2][0] >= min(spans[0][1], spans[1][1]), "the third waited for a place"
+
+
+def test_two_agents_on_one_key_take_turns_in_their_own_bottles(stage: Stage) -> None:
+    """A16, B2, C2: turns of one pull never overlap, whatever agent."""
+    stage.want("opened", "[agent: sleep 0.3]", agent="reviewer")
+    stage.want("opened", "[agent: sleep 0.3]", agent="tester")
+    stage.run()
+    first, second = sorted(stage.turns(), key=lambda turn: turn.started_at or 0)
+    assert (second.started_at or 0) >= (first.ended_at or 0)
+    assert stage.session("reviewer").identity != stage.session("tester").identity
+
+
+def test_errand_that_is_gone_drops_the_turn(stage: Stage) -> None:
+    """A18."""
+    stage.errand.answer_instead = lambda turn: Dropped(reason="the pull is closed")
+    stage.want("opened")
+    assert stage.run() == stage.run().__class__()
+    assert (stage.turn(1).state, stage.turn(1).reason, stage.turn(1).attempts) == ("dropped", "the pull is closed", 0)
+    assert not stage.bottle().exists(), "nothing was run, nothing was made"
+
+
+def test_errand_that_is_not_ready_puts_the_turn_back_without_an_attempt(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    stage.errand.answer_instead = lambda turn: NotNow(reason="forge is down", at=1_000_060.0)
+    stage.want("opened")
+    tally = stage.run()
+    assert (tally.started, tally.failed, tally.waiting) == (0, 0, 1)
+    assert (stage.turn(1).not_before, stage.turn(1).attempts) == (1_000_060.0, 0)
+
+
+def test_closing_drops_what_waits_and_stops_what_runs(stage: Stage) -> None:
+    """A13, B16."""
+    stage.want("opened", "[agent: sleep 60]")
+    stage.want("opened too", agent="tester")
+    with stage.running():
+        eventually(lambda: stage.turns(state="running"))
+        stage.write(lambda conn: registry.put_away(conn, ref=REF, reason="merged", now=stage.clock()))
+        eventually(lambda: not stage.turns(state="running"))
+    assert [(turn.state, turn.reason) for turn in stage.turns()] == [("dropped", "merged"), ("dropped", "merged")]
+
+
+def test_reopening_brings_the_same_bottle_and_session_back(stage: Stage) -> None:
+    stage.want("opened")
+    stage.run()
+    before = stage.session()
+    stage.write(lambda conn: registry.put_away(conn, ref=REF, reason="closed", now=stage.clock()))
+    assert stage.write(lambda conn: registry.sessions(conn)) == []
+    assert len(stage.write(lambda conn: registry.bring_back(conn, ref=REF, now=stage.clock()))) == 1
+    stage.want("reopened")
+    stage.run()
+    assert stage.session().identity == before.identity
+    assert stage.turn(2).mode == "resume"
+
+
+def test_resume_is_visible_in_the_log(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """B18."""
+    caplog.set_level(logging.INFO, "sessions")
+    for event in ("opened", "pushed"):
+        stage.want(event)
+        stage.run()
+    assert f"resuming session {stage.session().claude_session}" in caplog.messages
+
+
+def test_turn_that_goes_back_to_waiting_takes_over_what_came_meanwhile(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    stage.want("opened", "[agent: sleep 0.4, fail 1]")
+    with stage.running():
+        eventually(lambda: stage.turns(state="running"))
+        assert stage.want("pushed") == 2
+        eventually(lambda: stage.turn(1).state == "waiting")
+    first, second = stage.turns()
+    assert first.events == ("opened", "pushed")
+    assert (second.state, second.reason) == ("dropped", "joined turn 1")
+    stage.now = first.not_before
+    assert stage.run().done == 1
+    assert stage.turn(1).told == ("opened", "pushed")
+
+
+def test_no_wait_leaves_the_run_to_the_next_call(stage: Stage) -> None:
+    stage.want("opened", "[agent: sleep 0.3]")
+    assert stage.run(wait=False).started == 1
+    turn = stage.turn(1)
+    assert (turn.state, turn.owner) == ("running", "")
+    tally = stage.run()
+    assert (tally.started, tally.adopted, tally.done) == (0, 1, 1)
+
+
+def test_no_wait_does_not_wait_for_an_adopted_run_either(stage: Stage) -> None:
+    stage.want("opened", "[agent: sleep 0.5]")
+    stage.run(wait=False)
+    tally = stage.run(wait=False)
+    assert (tally.adopted, tally.done) == (1, 0) and stage.turn(1).state == "running"
+    assert stage.run().done == 1
+
+
+def test_stopped_dispatcher_leaves_runs_going_for_the_next_one(stage: Stage) -> None:
+    stage.want("opened", "[agent: sleep 2]")
+    with stage.running() as stop:
+        eventually(lambda: stage.turns(state="running") and (stage.bottle() / "turns" / "1" / "pid").exists())
+        stop.set()
+    assert stage.turn(1).state == "running"
+    assert stage.run().adopted == 1
+    assert stage.turn(1).state == "done" and stage.turn(1).attempts == 1
+
+
+def test_turn_of_an_agent_that_left_the_config_waits(stage: Stage) -> None:
+    stage.want("opened", agent="retired")
+    tally = stage.run()
+    assert (tally.started, tally.waiting) == (0, 1)
+
+
+def test_cost_is_the_difference_to_the_conversations_last_total(stage: Stage) -> None:
+    for event in ("opened", "pushed", "commented"):
+        stage.want(event)
+        stage.run()
+    session = stage.session()
+    assert session.cost_usd == pytest.approx(sum(turn.cost_usd for turn in stage.turns()))
+    assert session.cost_usd == pytest.approx(session.claude_total)
+
+
+def test_reset_while_a_turn_runs_is_not_undone_by_its_end(stage: Stage) -> None:
+    """B17."""
+    stage.want("opened", "[agent: sleep 0.4]")
+    with stage.running():
+        eventually(lambda: stage.turns(state="running"))
+        old = stage.session().claude_session
+        assert len(stage.write(lambda conn: registry.forget(conn, ref=REF, now=stage.clock()))) == 1
+        eventually(lambda: stage.turns(state="done"))
+    assert stage.session().claude_session != old
+    stage.want("pushed")
+    stage.run()
+    assert stage.turn(2).mode == "fresh"

@@ -1,0 +1,282 @@
+"""Turns that go wrong: what is tried again, what is kept, what is said."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from sessions import state, transcript
+from sessions.database import DatabaseError
+from sessions.turns import Outcome, Session, Turn
+from tests.sessions.stage import KEY, Stage, eventually
+
+
+def test_failed_turn_waits_and_is_tried_three_times(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    stage.want("opened", "[agent: fail]")
+    for attempt, pause in ((1, 30), (2, 120)):
+        tally = stage.run()
+        assert (tally.failed, tally.waiting) == (1, 1)
+        turn = stage.turn(1)
+        assert (turn.state, turn.attempts, turn.not_before) == ("waiting", attempt, stage.now + pause)
+        assert stage.run().started == 0, "not before its time"
+        stage.now = turn.not_before
+    assert stage.run().failed == 1
+    assert stage.turn(1).state == "failed"
+    assert [told[1] for told in stage.errand.settled_as] == ["waiting", "waiting", "failed"]
+    assert [attempts for _, _, attempts in stage.errand.prepared] == [0, 1, 2]
+    assert sorted(path.name for path in (stage.bottle() / "turns").iterdir()) == ["1", "1-2", "1-3"]
+
+
+def test_session_survives_a_failure_and_the_retry_resumes_it(stage: Stage) -> None:
+    """B12: on any other error than "not found" the session is kept."""
+    stage.want("opened")
+    stage.run()
+    before = stage.session().claude_session
+    stage.now = 2_000_000_000.0
+    stage.want("pushed", "[agent: fail 1]")
+    stage.run()
+    stage.now += 30
+    assert stage.run().done == 1
+    assert stage.session().claude_session == before
+    assert [mode for _, mode, _ in stage.errand.prepared] == ["fresh", "resume", "resume"]
+
+
+def test_session_that_claude_does_not_find_is_dropped_and_tried_once_afresh(stage: Stage) -> None:
+    """B11: with the full prompt, a new id, the same bottle."""
+    stage.want("opened")
+    stage.run()
+    before, identity = stage.session().claude_session, stage.session().identity
+    stage.environ["DEMO_AGENT"] = "lost"
+    stage.want("pushed")
+    assert stage.run().done == 1
+    session, turn = stage.session(), stage.turn(2)
+    assert session.claude_session != before and session.identity == identity
+    assert (turn.mode, turn.attempts, turn.launches, turn.renewed) == ("fresh", 1, 2, True)
+    assert stage.errand.prepared[1:] == [(2, "resume", 0), (2, "fresh", 0)]
+    assert turn.cost_usd > 0
+
+
+def test_fresh_start_after_not_found_happens_once_only(stage: Stage) -> None:
+    """B11."""
+    stage.want("opened")
+    stage.run()
+    stage.environ["DEMO_AGENT"] = "lost, fail"
+    stage.now = 2_000_000_000.0
+    stage.want("pushed")
+    assert stage.run().failed == 1
+    assert stage.errand.prepared[1:] == [(2, "resume", 0), (2, "fresh", 0)]
+    stage.now = stage.turn(2).not_before
+    assert stage.run().failed == 1
+    assert stage.errand.prepared[3:] == [(2, "resume", 1)]
+    assert (stage.turn(2).state, stage.turn(2).kind) == ("waiting", "not_found")
+
+
+def test_login_failure_pauses_the_session_and_keeps_the_event(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    stage.want("opened", "[agent: login]")
+    assert stage.run().failed == 1
+    turn, session = stage.turn(1), stage.session()
+    assert (turn.state, turn.kind) == ("waiting", "refused")
+    assert session.state(stage.now) == "paused" and "login" in session.paused_why
+    stage.errand.texts["opened"] = ""
+    stage.now = turn.not_before
+    assert session.state(stage.now) == "idle"
+    assert stage.run().done == 1
+    assert stage.session().paused_until is None
+
+
+def test_overload_backs_off_and_goes_on_in_the_same_session(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    stage.want("opened", "[agent: overloaded 4]")
+    for _ in range(4):
+        assert stage.run().failed == 1
+        assert stage.turn(1).kind == "overloaded"
+        stage.now = stage.turn(1).not_before
+    assert stage.run().done == 1
+    assert [mode for _, mode, _ in stage.errand.prepared] == ["fresh", *["resume"] * 4]
+
+
+def test_turn_over_its_budget_fails_at_once_and_its_session_can_be_resumed(stage: Stage) -> None:
+    stage.want("opened", "[agent: budget]")
+    assert stage.run().failed == 1
+    assert (stage.turn(1).state, stage.turn(1).kind) == ("failed", "limited")
+    stage.want("pushed")
+    assert stage.run().done == 1
+    assert stage.turn(2).mode == "resume"
+
+
+def test_conversation_that_became_too_long_goes_on_in_a_new_one(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    stage.want("opened")
+    stage.run()
+    before = stage.session().claude_session
+    stage.want("pushed", "[agent: long]")
+    stage.run()
+    stage.errand.texts["pushed"] = ""
+    stage.now = stage.turn(2).not_before
+    assert stage.run().done == 1
+    assert stage.session().claude_session != before
+    assert stage.turn(2).mode == "fresh"
+
+
+@pytest.mark.parametrize("words", ["garbage", "silent"])
+def test_unreadable_answer_fails_the_turn_and_keeps_the_transcript(stage: Stage, words: str) -> None:
+    stage.want("opened", f"[agent: {words}]")
+    stage.run()
+    assert stage.turn(1).kind == "unreadable"
+    assert stage.transcript().exists()
+
+
+def test_run_over_its_minutes_is_ended(stage: Stage) -> None:
+    stage.want("opened", "[agent: stubborn, sleep 60]")
+    with stage.running(grace=0.2):
+        eventually(
+            lambda: (stage.bottle() / "turns" / "1" / "out.jsonl").exists() if stage.turns(state="running") else 0
+        )
+        stage.now = (stage.turn(1).deadline or 0) + 1
+    turn = stage.turn(1)
+    assert (turn.state, turn.kind, turn.reason) == ("failed", "limited", "its minutes are over")
+
+
+def test_what_a_turn_left_running_ends_with_it(stage: Stage) -> None:
+    """Claude's tools run in sessions of their own: the process group does not hold them."""
+    from sessions import processes
+    from sessions.bottles.process import MARKER
+
+    stage.want("opened", "[agent: child 60]")
+    assert stage.run().done == 1
+    assert not list(processes.marked(MARKER, f"{stage.session().identity}/1"))
+
+
+def test_answer_without_a_transcript_is_said_loudly_and_not_resumed(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.want("opened", "[agent: forget]")
+    stage.run()
+    assert "cannot be resumed" in caplog.text
+    stage.want("pushed")
+    stage.run()
+    assert [turn.mode for turn in stage.turns()] == ["fresh", "fresh"]
+
+
+def test_bug_in_an_errand_stops_loudly_but_not_every_later_cycle(stage: Stage) -> None:
+    def broken(turn: Turn) -> None:
+        raise ZeroDivisionError("a bug")
+
+    stage.errand.answer_instead = broken
+    stage.want("opened")
+    with pytest.raises(ZeroDivisionError):
+        stage.run()
+    assert (stage.turn(1).state, stage.turn(1).attempts) == ("waiting", 1)
+    assert stage.run().started == 0
+
+
+def test_failing_write_at_the_end_is_repeated_and_the_result_is_not_lost(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """B10."""
+    failures = iter([DatabaseError("disk full; make room"), None])
+    remember = stage.errand.settled
+
+    def settled(conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
+        if (failure := next(failures)) is not None:
+            raise failure
+        remember(conn, turn, session, outcome)
+
+    stage.errand.settled = settled  # type: ignore[method-assign]
+    stage.want("opened")
+    assert stage.run().done == 1
+    assert "trying again: disk full" in caplog.text
+    assert len(stage.errand.settled_as) == 1 and stage.session().turns == 1
+
+
+def test_result_that_could_not_be_recorded_is_collected_by_a_later_run(stage: Stage) -> None:
+    """B10: the exit file stays."""
+    remember, broken = stage.errand.settled, True
+
+    def settled(conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
+        if broken:
+            raise DatabaseError("disk full; make room")
+        remember(conn, turn, session, outcome)
+
+    stage.errand.settled = settled  # type: ignore[method-assign]
+    stop = threading.Event()
+    stop.set()  # do not wait between the repetitions
+    stage.want("opened")
+    dispatcher = stage.dispatcher(lease=0.3)
+    with stage.running(lease=0.3) as leave:
+        eventually(lambda: (stage.bottle() / "turns" / "1" / "exit").exists() if stage.turns(state="running") else 0)
+        leave.set()
+    broken = False
+    eventually(lambda: stage.clock() > stage.turn(1).lease_until)
+    tally = dispatcher.run_due(wait=True, stop=threading.Event())
+    assert (tally.adopted, tally.started, tally.done) == (1, 0, 1)
+    assert len(list((stage.bottle() / "turns").iterdir())) == 1, "it ran once"
+
+
+def test_missing_claude_is_not_the_sessions_fault(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    stage.environ["PATH"] = "/nonexistent"
+    stage.want("opened")
+    assert stage.run().failed == 1
+    turn = stage.turn(1)
+    assert (turn.state, turn.kind) == ("waiting", "engine") and "pip install" in turn.reason
+
+
+def test_backend_of_a_later_version_is_refused_in_one_clear_line(stage: Stage) -> None:
+    stage.agents["reviewer"] = stage.agents["reviewer"].__class__(backend="docker")
+    stage.want("opened")
+    stage.run()
+    assert stage.turn(1).reason == "backend docker is not in this version yet, use process"
+
+
+def test_damaged_transcript_is_kept_aside_and_the_conversation_begins_anew(stage: Stage) -> None:
+    stage.want("opened")
+    stage.run()
+    before = stage.session().claude_session
+    stage.transcript().write_text("\x00\x00 not JSON\n")
+    stage.want("pushed")
+    assert stage.run().done == 1
+    assert stage.session().claude_session != before
+    assert stage.turn(2).mode == "fresh"
+    kept = list(state.config_dir(stage.bottle()).glob(f"projects/pr/{before}.jsonl.aside-*"))
+    assert [path.read_text() for path in kept] == ["\x00\x00 not JSON\n"]
+
+
+def test_stub_of_a_killed_first_run_does_not_block_the_key(stage: Stage) -> None:
+    """Neither --resume nor --session-id works with it."""
+    seen: list[str] = []
+
+    def leave_a_stub(turn: Turn) -> None:
+        if not seen:
+            seen.append(stage.session().claude_session)
+
+    stage.errand.answer_instead = leave_a_stub
+    stage.now = 1_000_000.0
+    stage.want("opened", "[agent: fail]")
+    stage.run()
+    stage.transcript().write_text('{"type":"queue-operation","operation":"enqueue"}\n')
+    assert transcript.look(state.config_dir(stage.bottle()), seen[0]).condition == "stub"
+    stage.errand.texts["opened"] = ""
+    stage.now = stage.turn(1).not_before
+    assert stage.run().done == 1
+    assert stage.session().claude_session == seen[0]
+    assert stage.turn(1).key == KEY
+
+
+def test_half_a_character_in_the_prompt_costs_no_turn(stage: Stage) -> None:
+    """JSON can carry a lone surrogate, and a comment is JSON."""
+    stage.want("opened", "hello \ud800")
+    assert stage.run().done == 1
+    assert "hello ?" in (stage.bottle() / "turns" / "1" / "prompt.md").read_text()
+
+
+def test_secret_that_the_agent_was_talked_into_printing_is_not_passed_on(stage: Stage) -> None:
+    stage.environ["ANTHROPIC_API_KEY"] = "sk-ant-1234567890"
+    stage.want("opened", "[agent: say the key is sk-ant-1234567890]")
+    stage.run()
+    assert "sk-ant-1234567890" not in stage.turn(1).answer
+    assert "the key is" in stage.turn(1).answer

@@ -1,0 +1,80 @@
+"""What becomes of bottles after their key is closed."""
+
+from __future__ import annotations
+
+from sessions import housekeeping, registry, state
+from sessions.database import reading
+from sessions.turns import Session
+from tests.sessions.stage import REF, Stage, eventually
+
+DAY = 86400.0
+
+
+def closed(stage: Stage, *, why: str = "merged") -> Session:
+    stage.want("opened")
+    stage.run()
+    session = stage.session()
+    stage.write(lambda conn: registry.put_away(conn, ref=REF, reason=why, now=stage.clock()))
+    return session
+
+
+def known(stage: Stage, identity: str) -> Session:
+    with reading(stage.engine) as conn:
+        found = registry.session_of(conn, identity)
+    assert found is not None
+    return found
+
+
+def test_closed_bottle_is_kept_for_the_grace_time_and_then_removed(stage: Stage) -> None:
+    """A13, E3: and its entry says so."""
+    stage.now = 1_000_000.0
+    session = closed(stage)
+    place = state.bottle(stage.state, session.identity)
+    assert housekeeping.run(stage.engine, stage.state, now=stage.now + 7 * DAY - 1) == []
+    assert place.exists() and state.is_preserved(place)
+    later = stage.now + 7 * DAY
+    assert housekeeping.run(stage.engine, stage.state, now=later) == [session.identity]
+    assert not place.exists()
+    assert known(stage, session.identity).removed_at == later
+    assert stage.write(lambda conn: registry.bring_back(conn, ref=REF, now=later)) == []
+    assert housekeeping.run(stage.engine, stage.state, now=later) == [], "once"
+
+
+def test_open_bottle_is_never_removed(stage: Stage) -> None:
+    stage.want("opened")
+    stage.run()
+    assert housekeeping.run(stage.engine, stage.state, now=stage.clock() + 1000 * DAY) == []
+    assert stage.bottle().exists()
+
+
+def test_bottle_that_still_runs_is_not_removed(stage: Stage) -> None:
+    stage.want("opened", "[agent: stubborn, sleep 60]")
+    with stage.running(grace=0.3):
+        eventually(lambda: stage.turns(state="running") and (stage.bottle() / "turns" / "1" / "out.jsonl").exists())
+        place = stage.bottle()
+        stage.write(lambda conn: registry.put_away(conn, ref=REF, reason="merged", now=0.0))
+        assert housekeeping.run(stage.engine, stage.state, now=stage.clock() + 1000 * DAY) == []
+        assert place.exists()
+    assert housekeeping.run(stage.engine, stage.state, now=stage.clock() + 1000 * DAY) == [place.name]
+
+
+def test_bottle_that_was_reset_goes_without_grace_and_does_not_come_back(stage: Stage) -> None:
+    """B17."""
+    stage.want("opened")
+    stage.run()
+    old = stage.session().identity
+    stage.write(lambda conn: registry.forget(conn, ref=REF, bottle=True, now=stage.clock()))
+    assert stage.write(lambda conn: registry.bring_back(conn, ref=REF, now=stage.clock())) == []
+    assert housekeeping.run(stage.engine, stage.state, now=stage.clock()) == [old]
+    stage.want("pushed")
+    stage.run()
+    assert stage.session().identity != old and stage.turn(2).mode == "fresh"
+
+
+def test_removal_that_was_killed_half_way_is_finished(stage: Stage) -> None:
+    session = closed(stage)
+    place = state.bottle(stage.state, session.identity)
+    place.rename(place.with_name(f".removing-{place.name}"))
+    assert state.identities(stage.state) == []
+    housekeeping.run(stage.engine, stage.state, now=stage.clock())
+    assert list(state.bottles(stage.state).iterdir()) == []

@@ -1,0 +1,129 @@
+"""How a turn starts and what each end means, as tables."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sessions import lifecycle
+from sessions.lifecycle import Opening
+from sessions.turns import Kind, Outcome, Session, Turn
+
+NOW = 1_000.0
+SESSION = Session(
+    id=1, ref="r", key="k", agent="a", identity="a-00000", claude_session="uuid", backend="process", cwd="work"
+)
+TURN = Turn(id=1, ref="r", key="k", agent="a", state="running", why="w", mode="resume", attempts=1)
+
+
+def shape(opening: Opening) -> tuple[str, bool, bool]:
+    return opening.mode, opening.renew, opening.set_aside
+
+
+@pytest.mark.parametrize(
+    ("condition", "known_bytes", "note", "expected"),
+    [
+        ("absent", 0, "", ("fresh", False, False)),
+        ("absent", 500, "", ("fresh", True, False)),
+        ("stub", 0, "", ("fresh", False, True)),
+        ("stub", 500, "", ("fresh", False, True)),
+        ("damaged", 500, "", ("fresh", True, True)),
+        ("sound", 0, "", ("resume", False, False)),  # the first run was killed: the registry never heard of its end
+        ("sound", 500, "", ("resume", False, False)),
+        ("sound", 500, "it was too long", ("fresh", True, False)),
+    ],
+)
+def test_only_a_transcript_with_a_message_is_resumed(
+    condition: lifecycle.Condition, known_bytes: int, note: str, expected: tuple[str, bool, bool]
+) -> None:
+    session = msgspec.structs.replace(SESSION, transcript_bytes=known_bytes, note=note)
+    opening = lifecycle.opening(condition, session)
+    assert shape(opening) == expected
+    assert opening.mode == "resume" or opening.why, "a start from nothing says why"
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "pause"),
+    [
+        ("done", "done", None),
+        ("failed", "waiting", 30),
+        ("unreadable", "waiting", 30),
+        ("engine", "waiting", 30),
+        ("overloaded", "waiting", 60),
+        ("refused", "waiting", 900),
+        ("too_long", "waiting", 30),
+        ("limited", "failed", None),
+        ("not_found", "renew", None),
+    ],
+)
+def test_first_end_of_each_kind(kind: Kind, state: str, pause: float | None) -> None:
+    verdict = lifecycle.after(Outcome(kind=kind, reason="so", exit=1), TURN, SESSION, now=NOW)
+    assert verdict.turn == state
+    if pause is not None:
+        assert verdict.not_before == NOW + pause
+
+
+@pytest.mark.parametrize("kind", ["failed", "unreadable", "interrupted", "engine", "overloaded", "too_long", "limited"])
+def test_no_kind_but_not_found_ever_starts_afresh_at_once(kind: Kind) -> None:
+    """B12."""
+    for attempts in range(1, 20):
+        turn = msgspec.structs.replace(TURN, attempts=attempts)
+        verdict = lifecycle.after(Outcome(kind=kind, reason="so", exit=1), turn, SESSION, now=NOW)
+        assert verdict.turn in ("waiting", "failed")
+
+
+def test_not_found_is_no_reason_to_start_afresh_twice() -> None:
+    """B11."""
+    outcome = Outcome(kind="not_found", reason="so", exit=1)
+    renewed = msgspec.structs.replace(TURN, renewed=True)
+    fresh = msgspec.structs.replace(TURN, mode="fresh")
+    assert lifecycle.after(outcome, renewed, SESSION, now=NOW).turn == "waiting"
+    assert lifecycle.after(outcome, fresh, SESSION, now=NOW).turn == "waiting"
+
+
+def test_run_that_was_cut_off_goes_on_at_once_and_one_that_was_killed_waits() -> None:
+    cut_off = Outcome(kind="interrupted", reason="cut off")
+    killed = Outcome(kind="interrupted", reason="killed", exit=137)
+    assert lifecycle.after(cut_off, TURN, SESSION, now=NOW).not_before == NOW
+    assert lifecycle.after(killed, TURN, SESSION, now=NOW).not_before == NOW + 30
+
+
+def test_refusal_lasts_until_the_date_it_named() -> None:
+    verdict = lifecycle.after(Outcome(kind="refused", reason="quota", resets_at=5_000.0), TURN, SESSION, now=NOW)
+    assert (verdict.not_before, verdict.paused_until, verdict.paused_why) == (5_000.0, 5_000.0, "quota")
+
+
+def test_refusals_never_use_up_the_event() -> None:
+    turn = msgspec.structs.replace(TURN, attempts=500)
+    assert lifecycle.after(Outcome(kind="refused", reason="login"), turn, SESSION, now=NOW).turn == "waiting"
+
+
+def test_stopped_turn_is_dropped_with_the_reason_of_whoever_stopped_it() -> None:
+    turn = msgspec.structs.replace(TURN, stop_asked="merged")
+    verdict = lifecycle.after(Outcome(kind="interrupted", reason="stopped", exit=143), turn, SESSION, now=NOW)
+    assert (verdict.turn, verdict.reason) == ("dropped", "merged")
+    assert lifecycle.after(Outcome(kind="done"), turn, SESSION, now=NOW).turn == "done", "it was quicker"
+
+
+@given(st.sampled_from(["failed", "unreadable", "engine", "overloaded", "interrupted"]), st.integers(1, 50))
+def test_every_failing_turn_ends(kind: Kind, attempts: int) -> None:
+    turn = msgspec.structs.replace(TURN, attempts=attempts)
+    verdict = lifecycle.after(Outcome(kind=kind, reason="so", exit=1), turn, SESSION, now=NOW)
+    assert verdict.turn == "failed" or attempts < 8
+    assert lifecycle.backoff(kind, attempts) <= lifecycle.backoff(kind, attempts + 1)
+
+
+@pytest.mark.parametrize(("total", "before", "cost"), [(None, 3.0, 0.0), (3.5, 3.0, 0.5), (0.2, 3.0, 0.2), (3, 3, 0)])
+def test_cost_is_the_difference_of_totals_or_the_smaller_total_itself(
+    total: float | None, before: float, cost: float
+) -> None:
+    assert lifecycle.spent(total, before) == pytest.approx(cost)
+
+
+def test_conversation_that_did_not_grow_is_said_not_to_be_resumable() -> None:
+    assert lifecycle.kept(Outcome(kind="done"), bytes_before=10, bytes_after=10)
+    assert lifecycle.kept(Outcome(kind="done"), bytes_before=0, bytes_after=0)
+    assert not lifecycle.kept(Outcome(kind="done"), bytes_before=10, bytes_after=11)
+    assert not lifecycle.kept(Outcome(kind="failed", reason="so"), bytes_before=10, bytes_after=10)

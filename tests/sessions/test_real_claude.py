@@ -1,0 +1,176 @@
+"""The real `claude` in a process bottle, talking to a stand-in model: what the facts say, seen again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from sessions import processes, transcript
+from sessions.bottles.process import MARKER
+from tests.model.server import Model
+from tests.sessions.stage import Stage, eventually
+
+pytestmark = pytest.mark.claude
+
+
+def kill(stage: Stage, launch: str = "1") -> None:
+    """All of a run at once, as a power cut would."""
+    for pid in processes.marked(MARKER, f"{stage.session().identity}/{launch}"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_second_turn_remembers_the_first(real_stage: Stage, model: Model) -> None:
+    """A4, A5, A6, A9, A10, A11."""
+    real_stage.want("opened", "the colour is teal")
+    assert real_stage.run().done == 1, real_stage.turn(1).reason
+    real_stage.want("pushed", "which colour?")
+    assert real_stage.run().done == 1, real_stage.turn(2).reason
+    session, (first, second) = real_stage.session(), real_stage.turns()
+    assert [turn.mode for turn in (first, second)] == ["fresh", "resume"]
+    assert {request.session_id for request in model.requests} == {session.claude_session}
+    assert "the colour is teal" in second.answer.split("I remember")[1]
+    assert session.cost_usd == pytest.approx(session.claude_total) and first.cost_usd > 0 and second.cost_usd > 0
+    assert session.cost_usd == pytest.approx(first.cost_usd + second.cost_usd), "its total is the conversation's"
+    assert session.usage.input == 20 and session.usage.output == 10
+    assert real_stage.transcript().is_file(), "in the project directory that we named"
+
+
+def test_session_that_is_not_there_is_started_afresh_once(real_stage: Stage, model: Model) -> None:
+    """B11."""
+    real_stage.want("opened", "hello")
+    real_stage.run()
+    before = real_stage.session().claude_session
+    # Sound to us, nothing to claude: this takes the place of a file that only it can judge.
+    real_stage.transcript().write_text('{"type":"queue-operation"}\n{"type":"user"}\n')
+    real_stage.want("pushed", "again")
+    assert real_stage.run().done == 1, real_stage.turn(2).reason
+    turn = real_stage.turn(2)
+    assert real_stage.session().claude_session != before
+    assert (turn.renewed, turn.mode, turn.launches, turn.attempts) == (True, "fresh", 2, 1)
+    err = (real_stage.bottle() / "turns" / "2" / "err.log").read_text()
+    assert f"No conversation found with session ID: {before}" in err
+
+
+def test_first_turn_killed_in_the_middle_is_resumed(real_stage: Stage, model: Model) -> None:
+    """B9: the request had left, the answer had not come."""
+    real_stage.want("opened", "the colour is teal")
+    with model.hold(), real_stage.running():
+        model.wait_for_requests(1)
+        eventually(
+            lambda: transcript.look(real_stage.transcript().parents[2], real_stage.session().claude_session).size
+        )
+        kill(real_stage)
+        eventually(lambda: real_stage.turn(1).state == "done")
+    turn = real_stage.turn(1)
+    assert (turn.attempts, turn.mode) == (2, "resume")
+    assert "This was interrupted before." in model.requests[-1].heard[-1]
+    assert "the colour is teal" in model.requests[-1].heard[-1], "it names its events again"
+
+
+def test_first_turn_killed_before_its_message_was_written_does_not_block_the_key(
+    real_stage: Stage, model: Model
+) -> None:
+    real_stage.want("opened", "hello")
+    real_stage.run()
+    session = real_stage.session()
+    lines = real_stage.transcript().read_text().splitlines(keepends=True)
+    assert '"queue-operation"' in lines[0]
+    real_stage.transcript().write_text(lines[0])
+    real_stage.want("pushed", "again")
+    assert real_stage.run().done == 1, real_stage.turn(2).reason
+    assert real_stage.turn(2).mode == "fresh" and real_stage.session().claude_session == session.claude_session
+
+
+def test_torn_last_line_costs_nothing(real_stage: Stage, model: Model) -> None:
+    real_stage.want("opened", "the colour is teal")
+    real_stage.run()
+    with real_stage.transcript().open("a") as file:
+        file.write('{"type":"assistant","mess')
+    real_stage.want("pushed", "which colour?")
+    assert real_stage.run().done == 1, real_stage.turn(2).reason
+    assert real_stage.turn(2).mode == "resume" and "teal" in real_stage.turn(2).answer
+
+
+def test_moved_state_directory_remembers(real_stage: Stage, model: Model, tmp_path: Path) -> None:
+    real_stage.want("opened", "the colour is teal")
+    real_stage.run()
+    real_stage.close()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(real_stage.state, elsewhere / "state-root")
+    moved = Stage(elsewhere, real_stage.environ)
+    try:
+        moved.want("pushed", "which colour?")
+        assert moved.run().done == 1, moved.turn(2).reason
+        assert moved.turn(2).mode == "resume" and "teal" in moved.turn(2).answer
+    finally:
+        moved.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        (401, "authentication_error", "refused"),
+        (529, "overloaded_error", "overloaded"),
+        (400, "invalid_request_error", "failed"),
+    ],
+)
+def test_api_error_is_told_from_the_agents_words(
+    real_stage: Stage, model: Model, status: int, kind: str, expected: str
+) -> None:
+    """B12: and the session goes on afterwards."""
+    real_stage.now = 1_000_000_000.0
+    model.fail(status, kind, times=40)  # it tries on its own, also with requests of another shape
+    real_stage.want("opened", "hello")
+    assert real_stage.run().failed == 1
+    turn = real_stage.turn(1)
+    assert (turn.state, turn.kind) == ("waiting", expected), turn.reason
+    model.recover()
+    real_stage.now = turn.not_before
+    assert real_stage.run().done == 1, real_stage.turn(1).reason
+    assert real_stage.turn(1).claude_session == turn.claude_session
+
+
+def test_api_that_is_away_is_waited_for(real_stage: Stage, model: Model) -> None:
+    real_stage.environ["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
+    real_stage.want("opened", "hello")
+    real_stage.run()
+    assert (real_stage.turn(1).state, real_stage.turn(1).kind) == ("waiting", "overloaded"), real_stage.turn(1).reason
+
+
+def test_turn_limit_ends_the_turn_and_keeps_the_session(real_stage: Stage, model: Model) -> None:
+    agent = real_stage.agents["reviewer"]
+    real_stage.agents["reviewer"] = type(agent)(
+        backend="process", env=agent.env, limits=type(agent.limits)(turns=1, minutes=2, usd=1.0)
+    )
+    model.use("Bash", command="true", description="nothing")
+    real_stage.want("opened", "hello")
+    real_stage.run()
+    assert (real_stage.turn(1).state, real_stage.turn(1).kind) == ("failed", "limited"), real_stage.turn(1).reason
+    real_stage.want("pushed", "again")
+    assert real_stage.run().done == 1
+    assert real_stage.turn(2).mode == "resume"
+
+
+def test_what_a_tool_left_running_ends_with_the_turn(real_stage: Stage, model: Model) -> None:
+    """Its tools run in sessions of their own."""
+    model.use("Bash", command="setsid sleep 300 >/dev/null 2>&1 & echo started", description="a server")
+    real_stage.want("opened", "hello")
+    assert real_stage.run().done == 1, real_stage.turn(1).reason
+    assert not list(processes.marked(MARKER, f"{real_stage.session().identity}/1"))
+
+
+def test_run_over_its_minutes_is_ended_and_resumed_by_the_next_event(real_stage: Stage, model: Model) -> None:
+    real_stage.want("opened", "the colour is teal")
+    with model.hold(), real_stage.running(grace=3.0):
+        model.wait_for_requests(1)
+        real_stage.now = (real_stage.turn(1).deadline or 0) + 1
+        eventually(lambda: real_stage.turn(1).state != "running")
+    assert real_stage.turn(1).kind == "limited", real_stage.turn(1).reason
+    real_stage.want("pushed", "which colour?")
+    assert real_stage.run().done == 1, real_stage.turn(2).reason
+    assert real_stage.turn(2).mode == "resume" and "teal" in real_stage.turn(2).answer
