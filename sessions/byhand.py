@@ -27,6 +27,8 @@ _LEASE = 60.0
 class Refused(Exception):
     """It cannot be done as asked; nothing was touched.  One line: what, where, the mend."""
 
+    exit_code = 2
+
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn

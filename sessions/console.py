@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import sessions
-
 if TYPE_CHECKING:
     from sessions.byhand import Ended, Terminal
     from sessions.config import Settings
@@ -72,18 +70,3 @@ def _elapsed(progress: Progress) -> None:
     shown = f"{progress.session.identity} runs, {progress.elapsed:.0f} s" if progress.what == "running" else ""
     sys.stderr.write(f"\r\x1b[K{shown}")
     sys.stderr.flush()
-
-
-def report(bug: Exception) -> str:
-    import platform
-    import traceback
-
-    from sessions.logs import redacted
-
-    lines = [
-        "bottle: this is a bug in bottlepost; please report it with what follows",
-        f"bottlepost {sessions.__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"verb: {sys.argv[1] if len(sys.argv) > 1 else '-'}",
-        *traceback.format_exception(bug),
-    ]
-    return redacted("\n".join(lines))
