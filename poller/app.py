@@ -9,8 +9,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ from poller.outbox import Outbox
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
 from sessions.config import ConfigError
-from sessions.database import open_database
+from sessions.database import DatabaseError, open_database
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
 from sessions.turns import OnProgress, Tally
@@ -72,6 +73,28 @@ def check_backends(config: Config) -> None:
 def database_of(config: Any) -> str:
     """Where the tables are: `database`, or a file under `state`."""
     return config.database or str(config.state / "bottlepost.db")
+
+
+def has_no_database(config: Config) -> bool:
+    """Is this before the first run?  A place that cannot be looked at is another matter: opening it says why."""
+    where = database_of(config)
+    try:
+        Path(where).stat()
+    except FileNotFoundError:
+        return "://" not in where
+    except OSError:
+        return False
+    return False
+
+
+@contextmanager
+def database_at_hand(config: Config) -> Iterator[sa.Engine]:
+    """The database for a verb that asks or steers: where nothing has run yet, nothing is made."""
+    engine = open_database(":memory:" if has_no_database(config) else database_of(config), COMPONENTS)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 class App:
@@ -153,4 +176,7 @@ class App:
         if self._on_turn is not None:
             self._on_turn(progress)
         if progress.what == "ended":
-            self.post()
+            try:
+                self.post()
+            except DatabaseError as trouble:
+                log.error("answer not posted yet: %s", trouble)  # the turn itself is done

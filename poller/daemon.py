@@ -48,7 +48,7 @@ class Daemon:
         )
         every = float(self._app.config.poll.every)
         scheduler.add_job(self._guarded, "interval", (self._cycle,), seconds=every, jitter=every / 10, id="cycle")
-        scheduler.add_job(self._guarded, "interval", (self._app.post,), seconds=POSTS, id="outbox")
+        scheduler.add_job(self._guarded, "interval", (self._post,), seconds=POSTS, id="outbox")
         scheduler.add_job(
             self._guarded, "interval", (self._put_in_order,), seconds=HOUSEKEEPING, jitter=60, id="housekeeping"
         )
@@ -104,6 +104,12 @@ class Daemon:
                 log.error("turns: %s", trouble)
             self._wake.wait(TURNS * random.uniform(0.9, 1.1))  # noqa: S311
             self._wake.clear()
+
+    def _post(self) -> None:
+        try:
+            self._app.post()
+        except DatabaseError as trouble:
+            log.error("outbox: %s", trouble)
 
     def _put_in_order(self) -> None:
         try:

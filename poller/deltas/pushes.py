@@ -17,7 +17,11 @@ from poller.deltas.walk import LAST, OPENING, Walk
 
 
 class Stray(msgspec.Struct, frozen=True):
-    """A head that no row explains yet.  `is_old`: found when the pull was first read, so it may be history."""
+    """A head that no row explains yet.
+
+    `is_old`: found when the pull was first read, or reopened.  It may have moved before, of which no webhook tells:
+    unless its row comes after all, it is taken without a word.
+    """
 
     head: str
     is_old: bool
@@ -26,6 +30,10 @@ class Stray(msgspec.Struct, frozen=True):
 def read_pushes(walk: Walk) -> Stray | None:
     """Tell the pushes of a walk, move its head.  Returns a head that no row explains yet, if there is one."""
     rows = _paired([step for step in walk.steps if step.kind == "pull_push"])
+    fresh = [row.commits[-1] for row in rows if row.commits and walk.is_news(row)]
+    known = walk.known
+    if known is not None and known.stray_is_old and fresh and known.stray_head not in fresh:
+        walk.head = known.stray_head  # pushed on top of it
     for row in rows:
         _push_row(walk, row, is_last=row is rows[-1])
     return _from_head(walk)
@@ -87,11 +95,12 @@ def _from_head(walk: Walk) -> Stray | None:
     known = walk.known
     if not live or live == walk.head or walk.state == "closed" or walk.seen.row.state == "closed":
         return None
-    if walk.head is None or walk.reopened or (known is not None and known.row.state == "closed"):
-        walk.head = live  # first sight, or it moved while the pull was closed: no webhook tells of that
+    if walk.head is None:
+        walk.head = live  # opened without commits
         return None
     noted = known is not None and known.stray_head == live
-    is_old = known.stray_is_old if known is not None and noted else not walk.is_new and walk.is_first
+    was_closed = walk.reopened or (known is not None and known.row.state == "closed")
+    is_old = known.stray_is_old if known is not None and noted else was_closed or (walk.is_first and not walk.is_new)
     if not (noted and walk.seen.settling):
         return Stray(live, is_old)
     if not is_old:

@@ -233,8 +233,9 @@ class Walk:
         groups = list(label_groups(self.steps, news=[s.id for s in self.steps if self.is_news(s)]))
         after = {label.name for label in self.seen.row.labels}
         for group in reversed(groups):
-            added = [s.label for s in group if s.label and s.body == "1"]
-            removed = [s.label for s in group if s.label and s.body != "1"]
+            # Once each: put on, taken off and put on again within a second is still one label.
+            added = list(dict.fromkeys(s.label for s in group if s.label and s.body == "1"))
+            removed = list(dict.fromkeys(s.label for s in group if s.label and s.body != "1"))
             cleared = bool(removed) and not added and not after
             self.tell(
                 group[0].id,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 from poller import store
-from poller.app import COMPONENTS, database_of
+from poller.app import database_at_hand
 from poller.config import Config
 from poller.cycle import stamp_of
 from poller.scalars import start_of
 from poller.verbs.screen import event_line
-from sessions.database import open_database, reading
+from sessions.database import reading
 
 
 def moment_of(text: str, *, now: float) -> str:
@@ -20,14 +20,8 @@ def moment_of(text: str, *, now: float) -> str:
 
 def events(config: Config, *, key: str | None, since: str | None, limit: int | None, as_lines: bool) -> int:
     """Print the log; `since` is a stamp as `moment_of` makes it."""
-    engine = open_database(database_of(config), COMPONENTS)
-    try:
-        with reading(engine) as conn:
-            found = store.event_log(
-                conn, key=whole_key(key, config) if key is not None else None, since=since, limit=limit
-            )
-    finally:
-        engine.dispose()
+    with database_at_hand(config) as engine, reading(engine) as conn:
+        found = store.event_log(conn, key=whole_key(key, config) if key is not None else None, since=since, limit=limit)
     for event in found:
         if as_lines:
             sys.stdout.write(event.to_json().decode() + "\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from poller.app import COMPONENTS, App, Once, check_backends, database_of
+from poller.app import COMPONENTS, App, Once, check_backends, has_no_database
 from poller.config import Config
 from poller.cycle import Report, Told
 from poller.verbs.screen import Screen, event_line
@@ -56,8 +56,7 @@ def rehearse(config: Config, *, as_json: bool) -> int:
     """Read the forge, print the events and the turns that would run; write nothing, post nothing."""
     with ExitStack() as stack:
         engine = None
-        where = database_of(config)
-        if "://" not in where and not Path(where).exists():
+        if has_no_database(config):
             # Not even the file is to appear: a first run is rehearsed in a place that goes away.
             aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bottlepost-")))
             engine = open_database(aside / "bottlepost.db", COMPONENTS)

@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from poller import outbox, store
-from poller.app import COMPONENTS, database_of
+from poller.app import database_at_hand
 from poller.config import Config
 from poller.cycle import stamp_of
 from sessions import registry
-from sessions.database import open_database, reading
+from sessions.database import reading
 
 #: Seconds without a successful cycle after which something is wrong, however rarely cron calls.
 STALE = 7200.0
@@ -21,12 +21,8 @@ STALE = 7200.0
 
 def status(config: Config, *, as_json: bool) -> int:
     """0 healthy, 1 not."""
-    engine = open_database(database_of(config), COMPONENTS)
-    try:
-        with reading(engine) as conn:
-            found = _gathered(conn, config, now=time.time())
-    finally:
-        engine.dispose()
+    with database_at_hand(config) as engine, reading(engine) as conn:
+        found = _gathered(conn, config, now=time.time())
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:

@@ -7,23 +7,19 @@ import time
 import sqlalchemy as sa
 
 from poller import store
-from poller.app import COMPONENTS, database_of
+from poller.app import database_at_hand
 from poller.config import Config
 from poller.verbs.events import whole_key
 from sessions import registry
-from sessions.database import begin, open_database
+from sessions.database import begin
 from sessions.shell import UsageError
 
 
 def reset(config: Config, key: str, *, agent: str | None, bottle: bool) -> int:
     """Forget the conversation (and the bottle) of a pull: the next event starts afresh.  Says what was dropped."""
-    engine = open_database(database_of(config), COMPONENTS)
-    try:
-        with begin(engine) as conn:
-            ref = _ref(conn, key, config)
-            dropped = registry.forget(conn, ref=ref, now=time.time(), agent=agent, bottle=bottle)
-    finally:
-        engine.dispose()
+    with database_at_hand(config) as engine, begin(engine) as conn:
+        ref = _ref(conn, key, config)
+        dropped = registry.forget(conn, ref=ref, now=time.time(), agent=agent, bottle=bottle)
     if not dropped:
         print(f"{key}: there was no session{f' of {agent}' if agent else ''} to forget")
     for session in dropped:
@@ -36,19 +32,15 @@ def reset(config: Config, key: str, *, agent: str | None, bottle: bool) -> int:
 
 def retry(config: Config, turn_id: int) -> int:
     """Let a failed turn run again with the next cycle."""
-    engine = open_database(database_of(config), COMPONENTS)
-    try:
-        with begin(engine) as conn:
-            turn = registry.turn(conn, turn_id)
-            if turn is None:
-                raise UsageError(f"turn {turn_id}: there is no such turn; `bottle log` lists them")
-            if turn.state not in ("failed", "dropped"):
-                raise UsageError(f"turn {turn_id} is {turn.state}; only a failed or dropped turn runs again")
-            number = registry.retry(conn, turn_id, now=time.time())
-            if number is None:
-                raise UsageError(f"turn {turn_id} was started by hand; run it by hand again: bottle run-resume …")
-    finally:
-        engine.dispose()
+    with database_at_hand(config) as engine, begin(engine) as conn:
+        turn = registry.turn(conn, turn_id)
+        if turn is None:
+            raise UsageError(f"turn {turn_id}: there is no such turn; `bottle log` lists them")
+        if turn.state not in ("failed", "dropped"):
+            raise UsageError(f"turn {turn_id} is {turn.state}; only a failed or dropped turn runs again")
+        number = registry.retry(conn, turn_id, now=time.time())
+        if number is None:
+            raise UsageError(f"turn {turn_id} was started by hand; run it by hand again: bottle run-resume …")
     joined = "" if number == turn_id else f"its events joined turn {number}, which "
     print(f"turn {turn_id}: {joined}runs with the next `poll --once`, or at once if `poll` is running")
     return 0

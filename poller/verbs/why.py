@@ -8,28 +8,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from poller import store
-from poller.app import COMPONENTS, database_of
+from poller.app import database_at_hand
 from poller.config import Config
 from poller.cycle import stamp_of
 from poller.deltas.events import Event
 from poller.verbs.events import whole_key
 from poller.verbs.screen import event_line
 from sessions import registry
-from sessions.database import open_database, reading
+from sessions.database import reading
 from sessions.shell import UsageError
 
 
 def why(config: Config, subject: str, *, as_json: bool) -> int:
     """0, or `UsageError` if nobody has heard of it."""
-    engine = open_database(database_of(config), COMPONENTS)
-    try:
-        with reading(engine) as conn:
-            found = store.events(conn, [subject]) or store.event_log(conn, key=whole_key(subject, config))
-            if not found:
-                raise UsageError(f"{subject}: not in the log; expected the id of an event, or owner/repo#N")
-            chains = [(event, _chain(conn, event)) for event in found]
-    finally:
-        engine.dispose()
+    with database_at_hand(config) as engine, reading(engine) as conn:
+        found = store.events(conn, [subject]) or store.event_log(conn, key=whole_key(subject, config))
+        if not found:
+            raise UsageError(f"{subject}: not in the log; expected the id of an event, or owner/repo#N")
+        chains = [(event, _chain(conn, event)) for event in found]
     for event, chain in chains:
         if as_json:
             print(json.dumps({"event": event.as_dict(), "decisions": chain}, ensure_ascii=False))

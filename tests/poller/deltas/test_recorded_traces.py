@@ -78,6 +78,12 @@ class Reader:
         if seen is None:
             return []
         boundary = "2000-01-01T00:00:00Z" if step["step"].startswith("opened") else NEVER
+        told = self._read(step, seen, boundary)
+        if self.known[step["number"]].stray_head is not None:  # believed when another look finds it still there
+            told += self._read(step, msgspec.structs.replace(seen, settling=True), boundary)
+        return told
+
+    def _read(self, step: dict[str, Any], seen: Sighting, boundary: str) -> list[Event]:
         told, self.known[step["number"]] = events_between(
             self.known.get(step["number"]), seen, forge="gitea.test", seen_at=step["since"], boundary=boundary
         )

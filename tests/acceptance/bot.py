@@ -1,0 +1,347 @@
+"""The bot as its operator meets it: a directory, a config file, and processes that are started in it.
+
+Knows the command line, exit codes and files.  Must not know how the poller works.  What it remembers is read with the
+functions whose answers the verbs print, in this process: another one costs half a second, and verbs have their tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+import yaml
+
+from poller import store
+from poller.app import COMPONENTS
+from poller.demo import agent as scripted
+from poller.demo.pulls import Pull
+from poller.demo.world import World
+from sessions import registry, showing
+from sessions.database import open_database, reading
+
+ROOT = Path(__file__).parents[2]
+#: Seconds that anything may take on a slow machine.
+PATIENCE = 40.0
+_LOG_LINE = re.compile(r'\d{4}-\d\d-\d\dT[\d:.]+Z (DEBUG|INFO|WARNING|ERROR) |\{"time": ')
+#: What no output may hold: a bug, or something that was not closed.
+_NEVER = ("Traceback", "a bug in bottlepost", "ResourceWarning")
+
+#: Stands before the scripted agent: notes who runs when and with which environment, and waits where it is told to.
+_GATE = """#!/bin/sh
+place={here}
+echo "$$ begin $BOTTLEPOST_TURN" >> "$place/runs"
+env > "$place/environ.$$"
+while [ -e "$place/hold" ]; do sleep 0.05; done
+{agent} "$@"
+code=$?
+echo "$$ end $BOTTLEPOST_TURN" >> "$place/runs"
+exit $code
+"""
+#: Read by every Python that has its directory on the path: our clock goes with that of the world.
+_CLOCK = """import os, time
+_real, _ahead = time.time, float(os.environ["TEST_CLOCK_AHEAD"])
+time.time = lambda: _real() + _ahead
+"""
+_T = TypeVar("_T")
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that has ended."""
+
+    args: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The object on the last line of stdout."""
+        return json.loads(self.out.splitlines()[-1])
+
+    @property
+    def rows(self) -> list[Any]:
+        """An object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def said(self) -> list[str]:
+        """Lines on stderr that are not the log's."""
+        return [line for line in self.err.splitlines() if line.strip() and not _LOG_LINE.match(line)]
+
+    @property
+    def complaint(self) -> str:
+        """The one line that says what is wrong."""
+        assert len(self.said) == 1, f"not one clear line but {len(self.said)}:\n{self.err}"
+        return self.said[0]
+
+
+class Running:
+    """A process that still runs; its output goes to files, so that it never waits for us."""
+
+    def __init__(self, bot: Bot, args: tuple[str, ...], module: str) -> None:
+        self.args, self._bot = args, bot
+        self._out, self._err = (bot.directory / f"{len(bot.started)}.{end}" for end in ("out", "err"))
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, *args],
+                cwd=bot.directory, env=bot.environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            )  # fmt: skip
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    def kill(self) -> None:
+        """`kill -9`: nothing of it gets to say goodbye."""
+        self.process.kill()
+        self.process.wait()
+
+    def tell(self, number: signal.Signals) -> Running:
+        self.process.send_signal(number)
+        return self
+
+    def finish(self, *, code: int | None = 0) -> Ran:
+        """Wait for its end; it must be the expected one."""
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.args} does not end:\n{self.err}") from None
+        ran = Ran(args=self.args, code=self.process.returncode, out=self._out.read_text(), err=self.err)
+        assert code is None or ran.code == code, f"{self.args} → {ran.code}, not {code}:\n{ran.out}\n{ran.err}"
+        return ran
+
+
+class Bot:
+    """One config, one state directory.  `token` is that of the account `bot`."""
+
+    def __init__(self, directory: Path, world: World, url: str) -> None:
+        self.directory, self.world, self.url = directory, world, url
+        self.token = world.token("bot", scopes="read:user,write:issue,write:repository")
+        self.secrets: list[str] = []
+        self.environ: dict[str, str] = {}
+        self.ahead = 0
+        self.started: list[Running] = []
+        self._hold = directory / "hold"
+        self.config: dict[str, Any] = {
+            "gitea": {"url": url, "token": "${GITEA_TOKEN}"},
+            "repos": ["acme/api"],
+            "state": "state",
+            "poll": {"start": "24h"},
+            "trust": {"who": "collaborators", "forks": "never"},
+            "agents": {"reviewer": {"backend": "process"}},
+        }
+        self._install()
+
+    def _install(self) -> None:
+        agent = scripted.install(self.directory / "agent")
+        gate = self.directory / "bin" / "claude"
+        gate.parent.mkdir()
+        gate.write_text(_GATE.format(here=shlex.quote(str(self.directory)), agent=shlex.quote(str(agent))))
+        gate.chmod(0o755)
+        clock = self.directory / "clock" / "sitecustomize.py"
+        clock.parent.mkdir()
+        clock.write_text(_CLOCK)
+
+    # -- its house -----------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Path:
+        return self.directory / "state"
+
+    @property
+    def forge(self) -> str:
+        """As keys name it."""
+        return self.url.removeprefix("http://")
+
+    def key(self, pull: Pull) -> str:
+        return f"{self.forge}/{pull.repo.full_name}#{pull.number}"
+
+    def configure(self, **changes: Any) -> Bot:
+        """Change keys at the top of the config; mappings are merged, one level deep."""
+        for name, value in changes.items():
+            known = self.config.get(name)
+            self.config[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+        return self
+
+    def agent(self, **changes: Any) -> Bot:
+        """Change the one agent."""
+        self.config["agents"]["reviewer"] |= changes
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """A cron's: next to nothing."""
+        path = [str(ROOT), *([str(self.directory / "clock")] if self.ahead else [])]
+        return {
+            "PATH": f"{self.directory}/bin:{os.defpath}",
+            "HOME": str(self.directory),
+            "TMPDIR": str(self.directory),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": ":".join(path),
+            "PYTHONWARNINGS": "default::ResourceWarning",
+            "TEST_CLOCK_AHEAD": str(self.ahead),
+            "GITEA_TOKEN": self.token,
+        } | self.environ
+
+    # -- its calls -----------------------------------------------------------------------------------------------
+
+    def start(self, *args: str, module: str = "poller") -> Running:
+        """`poll …` in the background."""
+        (self.directory / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        running = Running(self, args, module)
+        self.started.append(running)
+        return running
+
+    def poll(self, *args: str, code: int | None = 0) -> Ran:
+        """`poll …` to its end."""
+        return self.start(*args).finish(code=code)
+
+    def bottle(self, *args: str, code: int | None = 0) -> Ran:
+        return self.start(*args, module="sessions").finish(code=code)
+
+    def once(self, *args: str, code: int | None = 0) -> Ran:
+        """`poll --once …` to its end."""
+        return self.poll("--once", *args, code=code)
+
+    def tally(self, *args: str, code: int | None = 0) -> dict[str, Any]:
+        """What one `poll --once --format json` says that it did."""
+        said: dict[str, Any] = self.once(*args, "--format", "json", code=code).json
+        return said
+
+    def events(self, pull: Pull | None = None) -> list[dict[str, Any]]:
+        """The event log, oldest first."""
+        with self._memory() as conn:
+            return [event.as_dict() for event in store.event_log(conn, key=self.key(pull) if pull else None)]
+
+    def kinds(self, pull: Pull | None = None, *, own: bool = False) -> list[str]:
+        """`pull_request_comment created` …, without the bot's own acts."""
+        heard = [one for one in self.events(pull) if own or (one["actor"] or {}).get("login") != "bot"]
+        return [f"{one['event']} {one['action']}" for one in heard]
+
+    def turns(self, pull: Pull | None = None) -> list[dict[str, Any]]:
+        """The turns, oldest first."""
+        with self._memory() as conn:
+            return [showing.turn_row(turn) for turn in registry.turns(conn, key=self.key(pull) if pull else None)]
+
+    def sessions(self, *, put_away: bool = False) -> list[dict[str, Any]]:
+        """The live sessions; with `put_away` the others too."""
+        with self._memory() as conn:
+            found = registry.sessions(conn, all=put_away)
+        return [showing.session_row(one, root=self.state, now=time.time()) for one in found]
+
+    @contextlib.contextmanager
+    def _memory(self) -> Iterator[sa.Connection]:
+        engine = open_database(self.state / "bottlepost.db", COMPONENTS)
+        try:
+            with reading(engine) as conn:
+                yield conn
+        finally:
+            engine.dispose()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Straight from the database, or into it."""
+        with contextlib.closing(sqlite3.connect(self.state / "bottlepost.db")) as database, database:
+            return database.execute(sql).fetchall()
+
+    def verdicts(self) -> list[tuple[str, str]]:
+        """What the events were to become, with the reason: (verdict, reason), oldest first."""
+        asked = "SELECT verdict, reason FROM decision JOIN event ON event.id = event_id ORDER BY event.seq, agent"
+        return [(verdict, reason) for verdict, reason in self.query(asked)]
+
+    # -- what it does --------------------------------------------------------------------------------------------
+
+    def comments(self, pull: Pull) -> list[str]:
+        """What it has said on a pull."""
+        return [row.body for row in pull.comments if row.user.login == "bot"]
+
+    def prompts(self, identity: str) -> list[str]:
+        """What the agent in a bottle was told, launch by launch."""
+        turns = self.state / "state" / identity / "turns"
+        return [path.read_text() for path in sorted(turns.glob("*/prompt.md"), key=lambda path: path.stat().st_mtime)]
+
+    def hold(self) -> None:
+        """Agents that start from now on wait before they say a word."""
+        self._hold.touch()
+
+    def let_go(self) -> None:
+        self._hold.unlink(missing_ok=True)
+
+    def runs(self) -> list[tuple[int, str, str]]:
+        """(pid, begin or end, bottle/turn) of the agent's runs, in the order of time."""
+        path = self.directory / "runs"
+        rows = [line.split(" ", 2) for line in path.read_text().splitlines()] if path.exists() else []
+        return [(int(pid), what, turn) for pid, what, turn in rows]
+
+    def begun(self, number: int = 1) -> bool:
+        """Have so many runs of the agent begun?"""
+        return sum(what == "begin" for _, what, _ in self.runs()) >= number
+
+    def at_once(self) -> tuple[int, int]:
+        """The largest number of runs at the same time: of all, and of one bottle."""
+        now: list[str] = []
+        most = most_of_one = 0
+        for _, what, turn in self.runs():
+            bottle = turn.partition("/")[0]
+            (now.append if what == "begin" else now.remove)(bottle)
+            most, most_of_one = max(most, len(now)), max([most_of_one, *map(now.count, now)])
+        return most, most_of_one
+
+    def agents_alive(self) -> list[int]:
+        """Runs of the agent that have not ended."""
+        begun = {pid for pid, what, _ in self.runs() if what == "begin"}
+        return [pid for pid in begun if self._is_ours(pid)]
+
+    def kill_group(self, keeper: int) -> None:
+        """`kill -9` to a run and all that belongs to it."""
+        assert self._is_ours(keeper)
+        os.killpg(keeper, signal.SIGKILL)
+        until(lambda: not self._is_ours(keeper), "the run is dead")
+
+    def pass_time(self, seconds: int) -> None:
+        """For the forge and for every process that starts from now on."""
+        self.world.clock.advance(seconds=seconds)
+        self.ahead += seconds
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """End what runs, then see that nothing was told that must not be."""
+        self.let_go()
+        for running in self.started:
+            if running.process.poll() is None:
+                running.kill()
+        until(lambda: not self.agents_alive(), "the agents have ended")
+        secrets = [*self.world.tokens, *self.secrets]
+        for path in self.directory.rglob("*"):
+            content = path.read_bytes() if path.is_file() else b""
+            assert not any(secret.encode() in content for secret in secrets), f"a token is in {path}"
+        for running in self.started:
+            for word in _NEVER:
+                assert word not in running.err, f"{running.args}:\n{running.err}"
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            return str(self.directory).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+
+
+def until(condition: Callable[[], _T], what: str, *, seconds: float = PATIENCE) -> _T:
+    """Wait for it, but not for ever."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"in vain waited until {what}"
+        time.sleep(0.02)
+    return found

@@ -1,0 +1,128 @@
+"""`poll` without `--once`: it watches until it is told to stop, and leaves in order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from poller.demo.repos import Repo
+from poller.demo.world import World
+from tests.acceptance.bot import Bot, Running, until
+
+
+@pytest.fixture
+def bot(bot: Bot) -> Bot:
+    return bot.configure(poll={"every": "1s"})
+
+
+@pytest.fixture
+def daemon(bot: Bot) -> Iterator[Running]:
+    running = bot.start()
+    until(lambda: "watching" in running.err or running.process.poll() is not None, "it watches")
+    yield running
+    if running.process.poll() is None:
+        running.tell(signal.SIGTERM).finish(code=None)
+
+
+def test_a_pull_opened_while_it_watches_is_answered(bot: Bot, repo: Repo, daemon: Running) -> None:
+    pull = repo.open_pull(by="ana")
+    until(lambda: bot.comments(pull), "the first answer")
+    pull.comment("@bot why?", by="ben")
+    until(lambda: len(bot.comments(pull)) == 2, "the second answer")
+    pull.merge(by="ana")
+    until(lambda: not bot.sessions(), "the bottle is put away")
+    stopped = daemon.tell(signal.SIGTERM).finish()
+    assert stopped.said == []
+    assert [turn["mode"] for turn in bot.turns(pull)] == ["fresh", "resume"]
+
+
+def test_told_to_stop_it_leaves_its_turn_to_the_next_call(bot: Bot, repo: Repo, daemon: Running) -> None:
+    bot.hold()
+    pull = repo.open_pull(by="ana")
+    until(bot.begun, "the agent runs")
+    daemon.tell(signal.SIGTERM).finish()
+    assert bot.comments(pull) == []
+    bot.let_go()
+    assert bot.tally()["turns"] == {"started": 0, "adopted": 1, "done": 1, "failed": 0, "waiting": 0}
+    assert len(bot.comments(pull)) == 1
+
+
+def test_killed_it_is_followed_by_another_that_adopts(bot: Bot, repo: Repo, daemon: Running) -> None:
+    bot.hold()
+    pull = repo.open_pull(by="ana")
+    until(bot.begun, "the agent runs")
+    daemon.kill()
+    other = bot.start()
+    until(lambda: "watching" in other.err, "the other one watches")
+    bot.let_go()
+    until(lambda: bot.comments(pull), "the answer")
+    other.tell(signal.SIGTERM).finish()
+    assert len(bot.comments(pull)) == 1
+    assert [turn["attempts"] for turn in bot.turns(pull)] == [1]
+
+
+def test_interrupted_it_says_so_with_code_130(bot: Bot, daemon: Running) -> None:
+    daemon.tell(signal.SIGINT).finish(code=130)
+
+
+def test_a_wrong_token_ends_it_at_once(bot: Bot, repo: Repo) -> None:
+    bot.token = "0123456789abcdef-no-such-token"
+    bot.secrets.append(bot.token)
+    assert "401" in bot.poll(code=4).complaint
+
+
+def test_a_repository_that_is_not_there_ends_it_at_once(bot: Bot) -> None:
+    assert "acme/nonesuch" in bot.configure(repos=["acme/nonesuch"]).poll(code=2).complaint
+
+
+def test_started_while_the_forge_is_down_it_waits_for_it(bot: Bot, repo: Repo, world: World) -> None:
+    down = world.fault("…", status=503, times=None)
+    pull = repo.open_pull(by="ana")
+    running = bot.start()
+    until(lambda: "trying again in" in running.err, "it has noticed")
+    world.faults.remove(down)
+    until(lambda: bot.comments(pull), "the answer")
+    assert "`@bot`" in bot.prompts(bot.turns()[0]["identity"])[0], "it knows who it is"
+    running.tell(signal.SIGTERM).finish()
+
+
+def test_a_forge_that_goes_away_for_a_while_ends_nothing(bot: Bot, repo: Repo, world: World, daemon: Running) -> None:
+    down = world.fault("…", html=True, times=None)
+    pull = repo.open_pull(by="ana")
+    until(lambda: "cycle failed" in daemon.err, "it has noticed")
+    world.faults.remove(down)
+    until(lambda: bot.comments(pull), "the answer")
+
+
+def test_a_call_beside_it_finds_its_place(bot: Bot, repo: Repo, daemon: Running) -> None:
+    bot.hold()
+    pull = repo.open_pull(by="ana")
+    until(bot.begun, "the agent runs")
+    beside = bot.once("--format", "json", code=None)
+    assert beside.code in (0, 5)
+    bot.let_go()
+    until(lambda: bot.comments(pull), "the answer")
+    daemon.tell(signal.SIGTERM).finish()
+    assert len(bot.comments(pull)) == 1
+    assert bot.kinds(pull) == ["pull_request opened"]
+
+
+def test_two_daemons_share_the_work_and_do_nothing_twice(bot: Bot, repo: Repo, daemon: Running) -> None:
+    other = bot.start()
+    until(lambda: "watching" in other.err, "the other one watches")
+    pulls = [repo.open_pull(by="ana") for _ in range(4)]
+    until(lambda: all(bot.comments(pull) for pull in pulls), "all answers")
+    for one in (daemon, other):
+        one.tell(signal.SIGTERM).finish()
+    assert [len(bot.comments(pull)) for pull in pulls] == [1, 1, 1, 1]
+    assert bot.at_once()[0] <= 2
+
+
+def test_an_answer_that_could_not_be_posted_is_posted_without_another_event(
+    bot: Bot, repo: Repo, world: World, daemon: Running
+) -> None:
+    world.fault("POST …/comments", status=502)
+    pull = repo.open_pull(by="ana")
+    until(lambda: bot.comments(pull), "the answer")

@@ -1,0 +1,119 @@
+"""What programs read: the last line of stdout, the health, the log."""
+
+from __future__ import annotations
+
+import json
+
+from poller.demo.repos import Repo
+from poller.demo.world import World
+from tests.acceptance.bot import Bot
+
+TURNS = {"started": 0, "adopted": 0, "done": 0, "failed": 0, "waiting": 0}
+
+
+def test_what_a_cycle_did_is_the_last_line_of_stdout_key_by_key(bot: Bot, repo: Repo, world: World) -> None:
+    repo.open_pull(by="ana")
+    bot.once()
+    bot.once()
+    world.reset_requests()
+    idle = bot.once("--format", "json")
+    assert idle.out.count("\n") == 1
+    assert list(idle.json.items())[1:] == [
+        ("requests", 1),
+        ("pulls_changed", 0),
+        ("events", 0),
+        ("turns", TURNS),
+        ("posted", 0),
+        ("errors", []),
+    ]
+    assert list(idle.json["turns"]) == list(TURNS)
+    assert next(iter(idle.json)) == "cursor"
+    assert idle.out.startswith('{"cursor":"2')
+    assert idle.out.strip() == json.dumps(idle.json, separators=(",", ":"))
+    assert len(world.requests) == 1
+
+
+def test_the_cursor_is_the_newest_stamp_of_the_forge(bot: Bot, repo: Repo) -> None:
+    bot.once()
+    pull = repo.open_pull(by="ana")
+    bot.config["agents"] = {}
+    bot.pass_time(100)
+    assert bot.tally()["cursor"] == bot.events(pull)[0]["at"]
+    assert bot.tally()["cursor"] == bot.events(pull)[0]["at"], "time alone does not move it"
+
+
+def test_people_read_what_happened_and_why(bot: Bot, repo: Repo) -> None:
+    repo.open_pull(by="ana", title="Add five")
+    said = bot.once().out
+    assert "acme/api#1 pull_request opened by ana: Add five" in said
+    assert "wake reviewer: opened; ana is a collaborator of acme/api" in said
+    assert "1 events from 1 changed pulls" in said
+    assert "1 done" in said
+
+
+def test_options_may_stand_before_the_verb_or_behind_it(bot: Bot, repo: Repo) -> None:
+    bot.once()
+    before = bot.poll("--config", "config.yaml", "--format", "json", "status").json
+    behind = bot.poll("status", "--format", "json", "--config", "config.yaml").json
+    assert before | {"age_seconds": 0} == behind | {"age_seconds": 0}
+
+
+def test_health_before_the_first_cycle_is_no_health(bot: Bot) -> None:
+    unknown = bot.poll("status", "--format", "json", code=1).json
+    assert unknown["healthy"] is False
+    assert "no cycle has succeeded yet" in unknown["problems"][0]
+    assert not bot.state.exists(), "a question makes no database"
+
+
+def test_health_is_told_in_keys(bot: Bot, repo: Repo) -> None:
+    repo.open_pull(by="ana")
+    bot.once()
+    well = bot.poll("status", "--format", "json").json
+    assert well["healthy"] is True
+    assert well["problems"] == []
+    assert (well["forge"], well["bot"], well["version"]) == (bot.forge, "bot", "1.25.4")
+    assert well["turns"] == {"running": 0, "waiting": 0, "failed": 0, "done": 1}
+    assert (well["sessions"], well["outbox"], well["last_error"]) == (1, 0, None)
+    assert well["age_seconds"] < 60
+
+
+def test_a_poller_that_nobody_calls_any_more_is_not_healthy(bot: Bot, repo: Repo) -> None:
+    bot.once()
+    bot.pass_time(3 * 3600)
+    assert "is the timer running?" in bot.poll("status", code=1).out
+
+
+def test_every_log_line_of_a_turn_names_pull_turn_and_bottle(bot: Bot, repo: Repo) -> None:
+    pull = repo.open_pull(by="ana")
+    ran = bot.once("--log-format", "json", "-v")
+    lines = [json.loads(line) for line in ran.err.splitlines()]
+    assert {"time", "level", "event", "logger"} <= set.intersection(*map(set, lines))
+    [turn] = bot.turns(pull)
+    about_it = [line for line in lines if line["logger"] in ("sessions.worker", "poller.outbox")]
+    assert {line["event"] for line in about_it} >= {"turn done", "answer posted"}
+    for line in about_it:
+        assert (line["pull"], line["turn"], line["bottle"]) == (bot.key(pull), turn["turn"], turn["identity"]), line
+    [decision] = [line for line in lines if line["logger"] == "poller.cycle"]
+    assert (decision["pull"], decision["agent"]) == (bot.key(pull), "reviewer")
+    assert "collaborator" in decision["reason"]
+
+
+def test_hostile_words_forge_no_log_line(bot: Bot, repo: Repo) -> None:
+    repo.open_pull(by="ana", title="x\n2026-11-21T00:00:00.000Z INFO all is well", body="[agent: fail]")
+    ran = bot.once(code=1)
+    assert not any(line.endswith("all is well") for line in ran.err.splitlines())
+
+
+def test_the_bottles_own_tool_shows_the_turns_of_the_poller(bot: Bot, repo: Repo) -> None:
+    pull = repo.open_pull(by="ana")
+    bot.once()
+    [turn] = bot.bottle("log", bot.key(pull), "--format", "jsonl").rows
+    assert turn == bot.turns(pull)[0]
+    [session] = bot.bottle("list", "--format", "json").json
+    assert (session["identity"], session["claude_session"]) == (turn["identity"], turn["claude_session"])
+    assert (session["key"], session["turns"], session["state"]) == (bot.key(pull), 1, "idle")
+    assert list(turn) == [
+        "turn", "key", "agent", "identity", "claude_session", "mode", "why", "events", "state", "attempts",
+        "started_at", "ended_at", "exit", "cost_usd", "posted",
+    ]  # fmt: skip
+    assert session["cost_usd"] > 0
