@@ -28,7 +28,7 @@ from poller.outbox import Outbox
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
 from sessions.config import ConfigError
-from sessions.database import DatabaseError, open_database
+from sessions.database import DatabaseError, database_of, open_database
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
 from sessions.turns import OnProgress, Tally
@@ -70,27 +70,26 @@ def check_backends(config: Config) -> None:
             )
 
 
-def database_of(config: Any) -> str:
-    """Where the tables are: `database`, or a file under `state`."""
-    return config.database or str(config.state / "bottlepost.db")
-
-
 def has_no_database(config: Config) -> bool:
     """Is this before the first run?  A place that cannot be looked at is another matter: opening it says why."""
-    where = database_of(config)
+    where = database_of(config.state, config.database)
     try:
-        Path(where).stat()
+        return isinstance(where, Path) and not where.stat()
     except FileNotFoundError:
-        return "://" not in where
+        return True
     except OSError:
         return False
-    return False
+
+
+def open_tables(config: Config) -> sa.Engine:
+    """The database of the config, made if it is not there."""
+    return open_database(database_of(config.state, config.database), COMPONENTS)
 
 
 @contextmanager
 def database_at_hand(config: Config) -> Iterator[sa.Engine]:
     """The database for a verb that asks or steers: where nothing has run yet, nothing is made."""
-    engine = open_database(":memory:" if has_no_database(config) else database_of(config), COMPONENTS)
+    engine = open_database(":memory:", COMPONENTS) if has_no_database(config) else open_tables(config)
     try:
         yield engine
     finally:
@@ -115,7 +114,7 @@ class App:
         self._environ = os.environ if environ is None else environ
         self._closing = ExitStack()
         try:
-            self.engine = engine if engine is not None else open_database(database_of(config), COMPONENTS)
+            self.engine = engine if engine is not None else open_tables(config)
             self._closing.callback(self.engine.dispose)
             self._client = Client(config.url, config.token.reveal())
             self._closing.callback(self._client.close)
