@@ -103,7 +103,7 @@ class PullErrand:
         heads: Heads,
         events: list[Event],
         diff: str | None,
-    ) -> Ready | Dropped:
+    ) -> Ready | NotNow:
         from poller.prompts.compose import PromptError, PromptFacts, compose
 
         row = known.row
@@ -130,8 +130,9 @@ class PullErrand:
         try:
             prompt = compose(prompt_facts, directory=Path(agent.prompts) if agent.prompts else None)
         except PromptError as trouble:
+            # The operator's to mend: until then the events wait.
             log.error("template cannot be used", extra=fields(error=trouble))
-            return Dropped(reason=str(trouble))
+            return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         return Ready(prompt=prompt, events=tuple(turn.events))
 
 

@@ -68,11 +68,10 @@ def _memory(walk: Walk, stray: Stray | None) -> Known:
     comments = dict(known.comments) if known else {}
     reviews = dict(known.reviews) if known else {}
     inline = dict(known.inline) if known else {}
-    unclear = set() if seen.settling else walk.unclear
     for step in seen.steps:
-        if step.kind in ("comment", "review") and step.id not in unclear:
+        if step.kind in ("comment", "review") and step.id not in walk.unclear:
             comments[step.id] = step.body
-    waiting = {step.review_id for step in seen.steps if step.id in unclear}
+    waiting = {review.id for review in seen.reviews or () if walk.waits(review.id)}
     for review in seen.reviews or ():
         asked = review.id in seen.inline or not review.comments_count
         if asked and review.id not in waiting and review.state not in ("PENDING", "REQUEST_REVIEW"):
@@ -94,7 +93,7 @@ def _memory(walk: Walk, stray: Stray | None) -> Known:
         heads=seen.heads or (known.heads if known else None),
         head=walk.head,
         seen=(known.seen if known and not first_time else frozenset())
-        | {step.id for step in seen.steps if step.id not in unclear},
+        | {step.id for step in seen.steps if step.id not in walk.unclear},
         comments=comments,
         reviews=reviews,
         inline=inline,

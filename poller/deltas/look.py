@@ -5,6 +5,8 @@ Knows which answer depends on which.  Must not know SQL or what becomes of the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from poller.deltas import ids
@@ -25,14 +27,17 @@ def look_at(
     The timeline always; reviews when there are or may be any; inline comments of reviews that are new or moved; the
     pull itself (the dear one) when head, base or state may have moved or nothing else explains the row.
     """
-    settling = read_at >= ids.shifted(row.updated_at, seconds=overlap)
     whole = known is None or known.shallow or known.read_to is None
     since = None if known is None or whole or known.read_to is None else ids.shifted(known.read_to, seconds=-overlap)
     memo = known.reviews if known else {}
     hidden = sum(review.comments_count for review in memo.values())
     timeline = questions.timeline(row.repo, row.number, since=since, hidden=hidden)
+    if _is_ahead(timeline.steps, row, known):
+        row = questions.issue(row.repo, row.repo_id, row.number) or row
+        timeline = questions.timeline(row.repo, row.number, since=since, hidden=hidden)
     steps = timeline.steps
     fresh = [step for step in steps if known is None or step.id not in known.seen]
+    settling = read_at >= ids.shifted(row.updated_at, seconds=overlap)
     reviews: tuple[Review, ...] | None = None
     # A server that cuts every page may hide a review's row behind its inline comments.
     if memo or paged is not False or any(step.kind == "review" for step in steps) or not explained(row, known, fresh):
@@ -58,6 +63,15 @@ def look_at(
     return Sighting(
         row=row, steps=steps, reviews=reviews, inline=inline, heads=heads, read_at=read_at, settling=settling
     )
+
+
+def _is_ahead(steps: Sequence[Step], row: Row, known: Known | None) -> bool:
+    """Was somebody quicker than we?
+
+    Then the row's labels and state are older than the steps: both are to be asked for again, the row first, so that
+    whatever it shows has its step.
+    """
+    return any(step.at > row.updated_at for step in steps if known is None or step.id not in known.seen)
 
 
 def has_moved(review: Review, known: Known | None) -> bool:

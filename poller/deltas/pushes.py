@@ -30,10 +30,11 @@ class Stray(msgspec.Struct, frozen=True):
 def read_pushes(walk: Walk) -> Stray | None:
     """Tell the pushes of a walk, move its head.  Returns a head that no row explains yet, if there is one."""
     rows = _paired([step for step in walk.steps if step.kind == "pull_push"])
-    fresh = [row.commits[-1] for row in rows if row.commits and walk.is_news(row)]
+    fresh = [row for row in rows if row.commits and walk.is_news(row)]
+    pushed = {row.commits[-1] for row in fresh if not _is_of_a_base_change(walk, row)}
     known = walk.known
-    if known is not None and known.stray_is_old and fresh and known.stray_head not in fresh:
-        walk.head = known.stray_head  # pushed on top of it
+    if known is not None and known.stray_is_old and fresh and known.stray_head not in pushed:
+        walk.head = known.stray_head  # what comes now comes on top of it
     for row in rows:
         _push_row(walk, row, is_last=row is rows[-1])
     return _from_head(walk)

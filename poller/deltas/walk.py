@@ -171,7 +171,8 @@ class Walk:
         review = next((r for r in self.seen.reviews or () if r.id == step.review_id), None)
         name = REVIEW_EVENTS.get(review.state) if review else None
         if review is None or name is None:
-            self.unclear.add(step.id)  # deleted meanwhile, or not asked for: ask again, do not guess the verdict
+            if not self.seen.settling:
+                self.unclear.add(step.id)  # deleted meanwhile, or not asked for: ask again, do not guess the verdict
             return
         # The review's own remarks are older than its row; what is younger is a reply with an event of its own.
         remarks = [
@@ -215,7 +216,11 @@ class Walk:
     def _titles(self) -> None:
         """Title rows; turning a draft on or off is a title edit that carries `changes.draft` too."""
         steps = [step for step in self.steps if step.kind == "change_title" and self.is_news(step)]
-        draft = self.known.row.draft if self.known else bool(steps) and is_draft_title(steps[0].old_title)
+        if not steps:
+            return
+        first = steps[0].old_title  # the known row may be older than the rows that were told
+        known = self.known.row if self.known and self.known.row.title == first else None
+        draft = known.draft if known else is_draft_title(first)
         for step in steps:
             last = step is steps[-1] and step.new_title == self.seen.row.title
             after = self.seen.row.draft if last else is_draft_title(step.new_title)
@@ -259,12 +264,23 @@ class Walk:
                     if before != remark.body:
                         at, actor = remark.updated_at, remark.actor
                         self.tell_edit(remark.id, before, body=remark.body, at=at, actor=actor, where=remark)
-                elif remark.id > own and self.is_news_inline(remark) and not self._waits(review_id):
+                elif remark.id > own and self.is_news_inline(remark) and not self.waits(review_id):
                     self._reply(remark)
 
-    def _waits(self, review_id: int) -> bool:
-        """A review whose own row could not be told yet keeps its remarks back with it."""
-        return any(step.id in self.unclear and step.review_id == review_id for step in self.steps)
+    def waits(self, review_id: int) -> bool:
+        """A review whose own row could not be told yet keeps its remarks back with it.
+
+        That row may be one that we have not seen at all: submitted after the timeline was asked for.
+        """
+        rows = [step for step in self.steps if step.kind == "review" and step.review_id == review_id]
+        if rows:
+            return any(step.id in self.unclear for step in rows)
+        review = next((one for one in self.seen.reviews or () if one.id == review_id), None)
+        if review is None or review.state not in REVIEW_EVENTS or (self.known and review_id in self.known.reviews):
+            return False
+        if self.is_first and not self.is_new and review.updated_at < self.boundary:
+            return False
+        return not self.seen.settling or review.updated_at > self.seen.row.updated_at
 
     def _reply(self, remark: Inline) -> None:
         subject = Subject(

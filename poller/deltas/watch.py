@@ -198,6 +198,7 @@ class _Reader:
     def _told(self, row: Row, job: Job) -> Look:
         scope, known = self._scope, job.place.known if job.place is not None else None
         seen = look_at(self._questions, row, known, read_at=self._read_at, overlap=scope.overlap, paged=self.paged)
+        row = seen.row
         if self.paged is None and len(seen.steps) > 1:
             self.paged = self._questions.is_paged(row.repo, row.number)
         told, memory = events_between(known, seen, forge=scope.forge, seen_at=scope.seen_at, boundary=job.boundary)

@@ -8,7 +8,8 @@ import pytest
 
 from poller.demo.repos import Repo
 from poller.demo.world import World
-from tests.acceptance.bot import Bot, Running, until
+from tests.acceptance.bot import Bot
+from tests.acceptance.calls import Running, until
 
 
 class Deed:
@@ -197,3 +198,25 @@ def test_a_dry_run_beside_a_used_database_leaves_it_as_it_is(bot: Bot, repo: Rep
     assert "1 turns would run" in bot.once("--dry-run").out
     assert (bot.turns(), bot.events(), bot.query("SELECT * FROM forge")) == before
     assert len(bot.comments(pull)) == 1
+
+
+def test_turns_whose_worker_died_before_the_launch_are_launched_beside_others(
+    bot: Bot, repo: Repo, world: World
+) -> None:
+    bot.configure(limits={"parallel": 5})
+    bot.hold()
+    pulls = [repo.open_pull(by="ana")]
+    bot.once("--no-wait")
+    until(bot.begun, "the agent runs")
+    pulls += [repo.open_pull(by="ana") for _ in range(4)]
+    world.fault("GET …diff", status=500, times=None)
+    bot.once("--no-wait")
+    world.faults.clear()
+    # As a kill -9 between claim and launch leaves them.
+    bot.query("UPDATE turn SET state='running', owner='', lease_until=0, started_at=NULL, not_before=0 WHERE id > 1")
+    running = bot.start("--once", "--format", "json")
+    until(lambda: bot.begun(5) or running.process.poll() is not None, "all agents run")
+    bot.let_go()
+    assert running.finish().json["turns"]["done"] == 5
+    assert [len(bot.comments(pull)) for pull in pulls] == [1] * 5
+    assert [turn["attempts"] for turn in bot.turns()] == [1] * 5

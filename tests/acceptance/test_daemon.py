@@ -9,7 +9,8 @@ import pytest
 
 from poller.demo.repos import Repo
 from poller.demo.world import World
-from tests.acceptance.bot import Bot, Running, until
+from tests.acceptance.bot import Bot
+from tests.acceptance.calls import Running, until
 
 
 @pytest.fixture

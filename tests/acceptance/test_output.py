@@ -14,6 +14,7 @@ TURNS = {"started": 0, "adopted": 0, "done": 0, "failed": 0, "waiting": 0}
 def test_what_a_cycle_did_is_the_last_line_of_stdout_key_by_key(bot: Bot, repo: Repo, world: World) -> None:
     repo.open_pull(by="ana")
     bot.once()
+    bot.pass_time(2)
     bot.once()
     world.reset_requests()
     idle = bot.once("--format", "json")

@@ -89,6 +89,7 @@ def test_an_idle_cycle_is_one_request_however_many_repositories(bot: Bot, world:
     bot.once()
     bot.pass_time(600)
     repo.open_pull(by="eve")
+    bot.pass_time(2)
     assert bot.tally()["events"] == 1
     world.reset_requests()
     idle = bot.tally()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from poller.demo.repos import Repo
-from tests.acceptance.bot import Bot, until
+from tests.acceptance.bot import Bot
+from tests.acceptance.calls import until
 
 
 def test_ten_comments_made_while_a_turn_runs_become_one_next_turn(bot: Bot, repo: Repo) -> None:

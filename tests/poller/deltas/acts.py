@@ -100,7 +100,7 @@ class Play:
             self.loose.add("it was closed")
 
     def wait_out_the_lag(self) -> None:
-        """A base change writes the rows of pushes anew; those still under way would come in an order that never was."""
+        """Let the rows of pushes come first: for acts that would have them come when, or where, they never would."""
         self.world.clock.advance(seconds=self.world.push_lag)
         self.world.catch_up()
 
@@ -304,6 +304,7 @@ def noise(play: Play, who: str, pick: int) -> None:
 
 
 def pause(play: Play, _who: str, _pick: int) -> None:
+    play.wait_out_the_lag()
     play.world.clock.advance(seconds=PAUSE)
 
 

@@ -51,21 +51,27 @@ class Collapses:
         kept = self._with_pushes_as_far_as_rows_tell(kept)
         return list(self._lines_of(kept))
 
+    def bag(self, told: Sequence[Event]) -> list[str]:
+        """The same without the order: of what happens during a look, the later part may be seen first."""
+        labels = {mark for one in told if one.event == "pull_request_label" for mark in _marks(one)}
+        others = self.story([one for one in told if one.event != "pull_request_label"])
+        return sorted([*map(repr, others), *map(repr, labels)])
+
     def _with_last_words(self, told: Sequence[Event]) -> list[Event]:
         """Who comes later reads the last text only.  Edits must follow each other without a gap."""
         texts: dict[str, str] = {}
         kept: list[Event] = []
         for one in told:
             if one.event == "pull_request_comment" and one.action == "edited":
-                of = self._about(one)
-                assert one.changes["body"].from_ == texts.get(of, one.changes["body"].from_)
-                assert one.subject.body != one.changes["body"].from_
+                of, before = str(self._about(one)), str(one.changes["body"].from_)
+                assert before == texts.get(of, before)
+                assert one.subject.body != before
                 texts[of] = str(one.subject.body)
                 self.counts[EDITED] += 1
                 continue
-            if (of := self._about(one)) is not None:
-                assert of not in texts, "made twice"
-                texts[of] = str(one.subject.body)
+            if (about := self._about(one)) is not None:
+                assert about not in texts, "made twice"
+                texts[about] = str(one.subject.body)
             for remark in one.subject.comments or ():
                 texts[f"comment {remark.comment_id}"] = remark.body
             kept.append(one)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, note, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from poller.deltas.diff import NEVER, shallow
 from poller.deltas.events import Event
 from poller.demo.world import World
-from poller.forge.client import Client
+from poller.forge.client import Answer, Client
 from poller.forge.questions import Questions
 from poller.store import Place
 from tests.poller.deltas.acts import MOVES, Move, Play
@@ -34,18 +36,37 @@ moves = st.builds(
 )
 #: A whole history costs some hundred requests.
 some = settings(
-    max_examples=int(os.environ.get("EX", "40")),
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )
 
 
+class Interruptible(Client):
+    """Real requests, before each of which something may happen on the forge."""
+
+    _happens: Callable[[], None] | None = None
+
+    @contextmanager
+    def interrupted(self, happens: Callable[[], None]) -> Iterator[None]:
+        self._happens = happens
+        try:
+            yield
+        finally:
+            self._happens = None
+
+    def get(self, path: str, kind: Any, params: Mapping[str, str | int] | None = None) -> Answer:
+        if self._happens is not None:
+            self._happens()
+        return super().get(path, kind, params)
+
+
 class Grounds:
     """One server for many histories, each on a repository and at a time of its own."""
 
-    def __init__(self, questions: Questions, world: World) -> None:
-        self.questions, self.world = questions, world
+    def __init__(self, client: Interruptible, world: World) -> None:
+        self.client, self.questions, self.world = client, Questions(client), world
         self._counter = itertools.count(1)
 
     def play(self, *, lag: int) -> Play:
@@ -68,8 +89,8 @@ class Grounds:
 def grounds(request: pytest.FixtureRequest) -> Iterator[Grounds]:
     world = World(version=request.param)
     world.clock.set("2026-11-21T07:00:00Z")
-    with world.serve() as server, Client(server.url, world.token("bot")) as client:
-        yield Grounds(Questions(client), world)
+    with world.serve() as server, closing(Interruptible(server.url, world.token("bot"))) as client:
+        yield Grounds(client, world)
 
 
 @some
@@ -137,6 +158,38 @@ def test_who_begins_to_watch_in_the_middle_is_told_of_what_comes_then(
     assert collapses.story(late.told) == collapses.story(eager.told, since=begun)
 
 
+@some
+@given(
+    opening=st.integers(0, 11),
+    script=st.lists(st.tuples(moves, st.integers(0, 3)), max_size=16),
+    lag=st.sampled_from([0, 0, 1]),
+)
+def test_what_happens_between_the_requests_of_one_look_is_told_once_too(
+    grounds: Grounds, opening: int, script: list[tuple[Move, int]], lag: int
+) -> None:
+    play = grounds.play(lag=lag)
+    lazy, torn = grounds.reader(play), grounds.reader(play)
+    play.open(pick=opening)
+    acts = deque(script)
+    requests = 0
+
+    def act() -> None:
+        nonlocal requests
+        requests -= 1
+        if requests < 0 and acts:
+            move, requests = acts.popleft()
+            play.do(move)
+            note(f"{play.world.clock.text()} {move}")
+
+    with grounds.client.interrupted(act):
+        while acts:
+            note("poll")
+            torn.poll()
+    settle(play, torn, lazy)
+    collapses = Collapses(play.truth())
+    assert collapses.bag(torn.told) == collapses.bag(lazy.told)
+
+
 def remember_shallowly(grounds: Grounds, reader: Reader, play: Play) -> None:
     row = grounds.questions.search(state="open").rows.get((play.repo.id, play.pull.number))
     if row is None:  # of a closed one nothing at all
@@ -178,9 +231,7 @@ def names_of_webhooks(play: Play) -> list[tuple[str, str]]:
 def names_of_events(told: list[Event], play: Play) -> list[tuple[str, str]]:
     """The events, but for those of which no webhook tells."""
     names = [(one.event, "labels" if one.event == "pull_request_label" else one.action) for one in told]
-    return sorted(
-        name for name in names if name[0] != "pull_request_review_dismissal" and not _may_differ(name, play)
-    )
+    return sorted(name for name in names if name[0] != "pull_request_review_dismissal" and not _may_differ(name, play))
 
 
 def _may_differ(name: tuple[str, str], play: Play) -> bool:
