@@ -25,10 +25,11 @@ from poller.forge.client import Client
 from poller.forge.control import Control
 from poller.forge.questions import Progress, Questions
 from poller.outbox import Outbox
+from sessions import housekeeping
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
 from sessions.config import ConfigError
-from sessions.database import DatabaseError, database_of, open_database
+from sessions.database import DatabaseError, database_of, is_absent, open_database
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
 from sessions.turns import OnProgress, Tally
@@ -60,7 +61,7 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def check_backends(config: Config) -> None:
+def check_agents(config: Config) -> None:
     """Refuse what this version cannot run before anything is touched.  Raises `ConfigError`."""
     for name, agent in config.agents.items():
         if agent.backend not in BUILT:
@@ -68,17 +69,25 @@ def check_backends(config: Config) -> None:
                 f"{config.path}: agents.{name}.backend: found {agent.backend}, which this version "
                 "cannot run yet, expected process; write `backend: process`"
             )
+        if agent.prompts is not None:
+            _check_templates(config, name, Path(agent.prompts))
+
+
+def _check_templates(config: Config, name: str, directory: Path) -> None:
+    from poller.prompts.compose import PromptError, check
+
+    where = f"{config.path}: agents.{name}.prompts"
+    if not directory.is_dir():
+        raise ConfigError(f"{where}: found {directory}, which is no directory, expected one; make it, or write null")
+    try:
+        check(name, directory=directory)
+    except PromptError as trouble:
+        raise ConfigError(f"{where}: {trouble}; mend the template") from None
 
 
 def has_no_database(config: Config) -> bool:
-    """Is this before the first run?  A place that cannot be looked at is another matter: opening it says why."""
-    where = database_of(config.state, config.database)
-    try:
-        return isinstance(where, Path) and not where.stat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+    """Is this before the first run?"""
+    return is_absent(database_of(config.state, config.database))
 
 
 def open_tables(config: Config) -> sa.Engine:
@@ -158,6 +167,7 @@ class App:
         """What comes behind a cycle: the due turns, the outbox."""
         tally = self.turns(wait=wait, stop=stop)
         self.post()
+        self.put_in_order()
         return Once(report=report, tally=tally, posted=self._posted)
 
     def turns(self, *, wait: bool, stop: threading.Event) -> Tally:
@@ -170,6 +180,10 @@ class App:
         with self._posting:
             self._posted += sent
         return sent
+
+    def put_in_order(self) -> list[str]:
+        """Remove the bottles whose pulls have been closed for longer than the grace time."""
+        return housekeeping.run(self.engine, self.config.state, now=self.clock())
 
     def _progressed(self, progress: TurnProgress) -> None:
         if self._on_turn is not None:

@@ -151,16 +151,16 @@ class Cycle:
             scope = Scope(
                 forge=config.forge,
                 seen_at=stamp_of(now),
-                since=forge.cursor or watching.start,
+                since=watching.since(forge.cursor),
                 overlap=config.poll.overlap,
-                owner=watching.only_owner,
+                owners=watching.owners,
                 paged=forge.paged,
                 baseline=bool(watching.new),
                 watched=lambda rows: watching.watched(rows, conn, taken),
                 boundary=lambda repo: watching.boundary(repo, conn),
                 fresh=watching.is_new,
                 places=lambda places: store.places(conn, config.forge, places),
-                due=lambda at: store.due_places(conn, config.forge, at),
+                due=lambda at: watching.watched(store.due_places(conn, config.forge, at), conn, taken),
                 progress=self._on_progress,
             )
             gathered = gather(questions, scope)
@@ -233,9 +233,9 @@ class Cycle:
                 if turn is not None:
                     turns[event.id, decision.agent] = turn
         store.save_decisions(conn, told.decisions, turns)
-        if event.event == "pull_request" and event.action == "closed":
+        if event.event == "pull_request" and event.action in ("closed", "deleted"):
             merged = event.pull is not None and event.pull.merged
-            registry.put_away(conn, ref=event.ref, reason="merged" if merged else "closed", now=now)
+            registry.put_away(conn, ref=event.ref, reason="merged" if merged else event.action, now=now)
         elif event.event == "pull_request" and event.action == "reopened":
             registry.bring_back(conn, ref=event.ref, now=now)
 
@@ -246,10 +246,11 @@ def stamp_of(moment: float) -> str:
 
 
 def new_cursor(cursor: str | None, *, started: str, now: str, newest: str) -> str:
-    """The largest stamp seen, and never a clock: only a first run on a forge without any pull has nothing else."""
-    if cursor is not None:
-        return max(cursor, newest)
-    return newest or min(started, now)
+    """The largest stamp seen, but none that is still to come: the forge's clock may have been wrong, and put back.
+
+    Only a first run on a forge without any pull has nothing but a clock.
+    """
+    return min(max(cursor or "", newest) or started, now)
 
 
 def _log(told: list[Told], gathered: Gathered) -> None:

@@ -16,7 +16,6 @@ from poller.app import App
 from poller.cycle import Busy
 from poller.forge.errors import ForgeError
 from poller.inventory import NothingToWatch
-from sessions import housekeeping
 from sessions.database import DatabaseError
 from sessions.logs import fields
 
@@ -113,7 +112,7 @@ class Daemon:
 
     def _put_in_order(self) -> None:
         try:
-            housekeeping.run(self._app.engine, self._app.config.state, now=self._app.clock())
+            self._app.put_in_order()
         except DatabaseError as trouble:
             log.error("housekeeping: %s", trouble)
 

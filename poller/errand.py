@@ -67,6 +67,10 @@ class PullErrand:
             if heads.state == "closed":
                 return Dropped(reason="the pull is merged" if heads.merged else "the pull is closed")
             diff = self._diff(known, events, mode)
+        except errors.NotFound as trouble:
+            if self._questions.is_deleted(known.row.repo, known.row.repo_id, known.row.number):
+                return Dropped(reason="the pull was deleted")
+            return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         except errors.ForgeError as trouble:
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         login = bot.login if bot is not None else ""

@@ -69,11 +69,7 @@ def taken(control: Control, config: Config) -> Inventory:
     bot = control.who_am_i()
     found: dict[str, tuple[int | None, str]] = {}
     for owner in config.owners:
-        try:
-            control.repositories_of(owner)
-            found[f"{owner}/*"] = (None, "")
-        except (errors.NotFound, errors.Declined) as trouble:
-            found[f"{owner}/*"] = (None, str(trouble))
+        found |= _of_owner(control, config, owner)
     found |= _named(control, config)
     inventory = Inventory(
         bot=bot,
@@ -90,6 +86,18 @@ def taken(control: Control, config: Config) -> Inventory:
     return inventory
 
 
+def _of_owner(control: Control, config: Config, owner: str) -> dict[str, tuple[int | None, str]]:
+    """Everything of an owner, by id: it stays watched when the repository, or the owner, gets another name."""
+    try:
+        listed = control.repositories_of(owner)
+    except errors.MissingScope:
+        raise
+    except (errors.NotFound, errors.Declined, errors.Forbidden, errors.Moved) as trouble:
+        return {f"{owner}/*": (None, str(trouble))}
+    mine = {f"{owner}/{repo.full_name.partition('/')[2]}": (repo.id, "") for repo in listed}
+    return {f"{owner}/*": (None, ""), **{name: one for name, one in mine.items() if config.watches(name)}}
+
+
 def _named(control: Control, config: Config) -> dict[str, tuple[int | None, str]]:
     names = [name for name in config.repos if not name.startswith("!") and not name.endswith("/*")]
     by_owner: dict[str, list[str]] = {}
@@ -100,7 +108,9 @@ def _named(control: Control, config: Config) -> dict[str, tuple[int | None, str]
         if len(mine) >= LIST_FROM:
             try:
                 listed |= {repo.full_name.lower(): repo.id for repo in control.repositories_of(owner)}
-            except (errors.NotFound, errors.Declined):
+            except errors.MissingScope:
+                raise
+            except (errors.NotFound, errors.Declined, errors.Forbidden, errors.Moved):
                 continue  # each name is asked for below, and says what is wrong with it
     return {name: _one(control, name, listed) for name in names}
 
@@ -135,4 +145,8 @@ def save(conn: sa.Connection, config: Config, taken: Inventory, *, now: float) -
         patterns_mark=patterns_mark(config),
         asked_at=now,
     )
-    store.save_repositories(conn, config.forge, taken.repositories, now)
+    found = dict(taken.repositories)
+    for name in taken.troubles:
+        if name.endswith("/*"):  # what was known of an owner who cannot be listed (renamed?) stays known
+            found = store.repositories_under(conn, config.forge, name[:-1]) | found
+    store.save_repositories(conn, config.forge, found, now)

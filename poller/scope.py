@@ -6,6 +6,7 @@ Knows the patterns of the config and when the watching of each began.  Must not 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -13,9 +14,22 @@ import sqlalchemy as sa
 from poller import store
 from poller.config import Config
 from poller.deltas.diff import NEVER
-from poller.deltas.pulls import Row
 from poller.inventory import Inventory
 from poller.scalars import start_of
+
+
+class _Placed(Protocol):
+    @property
+    def repo(self) -> str: ...
+    @property
+    def repo_id(self) -> int: ...
+
+
+P = TypeVar("P", bound=_Placed)
+
+
+#: So many owners are asked for one by one.
+FEW = 10
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +56,14 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def only_owner(self) -> str | None:
-        """The owner of everything that is watched, if it is one: then the forge need not show us the rest."""
-        owners = {pattern.partition("/")[0] for pattern in self.all_patterns}
-        return next(iter(owners)) if len(owners) == 1 else None
+    def owners(self) -> tuple[str, ...]:
+        """Whose open pulls a baseline reads; none: everybody's, because there are too many to ask one by one."""
+        owners = {pattern.partition("/")[0] for pattern in self.new}
+        return tuple(sorted(owners)) if len(owners) <= FEW else ()
+
+    def since(self, cursor: str | None) -> str:
+        """From where a cycle reads: what is new begins at `start`, however far the others have been read."""
+        return min(cursor or self.start, self.start) if self.new else cursor or self.start
 
     def is_new(self, repo: str) -> bool:
         """Does the watching of this repository begin now?"""
@@ -60,14 +78,16 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
         moments = [known[pattern] for pattern in self._patterns_of(repo) if pattern in known]
         return min(moments or known.values(), default=self.start)  # renamed: as long as anything is watched
 
-    def watched(self, rows: list[Row], conn: sa.Connection, taken: Inventory | None) -> list[Row]:
-        """Only the rows that the config names; a search also brings public repositories of strangers."""
+    def watched(self, rows: list[P], conn: sa.Connection, taken: Inventory | None) -> list[P]:
+        """Only what the config names: a search brings strangers' public repositories too, a memory former ones."""
         others = {row.repo_id for row in rows if not self.config.watches(row.repo)}
         if not others:
             return rows
         # Named under a former name: a rename is no reason to stop watching.
-        ours = {repo_id for repo_id, _ in taken.repositories.values()} if taken is not None else set()
-        renamed = others & (ours | store.repository_ids(conn, self.config.forge, others))
+        if taken is not None:  # what the last inventory knew may have left the config with this one
+            renamed = others & {repo_id for repo_id, _ in taken.repositories.values()}
+        else:
+            renamed = store.repository_ids(conn, self.config.forge, others)
         return [row for row in rows if row.repo_id not in others or row.repo_id in renamed]
 
     def save(self, conn: sa.Connection, *, forge_now: str) -> None:

@@ -100,6 +100,13 @@ def save_repositories(conn: sa.Connection, name: str, found: Mapping[str, tuple[
         conn.execute(tables.repository.insert().values(**values))
 
 
+def repositories_under(conn: sa.Connection, name: str, prefix: str) -> dict[str, tuple[int | None, str]]:
+    """What the last inventory found of the names that begin with `owner/`."""
+    table = tables.repository
+    mine = (table.c.forge == name, table.c.name.startswith(prefix, autoescape=True), table.c.repo_id.is_not(None))
+    return {row.name: (row.repo_id, row.error) for row in conn.execute(sa.select(table).where(*mine))}
+
+
 def repository_ids(conn: sa.Connection, name: str, wanted: Iterable[int]) -> set[int]:
     """Which of these repository ids the config names, under whatever name: renames keep a repository watched."""
     table = tables.repository

@@ -144,8 +144,10 @@ def _newly_mentioned(event: Event, bot: Actor) -> list[str]:
 
 def _over(event: Event) -> str | None:
     """What is said of the event that ends a pull, whoever caused it."""
-    if event.event != "pull_request" or event.action != "closed":
+    if event.event != "pull_request" or event.action not in ("closed", "deleted"):
         return None
+    if event.action == "deleted":
+        return "deleted: its bottles are put away"
     merged = event.pull is not None and event.pull.merged
     return f"{'merged' if merged else 'closed'}: its bottles are put away"
 

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -230,11 +229,10 @@ def _begin(
 def _database(settings: Settings) -> Iterator[sa.Engine]:
     """To look at: where nothing has run yet, nothing is made."""
     from sessions import tables
-    from sessions.database import database_of, open_database
+    from sessions.database import database_of, is_absent, open_database
 
     where = database_of(settings.state, settings.database)
-    is_missing = isinstance(where, Path) and not where.exists()
-    engine = open_database(":memory:" if is_missing else where, [tables.COMPONENT])
+    engine = open_database(":memory:" if is_absent(where) else where, [tables.COMPONENT])
     try:
         yield engine
     finally:

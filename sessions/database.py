@@ -71,6 +71,16 @@ def database_of(state: Path, database: str | None) -> str | Path:
     return database or state / "bottlepost.db"
 
 
+def is_absent(where: str | Path) -> bool:
+    """Is there no database yet?  A place that cannot be looked at is another matter: opening it says why."""
+    try:
+        return isinstance(where, Path) and not where.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def begin(engine: sa.Engine) -> Iterator[sa.Connection]:
     """One write transaction: committed at the end, rolled back on any exception."""

@@ -36,11 +36,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-def run(engine: sa.Engine, root: Path, *, now: float, grace: float = state.GRACE) -> list[str]:
+def run(engine: sa.Engine, root: Path, *, now: float, grace: float = registry.GRACE) -> list[str]:
     """Remove the state of sessions closed for longer than `grace` seconds; the identities that went."""
     with reading(engine) as conn:
-        over = [one for one in registry.sessions(conn, all=True) if _is_over(one, now=now, grace=grace)]
-    gone = [one.identity for one in over if remove(engine, root, one, now=now, why=one.closed_why)]
+        over = registry.over(conn, before=now - grace)
+    gone = [one.identity for one in over if not one.running and remove(engine, root, one, now=now, why=one.closed_why)]
     for left in state.bottles(root).glob(".removing-*"):  # a removal that was killed half-way
         shutil.rmtree(left, ignore_errors=True)
     return gone
@@ -99,9 +99,3 @@ def _candidate(session: Session, *, named: bool) -> Candidate:
     elif session.closed_at is None and not named:
         fate, why = "preserved", "it can be resumed; name it to remove it all the same"
     return Candidate(identity=session.identity, key=session.key, agent=session.agent, fate=fate, why=why)
-
-
-def _is_over(session: Session, *, now: float, grace: float) -> bool:
-    if session.closed_at is None or session.running or session.removed_at is not None:
-        return False
-    return session.closed_why == registry.RESET or session.closed_at + grace <= now

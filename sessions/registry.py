@@ -17,6 +17,8 @@ from sessions import tables as t
 from sessions.turns import Session, Turn, Usage
 
 _Noun = TypeVar("_Noun", Session, Turn)
+#: Seconds for which a closed session can be brought back; then its state is removed.
+GRACE = 7 * 86400.0
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +84,12 @@ def sessions(conn: sa.Connection, *, all: bool = False) -> list[Session]:
     return _session(conn, *(() if all else (t.session.c.closed_at.is_(None),)))
 
 
+def over(conn: sa.Connection, *, before: float) -> list[Session]:
+    """Sessions that nothing brings back any more, and whose state is still there: closed up to then, or reset."""
+    c = t.session.c
+    return _session(conn, c.removed_at.is_(None), sa.or_(c.closed_at <= before, c.closed_why == RESET))
+
+
 def turn(conn: sa.Connection, number: int) -> Turn | None:
     found = _turns(conn, t.turn.c.id == number)
     return found[0] if found else None
@@ -138,14 +146,16 @@ def put_away(conn: sa.Connection, *, ref: str, reason: str, now: float, agent: s
     return live
 
 
-def bring_back(conn: sa.Connection, *, ref: str, now: float) -> list[Session]:
-    """Sessions of `ref` that were put away and whose state is still there live again."""
+def bring_back(conn: sa.Connection, *, ref: str, now: float, grace: float = GRACE) -> list[Session]:
+    """Sessions of `ref` that were put away, not longer than `grace` seconds ago, live again."""
     live = {one.agent for one in sessions(conn) if one.ref == ref}
     back = []
     put_away_ones = _session(conn, t.session.c.ref == ref, t.session.c.closed_at.is_not(None))
     for one in sorted(put_away_ones, key=lambda one: -(one.closed_at or 0)):
         if one.agent in live or one.removed_at is not None or one.closed_why == RESET:
             continue
+        if now - (one.closed_at or 0) > grace:
+            continue  # its state may be removed at any moment
         live.add(one.agent)
         values = {"closed_at": None, "closed_why": "", "used_at": now}
         conn.execute(t.session.update().where(t.session.c.id == one.id).values(**values))

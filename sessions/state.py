@@ -21,7 +21,6 @@ from pathlib import Path
 import msgspec
 
 #: Closed bottles keep their state for this long (seconds): a pull can be reopened.
-GRACE = 7 * 86400.0
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _IDENTITY = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*-[a-z0-9]{5}")

@@ -40,6 +40,17 @@ def shallow(row: Row) -> Known:
     return Known(row=row, boundary=ids.shifted(row.updated_at, seconds=1), shallow=True)
 
 
+def deleted(known: Known, *, forge: str, at: str, seen_at: str) -> tuple[Event | None, Known]:
+    """The pull is gone for good; its number is not used again.  Nobody says who did it, or when: `at` is our look."""
+    seen = Sighting(row=msgspec.structs.replace(known.row, state="closed"), steps=(), read_at=at)
+    memory = msgspec.structs.replace(known, row=seen.row, gone=True)
+    if known.gone:
+        return None, memory
+    walk = Walk(known, seen, forge=forge, seen_at=seen_at, boundary=NEVER)
+    walk.tell(LAST, "pull_request", "deleted", at=at, actor=None, key=("deleted",))
+    return walk.told[0][1], memory
+
+
 def _body(walk: Walk) -> None:
     """The description has no row: the edit shows in the state only, and nobody says whose it was."""
     known, row = walk.known, walk.seen.row

@@ -156,6 +156,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     #: a head that no timeline row explains yet; `stray_is_old`: it may have been there before we looked at all
     stray_head: str | None = None
     stray_is_old: bool = False
+    #: it was deleted
+    gone: bool = False
     #: the timeline has been read to its end at this time of the forge; `None` = never
     read_to: str | None = None
 

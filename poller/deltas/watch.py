@@ -13,18 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from poller.deltas import ids
-from poller.deltas.diff import events_between, shallow
+from poller.deltas.diff import deleted, events_between, shallow
 from poller.deltas.events import Event
 from poller.deltas.look import look_at
 from poller.deltas.pulls import Known, Row, Sighting
 from poller.forge import errors
 from poller.forge.questions import Progress, Questions
 from poller.store import Place
+from sessions.logs import fields
 
 log = logging.getLogger(__name__)
 
 #: Looks at the same time.  The forge is somebody's small server.
 THREADS = 4
+#: Seconds that are read again when the forge's clock turns out to have been put back.
+PUT_BACK = 86_400
 #: Seconds until a verdict that was not shown yet is looked for again.
 SOON = 2
 #: Seconds until a pull that could not be read is tried again: doubled each time, up to a day.
@@ -35,7 +38,7 @@ GONE = "the pull is gone: 404"
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """What this cycle is to read, and against which memory.
 
-    `since`: the cursor, or where a first run begins.  `owner`: the one owner of all that is watched, if there is one.
+    `since`: the cursor, or where a first run begins.  `owners`: of whom a baseline asks; none: everybody.
     `boundary`: what is older on a pull of this repository is history.  `fresh`: the watching of this repository begins
     with this cycle; `baseline`: there are such repositories, so all their open pulls are remembered as they are.
     """
@@ -44,7 +47,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: str
     since: str
     overlap: float
-    owner: str | None
+    owners: tuple[str, ...]
     paged: bool | None
     baseline: bool
     watched: Callable[[list[Row]], list[Row]]
@@ -99,8 +102,12 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 def gather(questions: Questions, scope: Scope) -> Gathered:
     """Read one cycle.  Raises `ForgeError` when the forge as a whole cannot be read: then nothing was."""
     since = ids.shifted(scope.since, seconds=-scope.overlap)
-    found = questions.search(since=since, owner=scope.owner, progress=scope.progress if scope.baseline else None)
+    # Of everybody, not of an owner: a repository that was renamed or transferred stays ours.
+    found = questions.search(since=since, progress=scope.progress if scope.baseline else None)
     now = found.date or scope.seen_at
+    if scope.since > now and not scope.baseline:
+        # The forge's clock was put back: what happened since then is stamped before the cursor.
+        found = questions.search(since=ids.shifted(now, seconds=-PUT_BACK))
     rows = {row.place: row for row in scope.watched(list(found.rows.values()))}
     known = scope.places(rows)
     moved = {key: row for key, row in rows.items() if _has_moved(row, known.get(key), now)}
@@ -112,7 +119,7 @@ def gather(questions: Questions, scope: Scope) -> Gathered:
     everything = dict(found.rows)
     old: list[Known] = []
     if scope.baseline:
-        opened = questions.search(state="open", owner=scope.owner, progress=scope.progress).rows
+        opened = _opened(questions, scope)
         everything |= opened
         mine = {row.place: row for row in scope.watched(list(opened.values())) if scope.fresh(row.repo)}
         remembered = scope.places(mine)
@@ -121,6 +128,17 @@ def gather(questions: Questions, scope: Scope) -> Gathered:
     looks = reader.read(jobs)
     newest = max((row.updated_at for row in everything.values()), default="")
     return Gathered(now=now, newest=newest, looks=looks, shallow=old, paged=reader.paged)
+
+
+def _opened(questions: Questions, scope: Scope) -> dict[tuple[int, int], Row]:
+    """All open pulls of those whose watching begins."""
+    rows: dict[tuple[int, int], Row] = {}
+    for owner in scope.owners or (None,):
+        try:
+            rows |= questions.search(state="open", owner=owner, progress=scope.progress).rows
+        except errors.Declined:
+            log.warning("nobody is called that any more", extra=fields(owner=owner))
+    return rows
 
 
 def _has_moved(row: Row, place: Place | None, now: str) -> bool:
@@ -183,12 +201,12 @@ class _Reader:
             if row is None and place is not None:
                 row = self._questions.issue(place.repo, place.repo_id, place.number)
             if row is None:
-                return self._trouble(job, GONE)
+                return self._gone(job)
             return self._told(row, job)
         except errors.ServerTrouble as trouble:
             # Of a deleted pull Gitea says 500 where it should say 404.
             if row is not None and self._questions.issue(row.repo, row.repo_id, row.number) is None:
-                return self._trouble(job, GONE)
+                return self._gone(job)
             return self._trouble(job, str(trouble))
         except errors.MissingScope:
             raise
@@ -211,6 +229,14 @@ class _Reader:
             former_repo=former,
             moved=known is None or known.row != row,
         )
+
+    def _gone(self, job: Job) -> Look:
+        """The forge has no such pull: believed when its repository is there, and the pull's own page is not."""
+        known = job.place.known if job.place is not None else None
+        if known is None or not self._questions.is_deleted(known.row.repo, known.row.repo_id, known.row.number):
+            return self._trouble(job, GONE)
+        event, memory = deleted(known, forge=self._scope.forge, at=self._read_at, seen_at=self._scope.seen_at)
+        return Look(row=memory.row, known=memory, events=[event] if event is not None else [], moved=True)
 
     def _trouble(self, job: Job, said: str) -> Look:
         row, place = job.row, job.place

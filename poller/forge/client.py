@@ -85,21 +85,17 @@ class Client:
 
     def get_text(self, path: str, *, limit: int) -> tuple[str, bool]:
         """GET a text such as a pull's diff: at most `limit` bytes of it, and whether that is all."""
-        where = errors.where_of("GET", path)
+        where, url = errors.where_of("GET", path), self._root + path
         try:
-            with self._http.stream("GET", self._root + path) as response:
+            for _ in range(REDIRECTS + 1):
                 self._counted()
-                if response.status_code != 200:
-                    response.read()
-                    raise self._error(response, where)
-                taken = bytearray()
-                for chunk in response.iter_bytes():
-                    taken += chunk
-                    if len(taken) > limit:
-                        break
+                with self._http.stream("GET", url) as response:
+                    if not 300 <= response.status_code < 400:
+                        return self._text(response, where, limit=limit)
+                    url = self._same_forge(response, where)
         except httpx.HTTPError as failure:
             raise errors.unreachable(_said(failure), where=where, url=self._url) from None
-        return taken[:limit].decode("utf-8", "replace"), len(taken) <= limit
+        raise self._error(response, where)
 
     def post(self, path: str, kind: type[T] | Any, body: Mapping[str, Any]) -> Answer:
         """POST once.  After `Unreachable` nobody knows whether the forge took it."""
@@ -163,6 +159,19 @@ class Client:
         return target
 
     # -- reading ------------------------------------------------------------------------------------------------
+
+    def _text(self, response: httpx.Response, where: str, *, limit: int) -> tuple[str, bool]:
+        if response.status_code != 200:
+            response.read()
+            raise self._error(response, where)
+        if _is_page(response):
+            raise errors.not_gitea("an HTML page with status 200", where=where, url=self._url, status=200)
+        taken = bytearray()
+        for chunk in response.iter_bytes():
+            taken += chunk
+            if len(taken) > limit:
+                break
+        return taken[:limit].decode("utf-8", "replace"), len(taken) <= limit
 
     def _answer(self, response: httpx.Response, kind: type[T] | Any, *, where: str) -> Answer:
         if response.status_code >= 300:

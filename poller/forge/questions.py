@@ -86,12 +86,25 @@ class Questions:
             page += 1
 
     def issue(self, repo: str, repo_id: int, number: int) -> pulls.Row | None:
-        """The row of one pull as it is now.  `None`: the forge says that there is no such pull (404)."""
+        """The row of one pull as it is now.
+
+        `None`: the forge says that there is no such pull (404), or under that name is another repository now.
+        """
         try:
             answer = self._client.get(f"{_at(repo)}/issues/{number}", wire.IssueRow)
         except errors.NotFound:
             return None
-        return wire.row(answer.body, repo_id=repo_id, repo=repo)
+        row = wire.row(answer.body, repo_id=repo_id, repo=repo)
+        return row if row is not None and row.repo_id == repo_id else None
+
+    def is_deleted(self, repo: str, repo_id: int, number: int) -> bool:
+        """Is a pull gone while its repository is there?  Two questions other than the one that raised the doubt."""
+        try:
+            self._client.get(f"/repositories/{repo_id}", wire.Named)
+            self._client.get(f"{_at(repo)}/pulls/{number}", wire.PullDetail)
+        except errors.NotFound as missing:
+            return "/pulls/" in missing.where
+        return False
 
     def timeline(self, repo: str, number: int, *, since: str | None, hidden: int) -> Timeline:
         """A pull's timeline from `since` on.

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from poller.app import COMPONENTS, App, Once, check_backends, has_no_database
+from poller.app import COMPONENTS, App, Once, check_agents, has_no_database
 from poller.config import Config
 from poller.cycle import Report, Told
 from poller.verbs.screen import Screen, event_line
@@ -22,7 +22,7 @@ from sessions.database import open_database
 
 def once(config: Config, *, wait: bool, as_json: bool) -> int:
     """0 all well, 1 some turn failed, 130 interrupted; everything else is raised."""
-    check_backends(config)
+    check_agents(config)
     stop = threading.Event()
 
     def leave_the_turns(_number: int, _frame: FrameType | None) -> None:
