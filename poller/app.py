@@ -25,14 +25,14 @@ from poller.forge.client import Client
 from poller.forge.control import Control
 from poller.forge.questions import Progress, Questions
 from poller.outbox import Outbox
-from sessions import housekeeping
+from sessions import housekeeping, registry
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
 from sessions.config import ConfigError
-from sessions.database import DatabaseError, database_of, is_absent, open_database
+from sessions.database import DatabaseError, database_of, is_absent, open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
-from sessions.turns import OnProgress, Tally
+from sessions.turns import OnProgress, Tally, Turn
 from sessions.turns import Progress as TurnProgress
 
 log = logging.getLogger(__name__)
@@ -173,6 +173,12 @@ class App:
     def turns(self, *, wait: bool, stop: threading.Event) -> Tally:
         """Run what is due; each answer is posted when its turn ends, not when the last one does."""
         return self.dispatcher.run_due(wait=wait, stop=stop, on_progress=self._progressed)
+
+    def due_turns(self) -> list[Turn]:
+        """Turns whose time has come, and which nobody has begun."""
+        with reading(self.engine) as conn:
+            waiting = registry.turns(conn, state="waiting")
+        return [turn for turn in waiting if turn.not_before <= self.clock() and turn.agent in self.config.agents]
 
     def post(self) -> int:
         """Send what is due in the outbox."""

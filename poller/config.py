@@ -126,6 +126,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Config:
         raise document.error("poll.every", found=f"{file.poll.every:g}s", expected="1s or more")
     _check_wake_words(document, file)
     token, token_file = _token(document, file.gitea)
+    _keep_token_out(document, file, token)
     return Config(
         path=path,
         url=file.gitea.url,
@@ -155,6 +156,16 @@ def _check_wake_words(document: Document, file: ConfigFile) -> None:
                 key, words = f"agents.{name}.on[{index}]", wake_words()
                 expected = f"one of {', '.join(words)}, labeled:NAME"
                 raise document.error(key, found=shown(word), expected=expected, mend=closest(word, words))
+
+
+def _keep_token_out(document: Document, file: ConfigFile, token: Secret) -> None:
+    """The forge's token stays on the host: no bottle gets it, under whatever name."""
+    for name, agent in file.agents.items():
+        for index, variable in enumerate(agent.env):
+            if document.environ.get(variable) == token.reveal():
+                key = f"agents.{name}.env[{index}]"
+                found, expected = f"{variable}, which holds the forge's token", "what the agent itself needs"
+                raise document.error(key, found=found, expected=expected, mend="remove it")
 
 
 def _token(document: Document, gitea: Gitea) -> tuple[Secret, Path | None]:

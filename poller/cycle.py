@@ -47,6 +47,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     event: Event
     decisions: list[Decision]
+    #: agent → the turn that the event joined
+    turns: dict[str, int] = {}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,12 +218,9 @@ class Cycle:
             elif look.trouble is not None:
                 store.save_trouble(conn, name, look.trouble)
         new = {event.id for event in store.add_events(conn, [one.event for one in told])}
-        fresh = [one for one in told if one.event.id in new]
-        for one in fresh:
-            self._becomes(conn, one, now=now)
-        return fresh
+        return [self._becomes(conn, one, now=now) for one in told if one.event.id in new]
 
-    def _becomes(self, conn: sa.Connection, told: Told, *, now: float) -> None:
+    def _becomes(self, conn: sa.Connection, told: Told, *, now: float) -> Told:
         event = told.event
         turns: dict[tuple[str, str], int] = {}
         for decision in told.decisions:
@@ -238,6 +237,7 @@ class Cycle:
             registry.put_away(conn, ref=event.ref, reason="merged" if merged else event.action, now=now)
         elif event.event == "pull_request" and event.action == "reopened":
             registry.bring_back(conn, ref=event.ref, now=now)
+        return msgspec.structs.replace(told, turns={agent: turn for (_, agent), turn in turns.items()})
 
 
 def stamp_of(moment: float) -> str:
@@ -260,7 +260,10 @@ def _log(told: list[Told], gathered: Gathered) -> None:
             for decision in one.decisions:
                 log.info(
                     "%s %s: %s", event.event, event.action, decision.verdict,
-                    extra=fields(event=event.id, agent=decision.agent or None, reason=decision.reason),
+                    extra=fields(
+                        event_id=event.id, agent=decision.agent or None, joins=one.turns.get(decision.agent),
+                        reason=decision.reason,
+                    ),
                 )  # fmt: skip
     for place in gathered.troubles:
         log.warning("pull cannot be read", extra=fields(pull=f"{place.repo}#{place.number}", error=place.error))

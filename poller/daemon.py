@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks for due turns, due posts and for bottles whose grace time is over.
 TURNS, POSTS, HOUSEKEEPING = 2.0, 10.0, 3600.0
+#: Seconds that whatever is under way gets to end by itself when we are told to stop.
+PARTING = 4.0
+
+
+class _Stopped(BaseException):
+    """Told to stop in the middle of the first cycle."""
 
 
 class Daemon:
@@ -34,6 +40,9 @@ class Daemon:
         self._wake = threading.Event()  # a cycle has found something: do not finish the nap
         self._code = 0
         self._bug: BaseException | None = None
+        self._is_first = False
+        self._busy = 0
+        self._quiet = threading.Condition()
 
     def run(self) -> int:
         """Until a signal.  A first cycle that finds the token refused or nothing to watch ends it at once."""
@@ -41,7 +50,13 @@ class Daemon:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._told_to_stop)
-        self._first_cycle()
+        try:
+            self._is_first = True
+            self._first_cycle()
+        except _Stopped:
+            return self._code
+        finally:
+            self._is_first = False
         scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -60,10 +75,15 @@ class Daemon:
         finally:
             self._stop.set()
             self._wake.set()
-            scheduler.shutdown(wait=True)
-            worker.join()
+            scheduler.shutdown(wait=False)
+            in_time = self._is_quiet_within(PARTING)
         if self._bug is not None:
             raise self._bug
+        if not in_time:
+            # A request hangs.  Nothing is half written, and the lease of a dead process is free at once.
+            log.warning("stopped in the middle of a request; the next start begins where the last whole cycle ended")
+            logging.shutdown()
+            os._exit(self._code)
         log.info("stopped; bottles that still run are adopted by the next start")
         return self._code
 
@@ -73,6 +93,12 @@ class Daemon:
         self._code = 130 if number == signal.SIGINT else 0
         self._stop.set()
         self._wake.set()
+        if self._is_first:
+            raise _Stopped
+
+    def _is_quiet_within(self, seconds: float) -> bool:
+        with self._quiet:
+            return self._quiet.wait_for(lambda: self._busy == 0, timeout=seconds)
 
     def _first_cycle(self) -> None:
         try:
@@ -118,9 +144,15 @@ class Daemon:
 
     def _guarded(self, job: object) -> None:
         """A bug stops the process loudly instead of being one more log line of the scheduler."""
+        assert callable(job)
+        with self._quiet:
+            self._busy += 1
         try:
-            assert callable(job)
             job()
         except BaseException as bug:
             self._bug = self._bug or bug
             self._stop.set()
+        finally:
+            with self._quiet:
+                self._busy -= 1
+                self._quiet.notify_all()

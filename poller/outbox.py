@@ -65,11 +65,10 @@ def waiting(conn: sa.Connection) -> int:
     return int(conn.scalar(sa.select(sa.func.count()).where(table.c.state == "waiting")) or 0)
 
 
-def next_at(conn: sa.Connection, forge: str) -> float | None:
-    """When the next post is due (epoch seconds)."""
-    due = sa.select(sa.func.min(table.c.not_before)).where(table.c.forge == forge, table.c.state == "waiting")
-    moment: float | None = conn.scalar(due)
-    return moment
+def failures(conn: sa.Connection, since: float) -> list[tuple[str, str]]:
+    """Posts that were given up since then: (pull, why)."""
+    given_up = (table.c.state == "failed", table.c.created_at >= since)
+    return [(f"{row.repo}#{row.number}", row.error) for row in conn.execute(sa.select(table).where(*given_up))]
 
 
 class Outbox:

@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_OURS = frozenset({"CLAUDE_CONFIG_DIR", "CLAUDE_CODE_PROJECT_DIR_NAME"})
+#: Longer spans lead out of the calendar.
+_LONGEST = 3650 * 86400
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd])")
 _DATABASE = r"(postgresql(\+\w+)?|sqlite)://"
 _VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -170,6 +173,7 @@ def settings_of(document: Document, file: SettingsFile) -> Settings:
         if not _AGENT_NAME.fullmatch(name):
             expected = "letters, digits, `-`, `_` and `.`, 40 at most"
             raise document.error(f"agents.{name}", found="a name that cannot name a bottle", expected=expected)
+        _check_env(document, name, agent)
         prompts = str(document.path_of(agent.prompts, key=f"agents.{name}.prompts")) if agent.prompts else None
         agents[name] = msgspec.structs.replace(agent, prompts=prompts)
     return Settings(
@@ -177,9 +181,20 @@ def settings_of(document: Document, file: SettingsFile) -> Settings:
     )
 
 
+def _check_env(document: Document, name: str, agent: Agent) -> None:
+    """What the runner itself sets, so that a bottle is one, nobody may set otherwise."""
+    for index, variable in enumerate(agent.env):
+        if variable in _OURS or variable.startswith("BOTTLEPOST_"):
+            key, expected = f"agents.{name}.env[{index}]", "a variable that the runner does not set itself"
+            raise document.error(key, found=variable, expected=expected, mend="remove it")
+
+
 def parse_duration(text: str) -> float:
     """Seconds of `30s`, `10m`, `24h`, `7d`; `ValueError` for anything else."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("write a number and one of s, m, h, d")
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > _LONGEST:
+        raise ValueError("3650d at most")
+    return seconds

@@ -72,7 +72,7 @@ def set_up(*, verbose: int = 0, log_format: LogFormat = "text", stream: TextIO |
 
     `verbose` 0 shows INFO and up, 1 DEBUG of ours, 2 also DEBUG of the libraries.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Lines(stream or sys.stderr)
     handler.setFormatter(_JsonLines() if log_format == "json" else _PeopleLines())
     handler.addFilter(_add_bound)
     root = logging.getLogger()
@@ -84,6 +84,14 @@ def set_up(*, verbose: int = 0, log_format: LogFormat = "text", stream: TextIO |
     for ours in ("poller", "sessions"):
         logging.getLogger(ours).setLevel(logging.DEBUG if verbose else logging.INFO)
     logging.captureWarnings(True)
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """At a terminal a progress line may stand where the log line is to go: it gives way."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return f"\r\x1b[K{line}" if self.stream.isatty() else line
 
 
 def _add_bound(record: logging.LogRecord) -> bool:

@@ -28,7 +28,7 @@ def claude_binary() -> str:
     """The real `claude`; its absence skips, or fails where everything has to be there."""
     found = find_claude(os.environ.get("PATH"))
     if found is None:
-        reason = "no claude binary; mend: pip install 'bottlepost[claude]'"
+        reason = "no claude binary; mend: pip install '.[claude]' in bottlepost's checkout"
         if os.environ.get("BOTTLEPOST_REQUIRE_ALL") == "1":
             pytest.fail(reason)
         pytest.skip(reason)

@@ -136,7 +136,7 @@ def claude(environ: Mapping[str, str]) -> Check:
     """The program of the process backend, and its version."""
     from sessions.bottles.process import find_claude
 
-    mend = "install Claude Code, or: pip install 'bottlepost[claude]'"
+    mend = "install Claude Code, or: pip install '.[claude]' in bottlepost's checkout"
     binary = find_claude(environ.get("PATH"))
     if binary is None:
         return fail("claude", "not found on PATH, and the wheel claude-agent-sdk is not installed", mend)

@@ -28,7 +28,9 @@ def look_at(
     pull itself (the dear one) when head, base or state may have moved or nothing else explains the row.
     """
     whole = known is None or known.shallow or known.read_to is None
-    since = None if known is None or whole or known.read_to is None else ids.shifted(known.read_to, seconds=-overlap)
+    since = None
+    if known is not None and not whole and known.read_to is not None and known.read_to <= read_at:
+        since = ids.shifted(known.read_to, seconds=-overlap)  # else the forge's clock was put back: read it all
     memo = known.reviews if known else {}
     hidden = sum(review.comments_count for review in memo.values())
     timeline = questions.timeline(row.repo, row.number, since=since, hidden=hidden)

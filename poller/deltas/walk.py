@@ -6,11 +6,11 @@ HTTP, SQL or the clock.  Rows carry the story (who, in which order); what *is* c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from poller.deltas import ids
 from poller.deltas.events import Actor, Change, Event, EventName, InlineComment, PullFacts, Subject
+from poller.deltas.habits import is_draft_title, label_groups
 from poller.deltas.pulls import Inline, Known, Sighting, Step
 
 REVIEW_EVENTS: dict[str, EventName] = {
@@ -18,8 +18,6 @@ REVIEW_EVENTS: dict[str, EventName] = {
     "REQUEST_CHANGES": "pull_request_review_rejected",
     "COMMENT": "pull_request_review_comment",
 }
-#: Gitea's default prefixes; the `draft` flag decides wherever it can be asked, this only between two looks.
-DRAFT_PREFIXES = ("wip:", "[wip]")
 #: The first push row of a pull is written by the opening itself, at most this much later (seconds).
 OPENING = 2
 FIRST, LAST = 0, 1 << 62
@@ -290,27 +288,3 @@ class Walk:
             remark.id, "pull_request_comment", "created", at=remark.at, actor=remark.actor,
             key=("comment", remark.id), subject=subject,
         )  # fmt: skip
-
-
-def is_draft_title(title: str) -> bool:
-    """By Gitea's default prefixes, for titles of which no flag is left."""
-    return title.lower().startswith(DRAFT_PREFIXES)
-
-
-def label_groups(steps: Sequence[Step], *, news: Sequence[int]) -> Iterator[list[Step]]:
-    """Runs of label rows that one call has (or might have) written."""
-    fresh, group = set(news), list[Step]()
-    for step in steps:
-        joins = (
-            group
-            and step.kind == "label"
-            and step.actor == group[-1].actor
-            and abs(ids.seconds_between(group[-1].at, step.at)) <= 1
-        )
-        if group and not joins:
-            yield group
-            group = []
-        if step.kind == "label" and step.id in fresh:
-            group.append(step)
-    if group:
-        yield group

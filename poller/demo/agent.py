@@ -93,6 +93,9 @@ class Conversation:
 
 
 def main(argv: list[str]) -> int:
+    if argv == ["--version"]:
+        print("1.0.0 (scripted agent)")
+        return 0
     options = _options(argv)
     standing = _orders(f"[agent: {os.environ.get('DEMO_AGENT', '')}]")
     conversation = _conversation(options, is_lost="lost" in dict(standing))

@@ -116,7 +116,7 @@ def _world() -> World:
 def _borrow_login(environ: dict[str, str]) -> None:
     """The bottle has a config directory of its own, so a login of the caller must be handed to it by name."""
     if find_claude(environ.get("PATH")) is None:
-        raise NoClaude("no `claude` on PATH and none installed; pip install 'bottlepost[claude]'")
+        raise NoClaude("no `claude` on PATH and none installed; pip install '.[claude]' in bottlepost's checkout")
     if any(environ.get(name) for name in LOGIN if name != "ANTHROPIC_BASE_URL"):
         return
     kept = Path(environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / ".credentials.json"
@@ -137,7 +137,8 @@ class _Stage:
         self._failed = 0
 
     def play(self) -> int:
-        _say(f"A pull request's life, on a stand-in Gitea at {self._url}. Nothing leaves this machine.")
+        apart = "Nothing leaves this machine." if self._scripted else "The prompts go to the model's service."
+        _say(f"A pull request's life, on a stand-in Gitea at {self._url}. {apart}")
         with App(self._config, environ=self._environ, on_turn=self._on_turn) as app:
             app.cycle.run()
             _say("\nThe poller has taken its baseline of acme/api: what is there already is history.")

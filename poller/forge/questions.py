@@ -98,9 +98,12 @@ class Questions:
         return row if row is not None and row.repo_id == repo_id else None
 
     def is_deleted(self, repo: str, repo_id: int, number: int) -> bool:
-        """Is a pull gone while its repository is there?  Two questions other than the one that raised the doubt."""
+        """Is a pull gone while its repository is there?  Two questions other than the one that raised the doubt.
+
+        `repo` is where it was last; another repository may have that name now.
+        """
         try:
-            self._client.get(f"/repositories/{repo_id}", wire.Named)
+            repo = self._client.get(f"/repositories/{repo_id}", wire.RowRepository).body.full_name
             self._client.get(f"{_at(repo)}/pulls/{number}", wire.PullDetail)
         except errors.NotFound as missing:
             return "/pulls/" in missing.where

@@ -18,6 +18,7 @@ from poller.config import Config
 from poller.cycle import Report, Told
 from poller.verbs.screen import Screen, event_line
 from sessions.database import open_database
+from sessions.turns import Turn
 
 
 def once(config: Config, *, wait: bool, as_json: bool) -> int:
@@ -62,12 +63,12 @@ def rehearse(config: Config, *, as_json: bool) -> int:
             engine = open_database(aside / "bottlepost.db", COMPONENTS)
         app = stack.enter_context(App(config, engine=engine))
         report = app.cycle.rehearse()
+        turns = _would_run(report, app.due_turns())
     if as_json:
-        print(json.dumps(_rehearsal(report), ensure_ascii=False, separators=(",", ":")))
+        print(json.dumps(_rehearsal(report, turns), ensure_ascii=False, separators=(",", ":")))
         return 0
     for told in report.told:
         _say_told(told)
-    turns = _would_run(report)
     events, requests = len(report.told), report.requests
     print(f"dry run: {events} events, {len(turns)} turns would run, {requests} requests; nothing written")
     for key, agent, count in turns:
@@ -100,8 +101,10 @@ def _say_told(told: Told) -> None:
         print(f"    {decision.verdict}{who}: {decision.reason}")
 
 
-def _would_run(report: Report) -> list[tuple[str, str, int]]:
-    found: dict[tuple[str, str], int] = {}
+def _would_run(report: Report, due: list[Turn]) -> list[tuple[str, str, int]]:
+    """Key, agent and number of events of each turn: what is due already, and what the new events would wake."""
+    over = {told.event.key for told in report.told for decision in told.decisions if decision.verdict == "close"}
+    found = {(turn.key, turn.agent): len(turn.events) for turn in due if turn.key not in over}
     for told in report.told:
         for decision in told.decisions:
             if decision.verdict == "wake":
@@ -110,7 +113,7 @@ def _would_run(report: Report) -> list[tuple[str, str, int]]:
     return [(key, agent, events) for (key, agent), events in found.items()]
 
 
-def _rehearsal(report: Report) -> dict[str, Any]:
+def _rehearsal(report: Report, turns: list[tuple[str, str, int]]) -> dict[str, Any]:
     return {
         "cursor": report.cursor,
         "requests": report.requests,
@@ -120,7 +123,7 @@ def _rehearsal(report: Report) -> dict[str, Any]:
             | {"decisions": [{"agent": d.agent, "verdict": d.verdict, "reason": d.reason} for d in told.decisions]}
             for told in report.told
         ],
-        "turns": [{"key": key, "agent": agent, "events": events} for key, agent, events in _would_run(report)],
+        "turns": [{"key": key, "agent": agent, "events": events} for key, agent, events in turns],
         "errors": report.errors,
     }
 

@@ -59,12 +59,13 @@ class Screen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._status is not None:
-            self._status.stop()
+        self._clear()
 
     def reading(self, done: int, total: int) -> None:
         """The forge is being read: `done` of `total` rows or pulls."""
-        if time.monotonic() - self._since > PATIENCE:
+        if done >= total:
+            self._clear()
+        elif time.monotonic() - self._since > PATIENCE:
             self._show(f"reading pulls: {done} of {total}")
 
     def turn(self, progress: Progress) -> None:
@@ -76,7 +77,15 @@ class Screen:
             else:
                 seconds = int(progress.elapsed)
                 self._turns[number] = f"{progress.turn.agent} on {progress.turn.key} {seconds // 60}:{seconds % 60:02d}"
-            self._show("; ".join(self._turns.values()) or "posting")
+            if self._turns:
+                self._show("; ".join(self._turns.values()))
+            else:
+                self._clear()
+
+    def _clear(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
     def _show(self, text: str) -> None:
         if not self._live:

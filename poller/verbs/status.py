@@ -17,6 +17,8 @@ from sessions.database import reading
 
 #: Seconds without a successful cycle after which something is wrong, however rarely cron calls.
 STALE = 7200.0
+#: For so many seconds a failure that nobody mends keeps `status` from being healthy.
+DAY = 86_400.0
 
 
 def status(config: Config, *, as_json: bool) -> int:
@@ -45,6 +47,8 @@ def _gathered(conn: sa.Connection, config: Config, *, now: float) -> dict[str, A
     if failing:
         problems.append(f"the last cycle failed: {forge.error}")
     problems += [f"{name} cannot be read: {error}" for name, error in {**troubles, **pulls}.items()]
+    problems += _of_turns(conn, now=now)
+    problems += [f"an answer could not be posted on {key}: {error}" for key, error in outbox.failures(conn, now - DAY)]
     return {
         "healthy": not problems,
         "problems": problems,
@@ -59,6 +63,23 @@ def _gathered(conn: sa.Connection, config: Config, *, now: float) -> dict[str, A
         "sessions": counts.sessions,
         "outbox": outbox.waiting(conn),
     }
+
+
+def _of_turns(conn: sa.Connection, *, now: float) -> list[str]:
+    """What keeps agents from answering: pauses, turns that wait after a failure, turns that failed for good."""
+    found = []
+    for session in registry.sessions(conn):
+        if session.paused_until is not None and session.paused_until > now:
+            found.append(
+                f"{session.key}: {session.agent} is paused until {stamp_of(session.paused_until)}: {session.paused_why}"
+            )
+    for turn in registry.turns(conn, state="waiting"):
+        if turn.reason:
+            found.append(f"turn {turn.id} on {turn.key} waits until {stamp_of(turn.not_before)}: {turn.reason}")
+    for turn in registry.turns(conn, state="failed", limit=20):
+        if turn.ended_at is not None and now - turn.ended_at < DAY:
+            found.append(f"turn {turn.id} on {turn.key} failed: {turn.reason}; `poll retry {turn.id}` runs it again")
+    return found
 
 
 def _say(found: dict[str, Any]) -> None:

@@ -148,7 +148,7 @@ class ProcessBottle:
         if found is None:
             raise EngineError(
                 "claude was not found: put it on PATH, or install the wheel that has it: "
-                "pip install 'bottlepost[claude]'"
+                "pip install '.[claude]' in bottlepost's checkout"
             )
         return found
 

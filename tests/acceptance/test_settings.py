@@ -77,17 +77,14 @@ def test_an_operators_templates_go_before_ours_and_a_missing_delta_is_the_full_o
     assert [turn["mode"] for turn in bot.turns()] == ["fresh", "resume"]
 
 
-def test_a_broken_template_loses_no_event(bot: Bot, repo: Repo) -> None:
+def test_a_broken_template_is_an_error_of_the_config_and_loses_no_event(bot: Bot, repo: Repo) -> None:
     templates = bot.directory / "prompts"
     templates.mkdir()
     (templates / "prompt.md").write_text("About {{ pull.titel }}.")
     bot.agent(prompts="prompts")
     pull = repo.open_pull(by="ana")
-    broken = bot.once("--format", "json")
-    assert "prompt.md:1" in broken.err
-    assert broken.json["turns"]["waiting"] == 1
+    assert "prompt.md:1" in bot.once(code=2).complaint
     (templates / "prompt.md").write_text("About {{ pull.title }}.")
-    bot.pass_time(120)
     assert bot.tally()["turns"]["done"] == 1
     assert len(bot.comments(pull)) == 1
 

@@ -31,7 +31,9 @@ def rows(directory: Path, *, rounds: int) -> Iterator[Row]:
     yield from _latency(directory / "latency", rounds=rounds)
     claude = find_claude(os.environ.get("PATH"))
     if claude is None:
-        yield Row("a whole turn", "skipped", "no claude: pip install 'bottlepost[claude]'", aim="≤ 1.15")
+        yield Row(
+            "a whole turn", "skipped", "no claude: pip install '.[claude]' in bottlepost's checkout", aim="≤ 1.15"
+        )
         return
     yield from _whole_turns(directory / "turns", claude, rounds=rounds)
 

@@ -5,13 +5,16 @@ Knows how a cycle asks.  Must not know what is asked about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
 from poller.deltas.events import Event
 from poller.deltas.pulls import Known
 from poller.deltas.watch import Gathered, Scope, gather
+from poller.forge.client import Answer, Client
 from poller.forge.questions import Questions
 from poller.store import Place
 
@@ -21,11 +24,30 @@ EVERYTHING = "2000-01-01T00:00:00Z"
 Spot = tuple[int, int]
 
 
+class Interruptible(Client):
+    """Real requests, before each of which something may happen on the forge."""
+
+    _happens: Callable[[], None] | None = None
+
+    @contextmanager
+    def interrupted(self, happens: Callable[[], None]) -> Iterator[None]:
+        self._happens = happens
+        try:
+            yield
+        finally:
+            self._happens = None
+
+    def get(self, path: str, kind: Any, params: Mapping[str, str | int] | None = None) -> Answer:
+        if self._happens is not None:
+            self._happens()
+        return super().get(path, kind, params)
+
+
 class Reader:
     """Polls whenever it is told to, and keeps what it was told."""
 
     def __init__(self, questions: Questions, *, repo_id: int, cursor: str, boundary: str = EVERYTHING) -> None:
-        self._questions, self._repo_id = questions, repo_id
+        self.questions, self._repo_id = questions, repo_id
         self.boundary = boundary
         self.cursor = cursor
         self.paged: bool | None = None
@@ -33,7 +55,7 @@ class Reader:
         self.told: list[Event] = []
 
     def poll(self) -> Gathered:
-        found = gather(self._questions, self._scope())
+        found = gather(self.questions, self._scope())
         assert found.troubles == []
         self.paged = found.paged
         self.cursor = max(self.cursor, found.newest)
@@ -63,7 +85,7 @@ class Reader:
             seen_at=EVERYTHING,
             since=self.cursor,
             overlap=OVERLAP,
-            owner=None,
+            owners=(),
             paged=self.paged,
             baseline=False,
             watched=lambda rows: [row for row in rows if row.repo_id == self._repo_id],

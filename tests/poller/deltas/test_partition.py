@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, note, settings
@@ -15,12 +14,11 @@ from hypothesis import strategies as st
 from poller.deltas.diff import NEVER, shallow
 from poller.deltas.events import Event
 from poller.demo.world import World
-from poller.forge.client import Answer, Client
 from poller.forge.questions import Questions
 from poller.store import Place
 from tests.poller.deltas.acts import MOVES, Move, Play
 from tests.poller.deltas.collapses import Collapses
-from tests.poller.deltas.readers import EVERYTHING, Reader
+from tests.poller.deltas.readers import EVERYTHING, Interruptible, Reader
 
 VERSIONS = ["1.22.6", "1.25.4", "1.26-dev"]
 WRITERS = {"ana": "write", "ben": "write", "cyd": "write", "bot": "write"}
@@ -41,25 +39,6 @@ some = settings(
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )
-
-
-class Interruptible(Client):
-    """Real requests, before each of which something may happen on the forge."""
-
-    _happens: Callable[[], None] | None = None
-
-    @contextmanager
-    def interrupted(self, happens: Callable[[], None]) -> Iterator[None]:
-        self._happens = happens
-        try:
-            yield
-        finally:
-            self._happens = None
-
-    def get(self, path: str, kind: Any, params: Mapping[str, str | int] | None = None) -> Answer:
-        if self._happens is not None:
-            self._happens()
-        return super().get(path, kind, params)
 
 
 class Grounds:

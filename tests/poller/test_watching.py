@@ -1,0 +1,219 @@
+"""What is watched, from when, and what becomes of pulls that cannot be read: over HTTP and SQLite."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from datetime import datetime
+
+import pytest
+
+from poller import store
+from poller.cycle import Busy
+from poller.demo.clock import stamp
+from poller.demo.pulls import Pull
+from poller.forge import errors
+from sessions import leases, processes
+from sessions.database import begin, reading
+from tests.poller.desk import Desk
+
+OPENED = "pull_request opened"
+COMMENTED = "pull_request_comment created"
+WRITERS = {"ana": "write", "ben": "write", "bot": "write"}
+
+
+def due(desk: Desk, pull: Pull) -> store.Place:
+    with reading(desk.engine) as conn:
+        return store.places(conn, desk.config.forge, [(pull.repo.id, pull.number)])[pull.repo.id, pull.number]
+
+
+def cursor(desk: Desk) -> str | None:
+    with reading(desk.engine) as conn:
+        return store.forge(conn, desk.config.forge).cursor
+
+
+# -- from when ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["now", "24h", "2026-11-20T07:00:00Z"])
+def test_start_holds_for_a_repository_that_comes_later_too(desk: Desk, start: str) -> None:
+    other = desk.world.repo("acme/other", private=True, collaborators=WRITERS)
+    desk.told()
+    other.open_pull(by="ana")
+    desk.world.clock.advance(seconds=3600)
+    desk.repo.open_pull(by="ana")
+    assert desk.told() == [OPENED]  # by now the cursor is an hour further
+    desk.set_up(repos="[acme/api, acme/other]", start=start)
+    assert desk.told() == ([] if start == "now" else [OPENED])
+    assert desk.told() == []
+
+
+def test_a_repository_that_left_the_config_is_not_read_any_more(desk: Desk) -> None:
+    other = desk.world.repo("acme/other", private=True, collaborators=WRITERS)
+    desk.set_up(repos="[acme/api, acme/other]")
+    desk.told()
+    other.open_pull(by="ana")
+    desk.world.fault("GET /repos/acme/other/issues/1/timeline", status=403, times=None)
+    assert [error.partition(":")[0] for error in desk.cycle().errors] == ["acme/other#1"]
+    desk.set_up(repos="[acme/api]")
+    other.open_pull(by="ana")
+    desk.world.clock.advance(seconds=3 * 86_400)
+    for _ in range(2):
+        desk.world.reset_requests()
+        report = desk.cycle()
+        assert (report.told, report.errors) == ([], [])
+        assert not [request for request in desk.world.requests if request.path.startswith("/repos/acme/other")]
+
+
+def test_a_pull_from_before_that_was_closed_then_tells_what_comes_after(desk: Desk) -> None:
+    old = desk.repo.open_pull(by="ana")
+    old.comment("@bot long ago", by="ana")
+    old.close(by="ana")
+    desk.world.clock.advance(seconds=86_400)
+    desk.told()
+    old.reopen(by="ana")
+    old.comment("now", by="ana")
+    assert desk.told() == ["pull_request reopened", COMMENTED]
+
+
+# -- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_repository_under_the_old_name_is_not_mistaken_for_the_renamed_one(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana", title="Ours")
+    desk.told()
+    desk.world.clock.advance(seconds=200)
+    pull.close(by="ana")
+    desk.told()
+    desk.world.clock.advance(seconds=290)
+    desk.repo.rename("service")
+    # The new one moves the cursor on, so that the renamed one's row is not seen; only its time to settle comes.
+    double = desk.world.repo("acme/api", private=True, collaborators=WRITERS).open_pull(by="ana", title="Theirs")
+    desk.world.clock.advance(seconds=320)
+    double.comment("hello", by="ana")
+    told = [one.event for _ in range(3) for one in desk.cycle().told]
+    assert {event.repo_id for event in told} == {double.repo.id}
+    place = due(desk, pull)
+    assert place.known is not None
+    assert (place.known.row.title, place.known.row.repo_id) == ("Ours", pull.repo.id)
+
+
+def test_a_pull_whose_name_went_to_another_repository_is_not_taken_for_deleted(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    desk.told()
+    desk.repo.rename("service")
+    desk.world.repo("acme/api", private=True, collaborators=WRITERS)
+    with reading(desk.engine) as conn:
+        known = store.places(conn, desk.config.forge, [(pull.repo.id, 1)])[pull.repo.id, 1].known
+    assert known is not None
+    assert not desk.questions.is_deleted("acme/api", pull.repo.id, pull.number)
+    pull.delete(by="ana")
+    assert desk.questions.is_deleted("acme/api", pull.repo.id, pull.number)
+
+
+# -- clocks ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_forge_whose_clock_is_put_back_is_read_on(desk: Desk) -> None:
+    desk.told()
+    ahead = desk.repo.open_pull(by="ana")
+    desk.world.clock.advance(seconds=3600)
+    ahead.comment("from the future", by="ana")
+    assert desk.told() == [OPENED, COMMENTED]
+    desk.world.clock.advance(seconds=-3600)
+    later = desk.repo.open_pull(by="ana")
+    assert desk.told() == [OPENED]
+    later.comment("hello", by="ana")
+    ahead.comment("again", by="ana")
+    assert desk.told() == [COMMENTED, COMMENTED]
+    assert str(cursor(desk)) <= desk.world.clock.text()
+    for _ in range(3):
+        desk.world.clock.advance(seconds=400)
+        assert desk.told() == []
+
+
+def test_our_own_clock_may_be_wrong(desk: Desk) -> None:
+    desk.now = lambda: float(desk.world.clock.now()) - 86_400
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    assert desk.told() == [OPENED]
+    desk.now = lambda: float(desk.world.clock.now()) + 86_400
+    pull.comment("hello", by="ana")
+    assert desk.told() == [COMMENTED]
+    desk.world.clock.advance(seconds=400)
+    assert desk.told() == []
+
+
+# -- trouble --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 423])
+@pytest.mark.parametrize("where", ["issues/{}/timeline", "pulls/{}"])
+def test_a_pull_in_trouble_waits_longer_each_time_and_loses_nothing(desk: Desk, status: int, where: str) -> None:
+    desk.told()
+    bad, good = desk.repo.open_pull(by="ana"), desk.repo.open_pull(by="ana")
+    path = f"GET /repos/acme/api/{where.format(bad.number)}"
+    fault = desk.world.fault(f"{path}($|[?])", status=status, times=None)
+    report = desk.cycle()
+    assert [one.event.number for one in report.told] == [good.number]
+    assert len(report.errors) == 1
+    waits = []
+    for nth in range(1, 5):
+        place = due(desk, bad)
+        assert (place.errors, place.known) == (nth, None)
+        good.comment(f"{nth}", by="ana")  # the cursor goes on
+        assert place.due_at is not None
+        wait = datetime.fromisoformat(place.due_at).timestamp() - desk.world.clock.now()
+        waits.append(round(wait / 60))
+        desk.world.clock.advance(seconds=int(wait))
+        bad.comment(f"{nth}", by="ana")  # its row moves, and is not asked for before its time
+        desk.cycle()
+    assert waits == [1, 2, 4, 8]
+    fault.times = 0
+    desk.world.clock.advance(seconds=3600)
+    told = [one.event for one in desk.cycle().told]
+    assert [event.action for event in told if event.number == bad.number] == ["opened", *["created"] * 4]
+    assert due(desk, bad).errors == 0
+
+
+def test_a_token_that_lost_a_scope_stops_the_cycle_before_anything_is_written(desk: Desk) -> None:
+    desk.told()
+    desk.repo.open_pull(by="ana")
+    before = cursor(desk)
+    held = desk.world.tokens[desk.token]
+    desk.world.tokens[desk.token] = dataclasses.replace(held, scopes=frozenset({"read:user", "read:issue"}))
+    with pytest.raises(errors.MissingScope):  # the search works, the pull itself may not be read
+        desk.cycle()
+    assert cursor(desk) == before
+    desk.world.tokens[desk.token] = held
+    assert desk.told() == [OPENED]
+
+
+def test_a_pull_that_the_cursor_has_passed_is_remembered_until_it_is_read(desk: Desk) -> None:
+    desk.told()
+    bad = desk.repo.open_pull(by="ana")
+    desk.world.fault(f"GET /repos/acme/api/issues/{bad.number}/timeline", status=403)
+    desk.cycle()
+    assert cursor(desk) == stamp(bad.updated)
+    desk.world.clock.advance(seconds=86_400)  # far outside the overlap: only the memory knows of it
+    desk.repo.open_pull(by="ana")
+    assert desk.told() == [OPENED, OPENED]
+
+
+# -- the lease ------------------------------------------------------------------------------------------------------
+
+
+def test_the_lease_of_a_dead_poller_is_taken_over_at_once(desk: Desk) -> None:
+    desk.told()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        me = processes.me()
+        owner = processes.Process(me.host, me.boot, me.space, child.pid, processes.start_of(child.pid) or "")
+        with begin(desk.engine) as conn:
+            assert leases.take(conn, desk.new_cycle().lease_name, now=desk.now(), ttl=3600, owner=str(owner))
+        with pytest.raises(Busy, match="another poller"):
+            desk.cycle()
+        child.kill()
+    assert desk.told() == []
