@@ -69,12 +69,12 @@ class Questions:
         rows: dict[tuple[int, int], pulls.Row] = {}
         date, read, page, total = None, 0, 1, None
         while True:
-            answer = self._client.get("/repos/issues/search", list[wire.IssueRow] | None, {**params, "page": page})
+            answer = self._client.get("/repos/issues/search", list[wire.IssueRow | None] | None, {**params, "page": page})
             date = date or answer.date
             if total is not None and answer.total is not None and answer.total < total:
                 return None
             total = answer.total
-            for raw in answer.body or ():
+            for raw in wire.without_nulls(answer.body):
                 row = wire.row(raw)
                 if row is not None and (row.place not in rows or rows[row.place].updated_at <= row.updated_at):
                     rows[row.place] = row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -127,3 +128,21 @@ def test_an_answer_that_could_not_be_posted_is_posted_without_another_event(
     world.fault("POST …/comments", status=502)
     pull = repo.open_pull(by="ana")
     until(lambda: bot.comments(pull), "the answer")
+
+
+@pytest.mark.parametrize("when", ["first", "later"])
+def test_told_to_stop_while_the_forge_keeps_it_waiting_it_leaves_within_seconds(
+    world: World, bot: Bot, when: str
+) -> None:
+    if when == "first":
+        fault = world.fault("GET /", delay=60, times=None)
+        daemon = bot.start()
+        until(lambda: fault.struck > 0, "it asks")
+    else:
+        daemon = bot.start()
+        until(lambda: "watching" in daemon.err, "it watches")
+        fault = world.fault("GET /repos/issues/search", delay=60, times=None)
+        until(lambda: fault.struck > 0, "it asks again")
+    began = time.monotonic()
+    daemon.tell(signal.SIGTERM).finish()
+    assert time.monotonic() - began < 30  # the forge would have taken a minute

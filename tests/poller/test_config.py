@@ -281,3 +281,21 @@ def test_reading_ten_thousand_repositories_is_quick(load: Load) -> None:
     found = load(text)
     assert all(found.watches(f"ACME/repo{number}") for number in range(10_000))
     assert time.process_time() - began < 3
+
+
+def test_the_forges_token_may_not_be_passed_into_a_bottle_under_any_name(complaint: Callable[..., str]) -> None:
+    text = TOP.replace("t0ken", "'${GITEA_TOKEN}'") + "agents: {r: {backend: process, env: [OTHER]}}\n"
+    said = complaint(text, GITEA_TOKEN="the-token", OTHER="the-token")
+    assert said.startswith("agents.r.env[0]: found OTHER, which holds the forge's token")
+    assert "the-token" not in said
+
+
+@pytest.mark.parametrize("name", ["CLAUDE_CONFIG_DIR", "CLAUDE_CODE_PROJECT_DIR_NAME", "BOTTLEPOST_TURN"])
+def test_what_the_runner_sets_itself_cannot_be_passed(complaint: Callable[..., str], name: str) -> None:
+    said = complaint(TOP + f"agents: {{r: {{backend: process, env: [{name}]}}}}\n")
+    assert said.startswith(f"agents.r.env[0]: found {name}")
+
+
+@pytest.mark.parametrize("key", ["start", "overlap", "every", "sweep"])
+def test_a_span_that_leads_out_of_the_calendar_is_refused(complaint: Callable[..., str], key: str) -> None:
+    assert complaint(TOP + f"poll: {{{key}: 99999999999d}}\n").startswith(f"poll.{key}: ")

@@ -260,3 +260,80 @@ def test_every_decision_is_kept_with_its_reason(desk: Desk) -> None:
         rows = conn.scalar(sa.select(sa.func.count()).select_from(tables.decision))
     assert kept == {one.event.id: one.decisions for one in report.told}
     assert rows == 2
+
+
+def test_a_transferred_repository_is_followed_to_its_new_owner(desk: Desk) -> None:
+    desk.world.clock.advance(seconds=3600)
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    desk.told()
+    desk.world.org("beta")
+    desk.repo.transfer("beta")
+    desk.world.clock.advance(seconds=3600)
+    pull.comment("@bot still there?", by="ana")
+    (asked,) = desk.cycle().told
+    assert (asked.event.repo, asked.decisions[0].verdict) == ("beta/api", "wake")
+
+
+def test_an_owner_with_another_name_keeps_his_repositories_watched(desk: Desk) -> None:
+    repo = desk.world.repo("cleo/tools", private=True, collaborators={"bot": "write", "ana": "write"})
+    pull = repo.open_pull(by="ana")
+    desk.set_up(repos="[cleo/*, acme/api]")
+    desk.told()
+    desk.world.rename_user("cleo", "clea")
+    desk.world.clock.advance(seconds=90_000)  # the next inventory is due, too
+    pull.comment("still ours", by="ana")
+    assert desk.told() == [COMMENTED]
+
+
+def test_a_deleted_pull_is_told_when_its_repository_is_there_and_it_is_not(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    desk.told()
+    pull.delete(by="root1")
+    desk.world.clock.advance(seconds=400)
+    assert desk.told() == ["pull_request deleted"]
+    with reading(desk.engine) as conn:
+        assert [(turn.state, turn.reason) for turn in registry.turns(conn)] == [("dropped", "deleted")]
+    desk.world.clock.advance(seconds=90_000)
+    report = desk.cycle()
+    assert (report.told, report.errors) == ([], [])
+
+
+def test_a_repository_that_cannot_be_seen_deletes_nothing(desk: Desk) -> None:
+    desk.told()
+    desk.repo.open_pull(by="ana")
+    desk.told()
+    desk.repo.collaborator("bot", None)
+    desk.world.clock.advance(seconds=400)
+    assert desk.told() == []
+    with reading(desk.engine) as conn:
+        assert [turn.state for turn in registry.turns(conn)] == ["waiting"]
+
+
+def test_a_pull_that_is_reopened_after_the_grace_time_begins_afresh(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    desk.told()
+    with begin(desk.engine) as conn:
+        (turn,) = registry.turns(conn)
+        registry.add_session(
+            conn, ref=turn.ref, key=turn.key, agent="reviewer", identity="reviewer-aaaaa", backend="process",
+            cwd="work", now=desk.now(),
+        )  # fmt: skip
+    for days, expected in ((6, ["reviewer-aaaaa"]), (8, [])):
+        pull.close(by="ana")
+        desk.told()
+        desk.world.clock.advance(seconds=days * 86_400)
+        pull.reopen(by="ana")
+        desk.told()
+        with reading(desk.engine) as conn:
+            assert [session.identity for session in registry.sessions(conn)] == expected
+
+
+def test_an_owner_who_may_not_be_listed_does_not_stop_the_others(desk: Desk) -> None:
+    desk.world.fault("GET /users/closed/repos", status=403, times=None)
+    desk.set_up(repos="[closed/*, acme/api]")
+    assert [error.partition(":")[0] for error in desk.cycle().errors] == ["closed/*"]
+    desk.repo.open_pull(by="ana")
+    assert [one.event.action for one in desk.cycle().told] == ["opened"]

@@ -184,3 +184,30 @@ def test_a_long_diff_is_cut_at_the_limit(world: World) -> None:
     assert (is_all, is_part) == (True, False)
     assert whole.startswith(part)
     assert len(part) == 20
+
+
+def test_a_diff_follows_its_renamed_repository(world: World) -> None:
+    with asking(world) as client:
+        before = client.get_text("/repos/acme/api/pulls/1.diff", limit=100_000)
+        world.repo("acme/api").rename("service")
+        assert client.get_text("/repos/acme/api/pulls/1.diff", limit=100_000) == before
+
+
+def test_a_login_page_is_no_diff(world: World) -> None:
+    with asking(world) as client:
+        world.fault("GET .*diff", html=True)
+        with pytest.raises(errors.NotGitea, match="HTML page"):
+            client.get_text("/repos/acme/api/pulls/1.diff", limit=100_000)
+
+
+def test_redirects_that_lead_nowhere_have_an_end() -> None:
+    class Circle(_Elsewhere):
+        target = "/api/v1/version"
+        seen: ClassVar[list[str | None]] = []
+
+    with _serving(Circle) as url, Client(url, SECRET) as client:
+        for ask in (lambda: client.get("/version", dict), lambda: client.get_text("/version", limit=9)):
+            Circle.seen.clear()
+            with pytest.raises(errors.Moved):
+                ask()
+            assert len(Circle.seen) == 4

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -171,3 +173,36 @@ def test_a_name_from_the_forge_cannot_leave_its_place_in_the_path() -> None:
     world = new_world()
     with asking(world) as questions, pytest.raises(errors.ForgeError):
         questions.issue("acme/..%2f..%2fuser", 1, 1) or questions.heads("acme/?x=/../api", 1)
+
+
+class _Nulls(BaseHTTPRequestHandler):
+    """Answers every list with a row that is none."""
+
+    def do_GET(self) -> None:
+        sent = b"[null]"
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("X-Total-Count", "1")
+        self.send_header("Content-Length", str(len(sent)))
+        self.end_headers()
+        self.wfile.write(sent)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_rows_that_are_null_are_passed_over() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Nulls) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with Client(f"http://127.0.0.1:{server.server_port}", "token") as client:
+                questions = Questions(client)
+                assert questions.search().rows == {}
+                assert questions.timeline("acme/api", 1, since=None, hidden=0).steps == ()
+                assert questions.reviews("acme/api", 1) == ()
+                assert questions.inline("acme/api", 1, 1) == ()
+                assert questions.comments("acme/api", 1) == []
+        finally:
+            server.shutdown()
+            thread.join()
