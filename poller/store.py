@@ -15,6 +15,7 @@ from poller import tables
 from poller.deltas.events import Actor, Event
 from poller.deltas.pulls import Known
 from poller.triage import Decision
+from sessions.decoding import decoder
 
 #: How many places one statement asks for: SQLite and PostgreSQL both bound the number of parameters.
 CHUNK = 200
@@ -186,7 +187,7 @@ def _place(row: Any) -> Place:
         number=row.number,
         repo=row.repo,
         boundary=row.boundary,
-        known=msgspec.json.decode(row.known, type=Known) if row.known is not None else None,
+        known=decoder(Known).decode(row.known) if row.known is not None else None,
         due_at=row.due_at,
         errors=row.errors,
         error=row.error,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from sessions.decoding import decoder
 from sessions.turns import Kind, Mode, Outcome, Usage
 
 #: Why a run was ended from outside.
@@ -228,7 +229,7 @@ def _with(said: _Said, message: _Message, line: bytes) -> _Said:
 
 def _context(line: bytes) -> int:
     try:
-        tokens = msgspec.json.decode(line, type=_AssistantLine).message.usage
+        tokens = decoder(_AssistantLine).decode(line).message.usage
     except msgspec.MsgspecError:
         return 0
     used = _usage(tokens) if tokens else Usage()

@@ -183,7 +183,7 @@ class _Shift:
         self.leave = threading.Event()
         self.held: dict[int, threading.Thread] = {}
         self.bug: BaseException | None = None
-        self._done: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[int, threading.Thread]] = queue.SimpleQueue()
         self._counting = threading.Lock()
         self._counts = {"started": 0, "adopted": 0, "done": 0, "failed": 0}
 
@@ -198,7 +198,10 @@ class _Shift:
 
     def one_done(self, *, within: float) -> bool:
         with contextlib.suppress(queue.Empty):
-            self.held.pop(self._done.get(timeout=within)).join()
+            number, thread = self._done.get(timeout=within)
+            thread.join()
+            if self.held.get(number) is thread:  # put back and claimed anew, it may have another one already
+                del self.held[number]
             return True
         return False
 
@@ -227,7 +230,7 @@ class _Shift:
             self.bug = bug
         finally:
             self._score(worker, outcome, adopted=adopted)
-            self._done.put(turn.id)
+            self._done.put((turn.id, threading.current_thread()))
 
     def _score(self, worker: Worker, outcome: Outcome | None, *, adopted: bool) -> None:
         if adopted:

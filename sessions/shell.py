@@ -99,6 +99,7 @@ def run_script(app: typer.Typer, *, name: str) -> int:
     """Run a script to its exit code: the contract's for expected failures, 70 for a bug, 130 for an interrupt."""
     try:
         code = app(prog_name=name, standalone_mode=False)
+        sys.stdout.flush()  # here, where a reader that has gone is nobody's fault
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
@@ -117,6 +118,7 @@ def _failed(failure: Exception, *, name: str) -> int:
         show()
         return code
     if type(failure).__name__ == "Abort":
+        print(f"{name}: interrupted", file=sys.stderr)
         return 130
     if isinstance(code, int):
         print(f"{name}: {redacted(str(failure))}", file=sys.stderr)

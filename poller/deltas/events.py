@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from sessions.decoding import decoder
+
 EventName = Literal[
     "pull_request",
     "pull_request_sync",
@@ -123,7 +125,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @classmethod
     def from_json(cls, raw: bytes | str) -> Event:
         """Read back what `to_json` wrote."""
-        return msgspec.json.decode(raw, type=cls)
+        return decoder(cls).decode(raw)
 
     def as_dict(self) -> dict[str, Any]:
         """The same object as plain builtins."""

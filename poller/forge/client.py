@@ -22,6 +22,7 @@ import httpx  # noqa: E402
 import msgspec  # noqa: E402
 
 from poller.forge import errors  # noqa: E402
+from sessions.decoding import decoder  # noqa: E402
 
 T = TypeVar("T")
 
@@ -181,7 +182,7 @@ class Client:
             found = f"an HTML page with status {response.status_code}"
             raise errors.not_gitea(found, where=where, url=self._url, status=response.status_code)
         try:
-            decoded = msgspec.json.decode(body or b"null", type=kind)
+            decoded = decoder(kind).decode(body or b"null")
         except msgspec.ValidationError as failure:
             found = f"JSON of another shape ({failure})"
             raise errors.not_gitea(found, where=where, url=self._url, status=response.status_code) from None
@@ -195,7 +196,7 @@ class Client:
         if response.status_code == 404 and _is_page(response):
             return errors.not_gitea("an HTML page with status 404", where=where, url=self._url, status=404)
         try:
-            message = msgspec.json.decode(response.content, type=_ErrorBody).message
+            message = decoder(_ErrorBody).decode(response.content).message
         except msgspec.MsgspecError:
             message = ""
         return errors.error_of(

@@ -69,7 +69,9 @@ class Questions:
         rows: dict[tuple[int, int], pulls.Row] = {}
         date, read, page, total = None, 0, 1, None
         while True:
-            answer = self._client.get("/repos/issues/search", list[wire.IssueRow | None] | None, {**params, "page": page})
+            answer = self._client.get(
+                "/repos/issues/search", list[wire.IssueRow | None] | None, {**params, "page": page}
+            )
             date = date or answer.date
             if total is not None and answer.total is not None and answer.total < total:
                 return None

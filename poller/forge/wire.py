@@ -14,6 +14,7 @@ import msgspec
 
 from poller.deltas import pulls
 from poller.deltas.events import Actor
+from sessions.decoding import decoder
 
 T = TypeVar("T")
 
@@ -180,7 +181,7 @@ def step(found: TimelineRow) -> pulls.Step:
     push = PushBody()
     if found.type == "pull_push":
         try:
-            push = msgspec.json.decode(found.body or "{}", type=PushBody)
+            push = decoder(PushBody).decode(found.body or "{}")
         except msgspec.DecodeError:
             push = PushBody()
     return pulls.Step(

@@ -175,7 +175,7 @@ def test_hostile_words_stay_in_their_blocks(make: Happenings, words: str, mode: 
     events = make.commented(43, words), make.reviewed(5, words, remark), make.labelled(words)
     message = compose(facts(*events, mode=mode, description=words, diff=words, title=words, head=words, author=words))
     clean = cleaned(words)
-    assert sum(text == clean for _, text in fenced(message)) == (6 if mode == "fresh" else 4)
+    assert sum(text == clean for _, text in fenced(message)) == (6 if mode == "fresh" else 5)
     for line in clean.split("\n"):
         # In our own lines it stands between quotes, on one line.
         assert not re.search(rf"^{re.escape(line)}$", outside(message), re.M)
@@ -342,3 +342,8 @@ def test_templates_can_be_checked_beforehand(templates: Path) -> None:
 def test_actors_are_named_by_login(make: Happenings) -> None:
     message = compose(facts(make.commented(1, "x", actor=BOB), mode="resume"))
     assert '"bob" commented' in message and f'"{ANA.login}"' not in message
+
+
+def test_a_later_message_about_a_push_shows_the_change(make: Happenings) -> None:
+    message = compose(facts(make.pushed("a" * 40, "b" * 40), mode="resume", diff="+one line more"))
+    assert ("diff", "+one line more") in fenced(message)
