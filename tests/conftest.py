@@ -1,3 +1,9 @@
-"""Fixtures that several rooms share."""
+"""Fixtures that several rooms share, and one profile for all property tests."""
+
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.fixtures_claude"]
+
+# How fast a machine is, is no property of ours: examples are bounded by their number, never by a clock.
+settings.register_profile("bottlepost", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bottlepost")

@@ -93,6 +93,7 @@ class Client:
                 with self._http.stream("GET", url) as response:
                     if not 300 <= response.status_code < 400:
                         return self._text(response, where, limit=limit)
+                    response.read()
                     url = self._same_forge(response, where)
         except httpx.HTTPError as failure:
             raise errors.unreachable(_said(failure), where=where, url=self._url) from None
