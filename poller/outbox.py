@@ -42,6 +42,8 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     body: str
     attempts: int
+    #: Whose words they are, for the log.
+    bottle: str
 
 
 def put(
@@ -84,7 +86,7 @@ class Outbox:
         tried = set[int]()
         while (post := self._claimed(tried)) is not None:
             tried.add(post.id)
-            with bound(pull=f"{self._forge}/{post.repo}#{post.number}", turn=post.turn_id):
+            with bound(pull=f"{self._forge}/{post.repo}#{post.number}", turn=post.turn_id, bottle=post.bottle):
                 sent += self._posted(post)
         return sent
 
@@ -114,9 +116,10 @@ class Outbox:
                     continue
                 values = {"owner": self._me, "lease_until": now + LEASE, "attempts": row.attempts + 1}
                 conn.execute(table.update().where(table.c.id == row.id).values(**values))
+                turn = registry.turn(conn, row.turn_id)
                 return Post(
                     id=row.id, turn_id=row.turn_id, part=row.part, ref=row.ref, repo=row.repo, number=row.number,
-                    body=row.body, attempts=row.attempts + 1,
+                    body=row.body, attempts=row.attempts + 1, bottle=turn.identity if turn is not None else "",
                 )  # fmt: skip
         return None
 
