@@ -36,7 +36,8 @@ def _gathered(conn: sa.Connection, config: Config, *, now: float) -> dict[str, A
     forge = store.forge(conn, config.forge)
     counts = registry.counts(conn)
     troubles = store.troubled_repositories(conn, config.forge)
-    pulls = {f"{place.repo}#{place.number}": place.error for place in store.troubled_places(conn, config.forge)}
+    unread = [place for place in store.troubled_places(conn, config.forge) if config.watches(place.repo)]
+    pulls = {f"{place.repo}#{place.number}": place.error for place in unread}
     age = now - forge.success_at if forge.success_at is not None else None
     failing = bool(forge.error) and (forge.success_at is None or (forge.error_at or 0) >= forge.success_at)
     problems = []
