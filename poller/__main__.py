@@ -19,6 +19,7 @@ from sessions.shell import (
     UsageError,
     Verbose,
     Version,
+    importing,
     new_app,
     run_script,
 )
@@ -61,8 +62,9 @@ def run(
         raise UsageError("--no-wait and --dry-run exclude each other: a dry run starts nothing")
     settings = _config(common)
     if once:
-        from poller.verbs.once import once as poll_once
-        from poller.verbs.once import rehearse
+        with importing():
+            from poller.verbs.once import once as poll_once
+            from poller.verbs.once import rehearse
 
         if dry_run:
             return rehearse(settings, as_json=common.as_json)
