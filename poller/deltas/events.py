@@ -35,8 +35,11 @@ class Actor(msgspec.Struct, frozen=True):
     login: str
 
 
-class PullFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The pull as it was when the event was read (not when it happened)."""
+class PullFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The pull as it was when the event was read (not when it happened).
+
+    `author` and `fork` serve the decision about the event and are not part of the log's line.
+    """
 
     title: str
     state: Literal["open", "closed"]
@@ -120,7 +123,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def to_json(self) -> bytes:
         """The contract's JSON object, without a line end."""
-        return msgspec.json.encode(self)
+        return msgspec.json.encode(self._as_logged())
 
     @classmethod
     def from_json(cls, raw: bytes | str) -> Event:
@@ -129,8 +132,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def as_dict(self) -> dict[str, Any]:
         """The same object as plain builtins."""
-        built: dict[str, Any] = msgspec.to_builtins(self)
+        built: dict[str, Any] = msgspec.to_builtins(self._as_logged())
         return built
+
+    def _as_logged(self) -> Event:
+        if self.pull is None:
+            return self
+        return msgspec.structs.replace(self, pull=msgspec.structs.replace(self.pull, author=None, fork=None))
 
     @property
     def key(self) -> str:
