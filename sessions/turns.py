@@ -38,14 +38,6 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_read: int = 0
     cache_write: int = 0
 
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            input=self.input + other.input,
-            output=self.output + other.output,
-            cache_read=self.cache_read + other.cache_read,
-            cache_write=self.cache_write + other.cache_write,
-        )
-
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The registry entry of one (ref, agent): one bottle, one conversation."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 # Where rich and click are installed, httpx would import its own command line, and them with it, on every cycle.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
@@ -242,8 +242,3 @@ def is_worth_repeating(failure: BaseException) -> bool:
 def _said(failure: httpx.HTTPError) -> str:
     """The failure in a few words.  Host and port are in the mend; nothing of the request's headers is repeated."""
     return errors.one_line(f"{type(failure).__name__}: {failure}" if str(failure) else type(failure).__name__)
-
-
-def host_of(url: str) -> str:
-    """`gitea.example.com`, with the port if it names one."""
-    return urlsplit(url).netloc.rpartition("@")[2]
