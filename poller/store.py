@@ -36,6 +36,9 @@ class Forge(msgspec.Struct, frozen=True, kw_only=True):
     success_at: float | None = None
     error: str = ""
     error_at: float | None = None
+    quiet_until: float = 0.0
+    credit: float = 0.0
+    credit_at: float = 0.0
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +211,7 @@ def add_events(conn: sa.Connection, events: Sequence[Event]) -> list[Event]:
     fresh = list({event.id: event for event in events if event.id not in known}.values())
     for event in fresh:
         values = {name: getattr(event, name) for name in ("id", "ref", "key", "event", "action", "at", "seen_at")}
+        values["actor"] = event.actor.login.lower() if event.actor is not None else ""
         conn.execute(tables.event.insert().values(**values, line=event.to_json()))
     return fresh
 

@@ -6,9 +6,15 @@ Times are RFC 3339 (`…Z`) where the forge said them, epoch seconds where our c
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
 
 from sessions.database import Component
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 metadata = sa.MetaData()
 
@@ -28,6 +34,9 @@ forge = sa.Table(
     sa.Column("success_at", sa.Float),
     sa.Column("error", sa.String, nullable=False, default=""),
     sa.Column("error_at", sa.Float),
+    sa.Column("quiet_until", sa.Float, nullable=False, server_default="0"),  # the forge asked for patience until then
+    sa.Column("credit", sa.Float, nullable=False, server_default="0"),  # requests that sweeps may send now
+    sa.Column("credit_at", sa.Float, nullable=False, server_default="0"),  # when that was reckoned
 )
 
 #: What is watched, and since when: rows older than `since` are history.
@@ -49,6 +58,32 @@ repository = sa.Table(
     sa.Column("error", sa.String, nullable=False, default=""),
     sa.Column("checked_at", sa.Float, nullable=False),
 )
+
+#: Every repository whose pulls were ever seen or listed, by id: what it is called now, and whether it is still there.
+known_repository = sa.Table(
+    "known_repository",
+    metadata,
+    sa.Column("forge", sa.String, primary_key=True),
+    sa.Column("repo_id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("changes", sa.Integer, nullable=False, server_default="0"),  # names and disappearances told: numbers ids
+    sa.Column("is_gone", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("is_archived", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+#: What is looked at by the clock, because nothing moves a stamp when it changes.
+sweep = sa.Table(
+    "sweep",
+    metadata,
+    sa.Column("forge", sa.String, primary_key=True),
+    sa.Column("what", sa.String, primary_key=True),  # open: the list of open pulls; repo: heads and edits; pull
+    sa.Column("repo_id", sa.Integer, primary_key=True),  # 0 for the list
+    sa.Column("number", sa.Integer, primary_key=True),  # 0 but for a pull
+    sa.Column("due_at", sa.Float, nullable=False),
+    sa.Column("wait", sa.Float, nullable=False),  # seconds until the one after: longer when nothing is found
+    sa.Column("read_to", sa.String),  # the forge's time of the last one; null: none yet
+)
+sa.Index("sweeps_due", sweep.c.forge, sweep.c.due_at)
 
 pull = sa.Table(
     "pull",
@@ -78,12 +113,15 @@ event = sa.Table(
     sa.Column("action", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
     sa.Column("seen_at", sa.String, nullable=False),
+    sa.Column("actor", sa.String, nullable=False, server_default=""),  # the login in lower case
     sa.Column("line", sa.LargeBinary, nullable=False),  # the contract's JSON object
     sqlite_autoincrement=True,
 )
 sa.Index("events_of_pull", event.c.ref, event.c.seq)
 sa.Index("events_by_key", event.c.key, event.c.seq)
 sa.Index("events_by_time", event.c.seen_at)
+sa.Index("events_by_kind", event.c.event, event.c.seq)
+sa.Index("events_by_actor", event.c.actor, event.c.seq)
 
 #: What each event was to become, one row per agent that it could have woken ("" = for all of them).
 decision = sa.Table(
@@ -134,4 +172,21 @@ outbox = sa.Table(
 )
 sa.Index("outbox_due", outbox.c.state, outbox.c.not_before)
 
-COMPONENT = Component(name="poller", metadata=metadata, version=1)
+
+def _to_2(op: Operations) -> None:
+    """Sweeps, repositories by id, who did what, patience."""
+    for name in ("quiet_until", "credit", "credit_at"):
+        op.add_column("forge", sa.Column(name, sa.Float, nullable=False, server_default="0"))
+    op.add_column("event", sa.Column("actor", sa.String, nullable=False, server_default=""))
+    op.create_index("events_by_kind", "event", ["event", "seq"])
+    op.create_index("events_by_actor", "event", ["actor", "seq"])
+    bind = op.get_bind()
+    for table in (known_repository, sweep):
+        table.create(bind)
+    logged = bind.execute(sa.select(event.c.seq, event.c.line)).all()
+    for row in logged:
+        who = json.loads(row.line).get("actor") or {}
+        bind.execute(event.update().where(event.c.seq == row.seq).values(actor=str(who.get("login", "")).lower()))
+
+
+COMPONENT = Component(name="poller", metadata=metadata, version=2, steps={2: _to_2})
