@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 import sqlalchemy as sa
 
-from poller import inventory, store
+from poller import eventlog, inventory, store
 from poller.config import Config
 from poller.deltas.events import Actor, Event
 from poller.deltas.watch import Gathered, Scope, gather
@@ -217,7 +217,7 @@ class Cycle:
                     registry.rename(conn, ref=look.known.ref(name), key=f"{name}/{row.repo}#{row.number}")
             elif look.trouble is not None:
                 store.save_trouble(conn, name, look.trouble)
-        new = {event.id for event in store.add_events(conn, [one.event for one in told])}
+        new = {event.id for event in eventlog.add_events(conn, [one.event for one in told])}
         return [self._becomes(conn, one, now=now) for one in told if one.event.id in new]
 
     def _becomes(self, conn: sa.Connection, told: Told, *, now: float) -> Told:
@@ -231,7 +231,7 @@ class Cycle:
                 )  # fmt: skip
                 if turn is not None:
                     turns[event.id, decision.agent] = turn
-        store.save_decisions(conn, told.decisions, turns)
+        eventlog.save_decisions(conn, told.decisions, turns)
         if event.event == "pull_request" and event.action in ("closed", "deleted"):
             merged = event.pull is not None and event.pull.merged
             registry.put_away(conn, ref=event.ref, reason="merged" if merged else event.action, now=now)

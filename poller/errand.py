@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from poller import outbox, replies, store
+from poller import eventlog, outbox, replies, store
 from poller.deltas.events import Event, place_of
 from poller.deltas.pulls import Heads, Known
 from poller.fold import folded, tellable
@@ -56,7 +56,7 @@ class PullErrand:
         place = place_of(turn.ref)
         with reading(self._engine) as conn:
             known = store.places(conn, self._forge, [place])[place].known
-            events = store.events(conn, turn.events)
+            events = eventlog.events(conn, turn.events)
             bot = store.forge(conn, self._forge).bot
         assert known is not None  # its events came from reading it
         told = tellable(folded(events))

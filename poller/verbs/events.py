@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from poller import store
+from poller import eventlog
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.cycle import stamp_of
@@ -21,7 +21,8 @@ def moment_of(text: str, *, now: float) -> str:
 def events(config: Config, *, key: str | None, since: str | None, limit: int | None, as_lines: bool) -> int:
     """Print the log; `since` is a stamp as `moment_of` makes it."""
     with database_at_hand(config) as engine, reading(engine) as conn:
-        found = store.event_log(conn, key=whole_key(key, config) if key is not None else None, since=since, limit=limit)
+        wanted = whole_key(key, config) if key is not None else None
+        found = eventlog.event_log(conn, key=wanted, since=since, limit=limit)
     for event in found:
         if as_lines:
             sys.stdout.write(event.to_json().decode() + "\n")

@@ -6,7 +6,7 @@ import time
 
 import sqlalchemy as sa
 
-from poller import store
+from poller import eventlog
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.verbs.events import whole_key
@@ -47,7 +47,7 @@ def retry(config: Config, turn_id: int) -> int:
 
 
 def _ref(conn: sa.Connection, key: str, config: Config) -> str:
-    ref = store.pull_named(conn, whole_key(key, config))
+    ref = eventlog.pull_named(conn, whole_key(key, config))
     if ref is None:
         raise UsageError(f"{key}: no such pull in the log; expected owner/repo#N")
     return ref

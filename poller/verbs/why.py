@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from poller import store
+from poller import eventlog
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.cycle import stamp_of
@@ -22,7 +22,7 @@ from sessions.shell import UsageError
 def why(config: Config, subject: str, *, as_json: bool) -> int:
     """0, or `UsageError` if nobody has heard of it."""
     with database_at_hand(config) as engine, reading(engine) as conn:
-        found = store.events(conn, [subject]) or store.event_log(conn, key=whole_key(subject, config))
+        found = eventlog.events(conn, [subject]) or eventlog.event_log(conn, key=whole_key(subject, config))
         if not found:
             raise UsageError(f"{subject}: not in the log; expected the id of an event, or owner/repo#N")
         chains = [(event, _chain(conn, event)) for event in found]
@@ -36,7 +36,7 @@ def why(config: Config, subject: str, *, as_json: bool) -> int:
 
 def _chain(conn: sa.Connection, event: Event) -> list[dict[str, Any]]:
     steps = []
-    for decision, turn_id in store.decisions(conn, event.id):
+    for decision, turn_id in eventlog.decisions(conn, event.id):
         step: dict[str, Any] = {"agent": decision.agent, "verdict": decision.verdict, "reason": decision.reason}
         turn = registry.turn(conn, turn_id) if turn_id is not None else None
         if turn is not None:

@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 import yaml
 
-from poller import store
+from poller import eventlog
 from poller.app import COMPONENTS
 from poller.demo import agent as scripted
 from poller.demo.pulls import Pull
@@ -150,7 +150,7 @@ class Bot:
     def events(self, pull: Pull | None = None) -> list[dict[str, Any]]:
         """The event log, oldest first."""
         with self._memory() as conn:
-            return [event.as_dict() for event in store.event_log(conn, key=self.key(pull) if pull else None)]
+            return [event.as_dict() for event in eventlog.event_log(conn, key=self.key(pull) if pull else None)]
 
     def kinds(self, pull: Pull | None = None, *, own: bool = False) -> list[str]:
         """`pull_request_comment created` …, without the bot's own acts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from poller import store, tables
+from poller import eventlog, store, tables
 from poller.cycle import Busy
 from poller.forge import errors
 from poller.inventory import NothingToWatch
@@ -160,7 +160,7 @@ def test_a_commit_that_breaks_off_leaves_the_old_state_and_loses_nothing(desk: D
             sa.event.remove(desk.engine, "before_cursor_execute", break_off)
         desk.world.clock.advance(seconds=600)  # the lease of the one that broke off
     with reading(desk.engine) as conn:
-        assert [event.action for event in store.event_log(conn)] == ["opened"]
+        assert [event.action for event in eventlog.event_log(conn)] == ["opened"]
         assert registry.counts(conn).waiting == 1
 
 
@@ -226,7 +226,7 @@ def test_a_rehearsal_writes_nothing(desk: Desk) -> None:
     desk.world.clock.advance(seconds=2)
     assert [one.event.action for one in desk.new_cycle().rehearse().told] == ["opened"]
     with reading(desk.engine) as conn:
-        assert store.event_log(conn) == []
+        assert eventlog.event_log(conn) == []
     assert desk.told() == [OPENED]
 
 
@@ -256,7 +256,7 @@ def test_every_decision_is_kept_with_its_reason(desk: Desk) -> None:
     desk.repo.open_pull(by="ana").comment("hello", by="mallory")
     report = desk.cycle()
     with reading(desk.engine) as conn:
-        kept = {one.event.id: [made for made, _ in store.decisions(conn, one.event.id)] for one in report.told}
+        kept = {one.event.id: [made for made, _ in eventlog.decisions(conn, one.event.id)] for one in report.told}
         rows = conn.scalar(sa.select(sa.func.count()).select_from(tables.decision))
     assert kept == {one.event.id: one.decisions for one in report.told}
     assert rows == 2
