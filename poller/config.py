@@ -52,6 +52,10 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     start: Annotated[
         str, Start, Meta(description="The first run acts on what is newer than this: now, 24h, or a time.")
     ] = "now"
+    requests_per_minute: Annotated[
+        float,
+        Meta(gt=0, description="Sweeps wait when more would be sent; what changed never waits."),
+    ] = 30.0
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -68,7 +68,8 @@ class PullErrand:
                 return Dropped(reason="the pull is merged" if heads.merged else "the pull is closed")
             diff = self._diff(known, events, mode)
         except errors.NotFound as trouble:
-            if self._questions.is_deleted(known.row.repo, known.row.repo_id, known.row.number):
+            gone = self._questions.what_is_gone(known.row.repo, known.row.repo_id, known.row.number)
+            if gone == "pull":
                 return Dropped(reason="the pull was deleted")
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         except errors.ForgeError as trouble:

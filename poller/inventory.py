@@ -16,7 +16,7 @@ from poller import store
 from poller.config import Config
 from poller.deltas.events import Actor
 from poller.forge import errors
-from poller.forge.control import Control
+from poller.forge.control import Control, Repo
 from poller.store import Forge
 from sessions.logs import fields
 
@@ -29,12 +29,16 @@ LIST_FROM = 3
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
-    """`repositories`: name as in the config (`acme/*` for an owner) → (repository id, what is wrong)."""
+    """`repositories`: name as in the config (`acme/*` for an owner) → (repository id, what is wrong).
+
+    `names`: what those that can be read are called, by id.
+    """
 
     bot: Actor
     version: str
     page: int
     repositories: Mapping[str, tuple[int | None, str]]
+    names: dict[int, str]
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -68,14 +72,16 @@ def taken(control: Control, config: Config) -> Inventory:
     """Ask.  Raises `ForgeError` if the forge cannot be asked, `NothingToWatch` if nothing of it is ours to read."""
     bot = control.who_am_i()
     found: dict[str, tuple[int | None, str]] = {}
+    names: dict[int, str] = {}
     for owner in config.owners:
-        found |= _of_owner(control, config, owner)
-    found |= _named(control, config)
+        found |= _of_owner(control, config, owner, names)
+    found |= _named(control, config, names)
     inventory = Inventory(
         bot=bot,
         version=control.server_version(),
         page=control.api_settings().max_response_items,
         repositories=found,
+        names=names,
     )
     if found and len(inventory.troubles) == len(found):
         name, error = next(iter(inventory.troubles.items()))
@@ -86,7 +92,7 @@ def taken(control: Control, config: Config) -> Inventory:
     return inventory
 
 
-def _of_owner(control: Control, config: Config, owner: str) -> dict[str, tuple[int | None, str]]:
+def _of_owner(control: Control, config: Config, owner: str, names: dict[int, str]) -> dict[str, tuple[int | None, str]]:
     """Everything of an owner, by id: it stays watched when the repository, or the owner, gets another name."""
     try:
         listed = control.repositories_of(owner)
@@ -94,32 +100,33 @@ def _of_owner(control: Control, config: Config, owner: str) -> dict[str, tuple[i
         raise
     except (errors.NotFound, errors.Declined, errors.Forbidden, errors.Moved) as trouble:
         return {f"{owner}/*": (None, str(trouble))}
-    mine = {f"{owner}/{repo.full_name.partition('/')[2]}": (repo.id, "") for repo in listed}
-    return {f"{owner}/*": (None, ""), **{name: one for name, one in mine.items() if config.watches(name)}}
+    mine = {f"{owner}/{repo.full_name.partition('/')[2]}": repo for repo in listed}
+    watched = {name: repo for name, repo in mine.items() if config.watches(name)}
+    names |= {repo.id: repo.full_name for repo in watched.values()}
+    return {f"{owner}/*": (None, ""), **{name: (repo.id, "") for name, repo in watched.items()}}
 
 
-def _named(control: Control, config: Config) -> dict[str, tuple[int | None, str]]:
-    names = [name for name in config.repos if not name.startswith("!") and not name.endswith("/*")]
+def _named(control: Control, config: Config, names: dict[int, str]) -> dict[str, tuple[int | None, str]]:
+    named = [name for name in config.repos if not name.startswith("!") and not name.endswith("/*")]
     by_owner: dict[str, list[str]] = {}
-    for name in names:
+    for name in named:
         by_owner.setdefault(name.partition("/")[0].lower(), []).append(name)
-    listed: dict[str, int] = {}
+    listed: dict[str, Repo] = {}
     for owner, mine in by_owner.items():
         if len(mine) >= LIST_FROM:
             try:
-                listed |= {repo.full_name.lower(): repo.id for repo in control.repositories_of(owner)}
+                listed |= {repo.full_name.lower(): repo for repo in control.repositories_of(owner)}
             except errors.MissingScope:
                 raise
             except (errors.NotFound, errors.Declined, errors.Forbidden, errors.Moved):
                 continue  # each name is asked for below, and says what is wrong with it
-    return {name: _one(control, name, listed) for name in names}
+    return {name: _one(control, name, listed, names) for name in named}
 
 
-def _one(control: Control, name: str, listed: Mapping[str, int]) -> tuple[int | None, str]:
-    if name.lower() in listed:
-        return listed[name.lower()], ""
+def _one(control: Control, name: str, listed: Mapping[str, Repo], names: dict[int, str]) -> tuple[int | None, str]:
+    found = listed.get(name.lower())
     try:
-        found = control.repository(name)
+        found = found or control.repository(name)
     except (errors.NotFound, errors.Declined, errors.Moved) as trouble:
         return None, str(trouble)
     except errors.MissingScope:
@@ -130,6 +137,7 @@ def _one(control: Control, name: str, listed: Mapping[str, int]) -> tuple[int | 
         return None, "not found, or no access: 404; check the name, and that the bot's account has access to it"
     if found.full_name.lower() != name.lower():
         log.warning("repository was renamed", extra=fields(repo=name, now=found.full_name))
+    names[found.id] = found.full_name
     return found.id, ""
 
 

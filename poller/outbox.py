@@ -67,6 +67,11 @@ def waiting(conn: sa.Connection) -> int:
     return int(conn.scalar(sa.select(sa.func.count()).where(table.c.state == "waiting")) or 0)
 
 
+def readdress(conn: sa.Connection, *, ref: str, repo: str) -> None:
+    """A repository is called otherwise now: under its old name may be another one."""
+    conn.execute(table.update().where(table.c.ref == ref, table.c.state == "waiting").values(repo=repo))
+
+
 def failures(conn: sa.Connection, since: float) -> list[tuple[str, str]]:
     """Posts that were given up since then: (pull, why)."""
     given_up = (table.c.state == "failed", table.c.created_at >= since)
@@ -143,7 +148,7 @@ class Outbox:
             bot = store.forge(conn, self._forge).bot
         for comment in self._questions.comments(post.repo, post.number):
             # Anybody can write a marker: in somebody else's comment it proves nothing.
-            is_ours = comment.user is not None and bot is not None and comment.user.id == bot.id
+            is_ours = comment.actor is not None and bot is not None and comment.actor.id == bot.id
             if is_ours and has_marker(comment.body or "", post.turn_id, post.part):
                 return comment.id
         return None

@@ -5,6 +5,7 @@ Knows the patterns of the config and when the watching of each began.  Must not 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -59,6 +60,12 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     def owners(self) -> tuple[str, ...]:
         """Whose open pulls a baseline reads; none: everybody's, because there are too many to ask one by one."""
         owners = {pattern.partition("/")[0] for pattern in self.new}
+        return tuple(sorted(owners)) if len(owners) <= FEW else ()
+
+    def all_owners(self, watched: Iterable[_Placed]) -> tuple[str, ...]:
+        """Of whom a list of open pulls is to be read: everybody named, and whoever has got what was once theirs."""
+        owners = {pattern.partition("/")[0] for pattern in self.all_patterns}
+        owners |= {one.repo.partition("/")[0].lower() for one in watched}
         return tuple(sorted(owners)) if len(owners) <= FEW else ()
 
     def since(self, cursor: str | None) -> str:

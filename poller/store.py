@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from poller import tables
 from poller.deltas.events import Actor
 from poller.deltas.pulls import Known
+from poller.deltas.repositories import Repository
 from sessions.decoding import decoder
 
 #: How many places one statement asks for: SQLite and PostgreSQL both bound the number of parameters.
@@ -38,6 +39,9 @@ class Forge(msgspec.Struct, frozen=True, kw_only=True):
     quiet_until: float = 0.0
     credit: float = 0.0
     credit_at: float = 0.0
+    requests: int = 0
+    swept: int = 0
+    counted_from: float = 0.0
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +83,7 @@ def save_forge(conn: sa.Connection, name: str, **values: Any) -> None:
     if "bot" in values:
         bot = values.pop("bot")
         values |= {"bot_id": bot.id, "bot_login": bot.login}
-    _upsert(conn, tables.forge, {"forge": name}, values)
+    upsert(conn, tables.forge, {"forge": name}, values)
 
 
 def watches(conn: sa.Connection, name: str) -> dict[str, str]:
@@ -124,6 +128,25 @@ def troubled_repositories(conn: sa.Connection, name: str) -> dict[str, str]:
     return {row.name: row.error for row in rows}
 
 
+def known_repositories(conn: sa.Connection, name: str, wanted: Iterable[int] | None = None) -> dict[int, Repository]:
+    """What is remembered of these repositories, by id; of all of them if none are named."""
+    table, columns = tables.known_repository, Repository.__struct_fields__
+    query = sa.select(table).where(table.c.forge == name)
+    todo = None if wanted is None else sorted(wanted)
+    found = dict[int, Repository]()
+    for start in range(0, len(todo) if todo is not None else 1, CHUNK):
+        some = query if todo is None else query.where(table.c.repo_id.in_(todo[start : start + CHUNK]))
+        for row in conn.execute(some).mappings():
+            found[row["repo_id"]] = Repository(**{field: row[field] for field in columns})
+    return found
+
+
+def save_known_repository(conn: sa.Connection, name: str, one: Repository) -> None:
+    """Remember what a repository is called, and whether it is there."""
+    values = msgspec.structs.asdict(one)
+    upsert(conn, tables.known_repository, {"forge": name, "repo_id": values.pop("repo_id")}, values)
+
+
 # -- pulls ----------------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +170,33 @@ def due_places(conn: sa.Connection, name: str, at: str) -> list[Place]:
     return [_place(row) for row in conn.execute(query)]
 
 
+def open_places(conn: sa.Connection, name: str) -> list[Place]:
+    """Every pull that is remembered as open."""
+    table = tables.pull
+    mine = (table.c.forge == name, table.c.state == "open", table.c.known.is_not(None))
+    return [_place(row) for row in conn.execute(sa.select(table).where(*mine))]
+
+
+def numbers_of(conn: sa.Connection, name: str, repo_id: int) -> list[int]:
+    """Every remembered pull of a repository."""
+    table = tables.pull
+    return list(conn.scalars(sa.select(table.c.number).where(table.c.forge == name, table.c.repo_id == repo_id)))
+
+
+def nothing_due(conn: sa.Connection, name: str, repo_id: int) -> None:
+    """A repository is gone: nobody is to look for its pulls."""
+    table = tables.pull
+    mine = (table.c.forge == name, table.c.repo_id == repo_id)
+    conn.execute(table.update().where(*mine).values(due_at=None, errors=0, error=""))
+
+
+def open_count(conn: sa.Connection, name: str) -> int:
+    """How many there are."""
+    table = tables.pull
+    mine = (table.c.forge == name, table.c.state == "open")
+    return conn.scalar(sa.select(sa.func.count()).select_from(table).where(*mine)) or 0
+
+
 def troubled_places(conn: sa.Connection, name: str) -> list[Place]:
     """Pulls that could not be read the last time."""
     table = tables.pull
@@ -166,7 +216,7 @@ def save_known(conn: sa.Connection, name: str, known: Known, *, due_at: str | No
         "boundary": known.boundary,
         "known": msgspec.json.encode(known),
     }
-    _upsert(conn, tables.pull, {"forge": name, "repo_id": row.repo_id, "number": row.number}, values)
+    upsert(conn, tables.pull, {"forge": name, "repo_id": row.repo_id, "number": row.number}, values)
 
 
 def save_trouble(conn: sa.Connection, name: str, place: Place) -> None:
@@ -180,7 +230,7 @@ def save_trouble(conn: sa.Connection, name: str, place: Place) -> None:
     }
     if place.known is None:
         values |= {"state": "open", "updated_at": "", "known": None}
-    _upsert(conn, tables.pull, {"forge": name, "repo_id": place.repo_id, "number": place.number}, values)
+    upsert(conn, tables.pull, {"forge": name, "repo_id": place.repo_id, "number": place.number}, values)
 
 
 def _place(row: Any) -> Place:
@@ -212,11 +262,14 @@ def save_permission(
 ) -> None:
     """Remember what the forge said."""
     place = {"forge": name, "repo_id": repo_id, "user_id": user_id, "asked": asked}
-    _upsert(conn, tables.permission, place, msgspec.structs.asdict(said))
+    upsert(conn, tables.permission, place, msgspec.structs.asdict(said))
 
 
-def _upsert(conn: sa.Connection, table: sa.Table, place: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Write transactions are one at a time, so "update, else insert" is enough, and the same on every database."""
+def upsert(conn: sa.Connection, table: sa.Table, place: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Change the row at this place, or make it.
+
+    Write transactions are one at a time, so "update, else insert" is enough, and the same on every database.
+    """
     there = [table.c[name] == value for name, value in place.items()]
     if not conn.execute(table.update().where(*there).values(**values)).rowcount:
         conn.execute(table.insert().values(**place, **values))

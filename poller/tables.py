@@ -37,6 +37,9 @@ forge = sa.Table(
     sa.Column("quiet_until", sa.Float, nullable=False, server_default="0"),  # the forge asked for patience until then
     sa.Column("credit", sa.Float, nullable=False, server_default="0"),  # requests that sweeps may send now
     sa.Column("credit_at", sa.Float, nullable=False, server_default="0"),  # when that was reckoned
+    sa.Column("requests", sa.Integer, nullable=False, server_default="0"),  # sent in all since `counted_from`
+    sa.Column("swept", sa.Integer, nullable=False, server_default="0"),  # of these, by sweeps
+    sa.Column("counted_from", sa.Float, nullable=False, server_default="0"),
 )
 
 #: What is watched, and since when: rows older than `since` are history.
@@ -67,7 +70,7 @@ known_repository = sa.Table(
     sa.Column("repo_id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("changes", sa.Integer, nullable=False, server_default="0"),  # names and disappearances told: numbers ids
-    sa.Column("is_gone", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("gone_at", sa.Float),  # since when it cannot be found any more
     sa.Column("is_archived", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
@@ -82,6 +85,7 @@ sweep = sa.Table(
     sa.Column("due_at", sa.Float, nullable=False),
     sa.Column("wait", sa.Float, nullable=False),  # seconds until the one after: longer when nothing is found
     sa.Column("read_to", sa.String),  # the forge's time of the last one; null: none yet
+    sa.Column("error", sa.String, nullable=False, server_default=""),  # why the last one failed
 )
 sa.Index("sweeps_due", sweep.c.forge, sweep.c.due_at)
 
@@ -175,8 +179,10 @@ sa.Index("outbox_due", outbox.c.state, outbox.c.not_before)
 
 def _to_2(op: Operations) -> None:
     """Sweeps, repositories by id, who did what, patience."""
-    for name in ("quiet_until", "credit", "credit_at"):
+    for name in ("quiet_until", "credit", "credit_at", "counted_from"):
         op.add_column("forge", sa.Column(name, sa.Float, nullable=False, server_default="0"))
+    for name in ("requests", "swept"):
+        op.add_column("forge", sa.Column(name, sa.Integer, nullable=False, server_default="0"))
     op.add_column("event", sa.Column("actor", sa.String, nullable=False, server_default=""))
     op.create_index("events_by_kind", "event", ["event", "seq"])
     op.create_index("events_by_actor", "event", ["actor", "seq"])

@@ -9,7 +9,9 @@ import msgspec
 
 from poller.deltas import ids
 from poller.deltas.events import Change, Event
-from poller.deltas.pulls import Known, ReviewMemo, Row, Sighting
+from poller.deltas.lists import is_dismissed, read_lists, remarks_of, words_of
+from poller.deltas.marks import read_marks
+from poller.deltas.pulls import Known, Marks, ReviewMemo, Row, Sighting
 from poller.deltas.pushes import Stray, read_pushes
 from poller.deltas.walk import LAST, Walk
 
@@ -31,8 +33,10 @@ def events_between(
     stray = read_pushes(walk)
     _body(walk)
     _state_without_row(walk)
+    read_lists(walk)
+    marks = read_marks(walk)
     told = [event for _, event in sorted(walk.told, key=lambda pair: pair[0])]
-    return told, _memory(walk, stray)
+    return told, _memory(walk, stray, marks)
 
 
 def shallow(row: Row) -> Known:
@@ -73,28 +77,12 @@ def _state_without_row(walk: Walk) -> None:
     walk.tell(LAST, "pull_request", action, at=at, actor=None, key=(action, f"at-{at}"))
 
 
-def _memory(walk: Walk, stray: Stray | None) -> Known:
+def _memory(walk: Walk, stray: Stray | None, marks: Marks) -> Known:
     known, seen = walk.known, walk.seen
     first_time = walk.is_first
-    comments = dict(known.comments) if known else {}
-    reviews = dict(known.reviews) if known else {}
-    inline = dict(known.inline) if known else {}
-    for step in seen.steps:
-        if step.kind in ("comment", "review") and step.id not in walk.unclear:
-            comments[step.id] = step.body
-    waiting = {review.id for review in seen.reviews or () if walk.waits(review.id)}
-    for review in seen.reviews or ():
-        asked = review.id in seen.inline or not review.comments_count
-        if asked and review.id not in waiting and review.state not in ("PENDING", "REQUEST_REVIEW"):
-            reviews[review.id] = ReviewMemo(
-                state=review.state,
-                dismissed=review.dismissed,
-                comments_count=review.comments_count,
-                updated_at=review.updated_at,
-            )
-    for review_id, remarks in seen.inline.items():
-        if review_id not in waiting:
-            inline.update({remark.id: remark.body for remark in remarks})
+    comments, plain = words_of(known, walk)
+    reviews, waiting = _reviews_after(walk)
+    inline, remarks = remarks_of(known, walk, waiting)
     body_moved = known is not None and known.row.body != seen.row.body
     # The timeline may be ahead of the row, and a change that nobody has told of yet must not be forgotten.
     state = walk.state or seen.row.state
@@ -106,10 +94,32 @@ def _memory(walk: Walk, stray: Stray | None) -> Known:
         seen=(known.seen if known and not first_time else frozenset())
         | {step.id for step in seen.steps if step.id not in walk.unclear},
         comments=comments,
+        plain=plain,
         reviews=reviews,
         inline=inline,
+        remarks=remarks,
+        marks=marks,
         body_edits=(known.body_edits if known else 0) + body_moved,
         stray_head=stray.head if stray else None,
         stray_is_old=stray.is_old if stray else False,
+        stray_at=stray.at if stray else None,
+        ref_head=seen.ref_head or (known.ref_head if known else None),
         read_to=seen.read_at if seen.settling or first_time else known.read_to if known else seen.read_at,
     )
+
+
+def _reviews_after(walk: Walk) -> tuple[dict[int, ReviewMemo], set[int]]:
+    """Memos of the reviews after a look, and which reviews wait for their rows."""
+    known, seen = walk.known, walk.seen
+    reviews = dict(known.reviews) if known else {}
+    waiting = {review.id for review in seen.reviews or () if walk.waits(review.id)}
+    for review in seen.reviews or ():
+        asked = review.id in seen.inline or not review.comments_count
+        if asked and review.id not in waiting and review.state not in ("PENDING", "REQUEST_REVIEW"):
+            reviews[review.id] = ReviewMemo(
+                state=review.state,
+                dismissed=is_dismissed(walk, review),
+                comments_count=review.comments_count,
+                updated_at=review.updated_at,
+            )
+    return {key: memo for key, memo in reviews.items() if key not in seen.gone_reviews}, waiting

@@ -20,6 +20,11 @@ def in_pull(forge: str, repo_id: int, number: int, *rest: object) -> str:
     return "/".join((forge, str(repo_id), str(number), *(str(part) for part in rest)))
 
 
+def of_repository(forge: str, repo_id: int, *rest: object) -> str:
+    """`<forge>/<repository id>/repository/…`."""
+    return "/".join((forge, str(repo_id), "repository", *(str(part) for part in rest)))
+
+
 def of_comment_edit(comment_id: int, body: str, updated_at: str) -> tuple[object, ...]:
     """An edit back to an earlier text is another edit: the stamp tells them apart."""
     return ("comment", comment_id, "edited", f"{fingerprint(body)}@{updated_at}")

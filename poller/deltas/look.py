@@ -10,61 +10,110 @@ from collections.abc import Sequence
 import msgspec
 
 from poller.deltas import ids
-from poller.deltas.pulls import Inline, Known, Review, Row, Sighting, Step
-from poller.forge.questions import Questions
+from poller.deltas.lists import missing
+from poller.deltas.pulls import Comment, Inline, Known, Review, Row, Sighting, Step
+from poller.deltas.walk import REVIEW_EVENTS
+from poller.forge.questions import Questions, Timeline
 
 #: Rows that say nothing about an act on the pull itself.
 NOISE = frozenset({"commit_ref", "pull_ref", "comment_ref", "issue_ref"})
 #: Rows after which head, base or merge state may be other than remembered.
 MOVING = frozenset({"pull_push", "change_target_branch", "reopen", "merge_pull"})
+#: So many missing things are asked about in one look; the others have their turn in the next one.
+PROBES = 20
+
+
+class Care(msgspec.Struct, frozen=True, kw_only=True):
+    """How closely to look.
+
+    `thorough`: at the exact list of comments and at the remarks of every review, also of those that did not move.
+    `heads`: at the pull itself.  `ref_head`: what a sweep found as its head.
+    """
+
+    thorough: bool = False
+    heads: bool = False
+    ref_head: str | None = None
+
+
+CASUAL = Care()
 
 
 def look_at(
-    questions: Questions, row: Row, known: Known | None, *, read_at: str, overlap: float, paged: bool | None
+    questions: Questions,
+    row: Row,
+    known: Known | None,
+    *,
+    read_at: str,
+    overlap: float,
+    paged: bool | None,
+    care: Care = CASUAL,
 ) -> Sighting:
-    """Ask the forge what happened on a pull whose row moved, or whose time to settle has come.
+    """Ask the forge what happened on a pull whose row moved, whose time to settle has come, or that is swept.
 
     The timeline always; reviews when there are or may be any; inline comments of reviews that are new or moved; the
     pull itself (the dear one) when head, base or state may have moved or nothing else explains the row.
     """
     whole = known is None or known.shallow or known.read_to is None
-    since = None
-    if known is not None and not whole and known.read_to is not None and known.read_to <= read_at:
-        since = ids.shifted(known.read_to, seconds=-overlap)  # else the forge's clock was put back: read it all
+    since = _since(row, known, read_at=read_at, overlap=overlap) if not whole else None
     memo = known.reviews if known else {}
     hidden = sum(review.comments_count for review in memo.values())
     timeline = questions.timeline(row.repo, row.number, since=since, hidden=hidden)
     if _is_ahead(timeline.steps, row, known):
         row = questions.issue(row.repo, row.repo_id, row.number) or row
         timeline = questions.timeline(row.repo, row.number, since=since, hidden=hidden)
-    steps = timeline.steps
-    fresh = [step for step in steps if known is None or step.id not in known.seen]
-    settling = read_at >= ids.shifted(row.updated_at, seconds=overlap)
+    comments = questions.comments(row.repo, row.number) if care.thorough else None
     reviews: tuple[Review, ...] | None = None
     # A server that cuts every page may hide a review's row behind its inline comments.
-    if memo or paged is not False or any(step.kind == "review" for step in steps) or not explained(row, known, fresh):
+    if (
+        memo
+        or paged is not False
+        or care.thorough
+        or any(step.kind == "review" for step in timeline.steps)
+        or not explained(row, known, _fresh(timeline.steps, known))
+    ):
         reviews = questions.reviews(row.repo, row.number)
         timeline.read_on(sum(review.comments_count for review in reviews))
-        steps = timeline.steps
-        fresh = [step for step in steps if known is None or step.id not in known.seen]
+    if since is not None and _is_backdated(timeline, comments, reviews, known):
+        timeline = questions.timeline(row.repo, row.number, since=None, hidden=hidden)
     inline: dict[int, tuple[Inline, ...]] = {
         review.id: questions.inline(row.repo, row.number, review.id)
         for review in reviews or ()
-        if review.comments_count and has_moved(review, known)
+        if _is_opened(review, known, care)
     }
+    fresh = _fresh(timeline.steps, known)
     needs_heads = (
         whole
         or known is None
+        or care.heads
         or known.heads is None
         or known.stray_head is not None
         or row.state != known.row.state
         or any(step.kind in MOVING for step in fresh)
         or (row.updated_at != known.row.updated_at and not inline and not explained(row, known, fresh))
     )
-    heads = questions.heads(row.repo, row.number) if needs_heads else None
-    return Sighting(
-        row=row, steps=steps, reviews=reviews, inline=inline, heads=heads, read_at=read_at, settling=settling
+    seen = Sighting(
+        row=row,
+        steps=timeline.steps,
+        reviews=reviews,
+        inline=inline,
+        heads=questions.heads(row.repo, row.number) if needs_heads else None,
+        comments=comments,
+        ref_head=care.ref_head,
+        read_at=read_at,
+        settling=read_at >= ids.shifted(row.updated_at, seconds=overlap),
     )
+    return _without_what_is_gone(questions, known, seen)
+
+
+def _since(row: Row, known: Known | None, *, read_at: str, overlap: float) -> str | None:
+    """From where the timeline is news.  `None`, all of it: the forge's clock, or this row's, was put back."""
+    if known is None or known.read_to is None or known.read_to > read_at or row.updated_at < known.row.updated_at:
+        return None
+    return ids.shifted(known.read_to, seconds=-overlap)
+
+
+def _fresh(steps: Sequence[Step], known: Known | None) -> list[Step]:
+    return [step for step in steps if known is None or step.id not in known.seen]
 
 
 def _is_ahead(steps: Sequence[Step], row: Row, known: Known | None) -> bool:
@@ -73,7 +122,44 @@ def _is_ahead(steps: Sequence[Step], row: Row, known: Known | None) -> bool:
     Then the row's labels and state are older than the steps: both are to be asked for again, the row first, so that
     whatever it shows has its step.
     """
-    return any(step.at > row.updated_at for step in steps if known is None or step.id not in known.seen)
+    return any(step.at > row.updated_at for step in _fresh(steps, known))
+
+
+def _is_backdated(
+    timeline: Timeline, comments: tuple[Comment, ...] | None, reviews: tuple[Review, ...] | None, known: Known | None
+) -> bool:
+    """Do the lists show what neither the memory nor the newest rows do?  Stamps can be set by hand, or come late."""
+    if known is None or comments is None:
+        return False
+    rows = {step.id for step in timeline.steps} | known.comments.keys()
+    if any(one.id not in rows for one in comments):
+        return True
+    rowed = {step.review_id for step in timeline.steps if step.kind == "review"} | known.reviews.keys()
+    return any(review.state in REVIEW_EVENTS and review.id not in rowed for review in reviews or ())
+
+
+def _is_opened(review: Review, known: Known | None, care: Care) -> bool:
+    """Are its remarks to be read?  What somebody (we, or anyone to a site admin) has not submitted is not said yet."""
+    if review.state == "PENDING" or not (care.thorough or has_moved(review, known)):
+        return False
+    return bool(review.comments_count) or _had_remarks(review, known)
+
+
+def _had_remarks(review: Review, known: Known | None) -> bool:
+    return known is not None and any(memo.review_id == review.id for memo in known.remarks.values())
+
+
+def _without_what_is_gone(questions: Questions, known: Known | None, seen: Sighting) -> Sighting:
+    """What a list does not show any more is asked for by itself; and gone it is only if the pull itself is there."""
+    row = seen.row
+    words, reviews = missing(known, seen)
+    gone = frozenset(one for one in sorted(words)[:PROBES] if not questions.is_comment(row.repo, one))
+    gone_reviews = frozenset(
+        one for one in sorted(reviews)[:PROBES] if not questions.is_review(row.repo, row.number, one)
+    )
+    if not (gone or gone_reviews) or questions.issue(row.repo, row.repo_id, row.number) is None:
+        return seen
+    return msgspec.structs.replace(seen, gone=gone, gone_reviews=gone_reviews)
 
 
 def has_moved(review: Review, known: Known | None) -> bool:

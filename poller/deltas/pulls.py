@@ -63,7 +63,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     new_ref: str = ""
     review_id: int = 0
     label: str | None = None
+    label_id: int = 0
     milestone: str | None = None
+    milestone_id: int = 0
     assignee: Actor | None = None
     team: str | None = None
     removed: bool = False
@@ -96,6 +98,20 @@ class Inline(msgspec.Struct, frozen=True, kw_only=True):
     diff_hunk: str
     at: str
     updated_at: str
+    #: who marked the conversation as done; shown at its first remark, without a time
+    resolver: Actor | None = None
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True):
+    """A plain comment as the list of all of them shows it: exact, unlike the timeline."""
+
+    id: int
+    actor: Actor | None
+    body: str
+    at: str
+    updated_at: str
+    #: of which pull; 0 when the list is of one pull, or it is a comment on an issue
+    number: int = 0
 
 
 class Heads(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +135,13 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     #: by review id, only of the reviews that were asked for
     inline: dict[int, tuple[Inline, ...]] = {}
     heads: Heads | None = None
+    #: all plain comments
+    comments: tuple[Comment, ...] | None = None
+    #: comments, remarks and reviews that were missing, and that a second, different question does not find either
+    gone: frozenset[int] = frozenset()
+    gone_reviews: frozenset[int] = frozenset()
+    #: where `refs/pull/N/head` was when somebody asked
+    ref_head: str | None = None
     #: the forge's clock when the look began
     read_at: str
     #: nothing can come late any more: the row has been quiet for the overlap
@@ -132,6 +155,29 @@ class ReviewMemo(msgspec.Struct, frozen=True, kw_only=True):
     dismissed: bool
     comments_count: int
     updated_at: str
+
+
+class RemarkMemo(msgspec.Struct, frozen=True, kw_only=True):
+    """What we keep of a remark on a line, beside its words.  `toggles`: how often its thread was told to change."""
+
+    review_id: int
+    path: str
+    line: int | None
+    resolver: Actor | None = None
+    toggles: int = 0
+
+
+class Marks(msgspec.Struct, frozen=True, kw_only=True):
+    """The labels, milestone and assignees to which the events told so far lead.
+
+    They differ from the row's when a row is still to come, or when nobody wrote one: a label or milestone was deleted
+    as such, somebody's access ended.  `lost` counts what was told of the latter, by thing: it numbers ids.
+    """
+
+    labels: tuple[Label, ...]
+    milestone: Label | None
+    assignees: tuple[Actor, ...]
+    lost: dict[str, int] = {}
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,11 +197,18 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     comments: dict[int, str] = {}
     reviews: dict[int, ReviewMemo] = {}
     inline: dict[int, str] = {}
+    #: which of `comments` are plain ones (the others are the words of reviews)
+    plain: frozenset[int] = frozenset()
+    remarks: dict[int, RemarkMemo] = {}
+    marks: Marks | None = None
     #: how many edits of the description have been told: numbers their ids
     body_edits: int = 0
     #: a head that no timeline row explains yet; `stray_is_old`: it may have been there before we looked at all
     stray_head: str | None = None
     stray_is_old: bool = False
+    stray_at: str | None = None
+    #: where `refs/pull/N/head` was when it was last asked for
+    ref_head: str | None = None
     #: it was deleted
     gone: bool = False
     #: the timeline has been read to its end at this time of the forge; `None` = never

@@ -25,6 +25,8 @@ class Stray(msgspec.Struct, frozen=True):
 
     head: str
     is_old: bool
+    #: when it was first seen, by the forge's clock
+    at: str
 
 
 def read_pushes(walk: Walk) -> Stray | None:
@@ -102,10 +104,11 @@ def _from_head(walk: Walk) -> Stray | None:
     noted = known is not None and known.stray_head == live
     was_closed = walk.reopened or (known is not None and known.row.state == "closed")
     is_old = known.stray_is_old if known is not None and noted else was_closed or (walk.is_first and not walk.is_new)
+    at = known.stray_at if known is not None and noted and known.stray_at else walk.seen.read_at
     if not (noted and walk.seen.settling):
-        return Stray(live, is_old)
+        return Stray(live, is_old, at)
     if not is_old:
-        _tell(walk, walk.head, live, at=walk.seen.row.updated_at, actor=None)
+        _tell(walk, walk.head, live, at=at, actor=None)
     walk.head = live
     return None
 

@@ -274,6 +274,8 @@ class Walk:
         if rows:
             return any(step.id in self.unclear for step in rows)
         review = next((one for one in self.seen.reviews or () if one.id == review_id), None)
+        if review is not None and review.state == "PENDING":
+            return True  # our own, or we are a site admin: nobody has said it yet
         if review is None or review.state not in REVIEW_EVENTS or (self.known and review_id in self.known.reviews):
             return False
         if self.is_first and not self.is_new and review.updated_at < self.boundary:

@@ -19,11 +19,11 @@ import msgspec
 
 from poller.app import App
 from poller.config import load
-from poller.cycle import Told
 from poller.demo import agent
 from poller.demo.pulls import Pull
 from poller.demo.server import Server
 from poller.demo.world import World
+from poller.record import Told
 from poller.verbs.screen import event_line
 from sessions import registry
 from sessions.bottles.process import find_claude

@@ -7,7 +7,7 @@ repository's name as the forge gave it; ids are ours to keep.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from poller.deltas import pulls
@@ -99,17 +99,55 @@ class Questions:
         row = wire.row(answer.body, repo_id=repo_id, repo=repo)
         return row if row is not None and row.repo_id == repo_id else None
 
-    def is_deleted(self, repo: str, repo_id: int, number: int) -> bool:
-        """Is a pull gone while its repository is there?  Two questions other than the one that raised the doubt.
+    def repository(self, repo_id: int) -> wire.RowRepository | None:
+        """What a repository is called now.  `None`: the forge says that there is none (or that it is not for us)."""
+        try:
+            found: wire.RowRepository = self._client.get(f"/repositories/{repo_id}", wire.RowRepository).body
+        except errors.NotFound:
+            return None
+        return found
+
+    def is_repository(self, name: str | None, repo_id: int) -> bool:
+        """Is this repository to be found by the name that it had?  Another question than that for its id."""
+        if name is None:
+            return False
+        try:
+            return bool(self._client.get(_at(name), wire.RowRepository).body.id == repo_id)
+        except errors.NotFound:
+            return False
+
+    def is_there(self, name: str, repo_id: int) -> bool:
+        """Is a repository to be found by its id, or by the name that it had?  Two questions, the first if in doubt."""
+        return self.repository(repo_id) is not None or self.is_repository(name, repo_id)
+
+    def what_is_gone(self, repo: str, repo_id: int, number: int) -> Literal["pull", "repository"] | None:
+        """A pull that could not be found: is it gone, or all of its repository?  Asked by other questions than that.
 
         `repo` is where it was last; another repository may have that name now.
         """
+        there = self.repository(repo_id)
+        if there is None:
+            return "repository"
         try:
-            repo = self._client.get(f"/repositories/{repo_id}", wire.RowRepository).body.full_name
-            self._client.get(f"{_at(repo)}/pulls/{number}", wire.PullDetail)
-        except errors.NotFound as missing:
-            return "/pulls/" in missing.where
-        return False
+            self._client.get(f"{_at(there.full_name)}/pulls/{number}", wire.PullDetail)
+        except errors.NotFound:
+            return "pull"
+        return None
+
+    def is_comment(self, repo: str, comment_id: int) -> bool:
+        """Is there still a comment, or a remark on a line, of this id?  (204: there is, but no plain one.)"""
+        return self._is_there(f"{_at(repo)}/issues/comments/{comment_id}")
+
+    def is_review(self, repo: str, number: int, review_id: int) -> bool:
+        """Is there still a review of this id?"""
+        return self._is_there(f"{_at(repo)}/pulls/{number}/reviews/{review_id}")
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._client.get(path, Any)
+        except errors.NotFound:
+            return False
+        return True
 
     def timeline(self, repo: str, number: int, *, since: str | None, hidden: int) -> Timeline:
         """A pull's timeline from `since` on.
@@ -155,10 +193,30 @@ class Questions:
         """The pull's diff: at most `limit` bytes of it, and whether that is all."""
         return self._client.get_text(f"{_at(repo)}/pulls/{number}.diff", limit=limit)
 
-    def comments(self, repo: str, number: int) -> list[wire.CommentRow]:
+    def comments(self, repo: str, number: int) -> tuple[pulls.Comment, ...]:
         """All plain comments: one answer whatever `page` says, so it is asked once."""
         answer = self._client.get(f"{_at(repo)}/issues/{number}/comments", list[wire.CommentRow | None] | None)
-        return wire.without_nulls(answer.body)
+        return tuple(map(wire.comment, wire.without_nulls(answer.body)))
+
+    def repo_comments(self, repo: str, *, since: str) -> tuple[pulls.Comment, ...]:
+        """Plain comments on a repository's pulls that were made or stamped anew at or after `since`."""
+        path, found, page = f"{_at(repo)}/issues/comments", dict[int, pulls.Comment](), 1
+        while True:
+            params: dict[str, str | int] = {"since": since, "limit": self._page, "page": page}
+            answer = self._client.get(path, list[wire.CommentRow | None] | None, params)
+            rows = wire.without_nulls(answer.body)
+            found.update({row.id: wire.comment(row) for row in rows})
+            if not rows or answer.total is None or page * self._page >= answer.total:
+                return tuple(one for one in found.values() if one.number)
+            page += 1
+
+    def ref_heads(self, repo: str) -> dict[int, str]:
+        """`refs/pull/N/head` of all pulls of a repository, by number.  404: it has none."""
+        try:
+            answer = self._client.get(f"{_at(repo)}/git/refs/pull", list[wire.Ref])
+        except errors.NotFound:
+            return {}
+        return wire.heads_of_refs(answer.body)
 
     def post_comment(self, repo: str, number: int, body: str) -> wire.CommentRow:
         """Say something on a pull.  Sent once: see `Client.post`."""

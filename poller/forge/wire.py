@@ -6,6 +6,7 @@ and rows may be `null` (the facts: an empty timeline is `null`, a row may be `nu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal, TypeVar
@@ -17,6 +18,8 @@ from poller.deltas.events import Actor
 from sessions.decoding import decoder
 
 T = TypeVar("T")
+_NUMBER = re.compile(r"/pulls/(\d+)/?$")
+_HEAD = re.compile(r"refs/pull/(\d+)/head")
 
 
 class User(msgspec.Struct, frozen=True):
@@ -33,6 +36,7 @@ class Named(msgspec.Struct, frozen=True):
 class RowRepository(msgspec.Struct, frozen=True):
     id: int
     full_name: str
+    archived: bool = False
 
 
 class RowPull(msgspec.Struct, frozen=True):
@@ -106,6 +110,7 @@ class InlineRow(msgspec.Struct, frozen=True):
     position: int = 0
     original_position: int = 0
     diff_hunk: str = ""
+    resolver: User | None = None
 
 
 class BranchSide(msgspec.Struct, frozen=True):
@@ -124,11 +129,21 @@ class PullDetail(msgspec.Struct, frozen=True):
 
 
 class CommentRow(msgspec.Struct, frozen=True):
-    """A plain comment, as the outbox needs it."""
+    """A plain comment.  `pull_request_url` is a page of the web, and empty for a comment on an issue."""
 
     id: int
+    created_at: datetime
+    updated_at: datetime
     user: User | None = None
     body: str | None = None
+    pull_request_url: str = ""
+
+
+class Ref(msgspec.Struct, frozen=True):
+    """One of `git/refs/pull`: `refs/pull/<number>/head`."""
+
+    ref: str
+    object: BranchSide
 
 
 def stamp(moment: datetime) -> str:
@@ -197,7 +212,9 @@ def step(found: TimelineRow) -> pulls.Step:
         new_ref=found.new_ref,
         review_id=found.review_id,
         label=found.label.name if found.label else None,
+        label_id=found.label.id if found.label else 0,
         milestone=found.milestone.title if found.milestone else None,
+        milestone_id=found.milestone.id if found.milestone else 0,
         assignee=actor(found.assignee),
         team=found.assignee_team.name if found.assignee_team else None,
         removed=found.removed_assignee,
@@ -232,7 +249,27 @@ def inline(found: InlineRow) -> pulls.Inline:
         diff_hunk=found.diff_hunk,
         at=stamp(found.created_at),
         updated_at=stamp(found.updated_at),
+        resolver=actor(found.resolver),
     )
+
+
+def comment(found: CommentRow) -> pulls.Comment:
+    """A plain comment of one pull, or of a whole repository."""
+    number = _NUMBER.search(found.pull_request_url)
+    return pulls.Comment(
+        id=found.id,
+        actor=actor(found.user),
+        body=found.body or "",
+        at=stamp(found.created_at),
+        updated_at=stamp(found.updated_at),
+        number=int(number.group(1)) if number else 0,
+    )
+
+
+def heads_of_refs(found: Iterable[Ref]) -> dict[int, str]:
+    """`refs/pull/<number>/head` by number."""
+    named = ((_HEAD.fullmatch(one.ref), one.object.sha) for one in found)
+    return {int(match.group(1)): sha for match, sha in named if match}
 
 
 def heads(found: PullDetail) -> pulls.Heads:

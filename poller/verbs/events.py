@@ -7,7 +7,7 @@ import sys
 from poller import eventlog
 from poller.app import database_at_hand
 from poller.config import Config
-from poller.cycle import stamp_of
+from poller.halves import stamp_of
 from poller.scalars import start_of
 from poller.verbs.screen import event_line
 from sessions.database import reading

@@ -15,7 +15,8 @@ from typing import Any
 
 from poller.app import COMPONENTS, App, Once, check_agents, has_no_database
 from poller.config import Config
-from poller.cycle import Report, Told
+from poller.cycle import Report
+from poller.record import Told
 from poller.verbs.screen import Screen, event_line
 from sessions.database import open_database
 from sessions.turns import Turn

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from poller import outbox, store
 from poller.app import database_at_hand
 from poller.config import Config
-from poller.cycle import stamp_of
+from poller.halves import stamp_of
 from sessions import registry
 from sessions.database import reading
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from poller import eventlog
 from poller.app import database_at_hand
 from poller.config import Config
-from poller.cycle import stamp_of
 from poller.deltas.events import Event
+from poller.halves import stamp_of
 from poller.verbs.events import whole_key
 from poller.verbs.screen import event_line
 from sessions import registry

@@ -21,7 +21,7 @@ CONFIG = """\
 gitea: {{url: "{url}", token: "{token}"}}
 repos: {repos}
 state: state
-poll: {{start: {start}}}
+poll: {{start: {start}, sweep: {sweep}}}
 trust: {{who: {who}, forks: never}}
 agents: {{reviewer: {{backend: process, on: [opened, synchronized, mentioned]}}}}
 """
@@ -30,7 +30,7 @@ agents: {{reviewer: {{backend: process, on: [opened, synchronized, mentioned]}}}
 class Desk:
     """`clock` is ours (epoch seconds) and follows the world's unless it is set."""
 
-    def __init__(self, place: Path, *, version: str = "1.25.4") -> None:
+    def __init__(self, place: Path, *, version: str = "1.25.4", sweep: str = "10m") -> None:
         self.world, self.place = World(version=version), place
         self.world.org("acme")
         self.world.clock.set("2026-11-21T07:00:00Z")
@@ -42,17 +42,19 @@ class Desk:
         self._open = ExitStack()
         self.url = self._open.enter_context(self.world.serve()).url
         self.engine = self._engine()
-        self.set_up()
+        self.set_up(sweep=sweep)
 
     def _engine(self) -> sa.Engine:
         engine = open_database(self.place / "state" / "bottlepost.db", COMPONENTS)
         self._open.callback(engine.dispose)
         return engine
 
-    def set_up(self, *, repos: str = "[acme/api]", start: str = "now", who: str = "[ana, ben]") -> None:
-        """Another config for the same state."""
+    def set_up(
+        self, *, repos: str = "[acme/api]", start: str = "now", who: str = "[ana, ben]", sweep: str = "10m"
+    ) -> None:
+        """Another config for the same state.  With `sweep: 0s` every cycle sweeps."""
         path = self.place / "config.yaml"
-        path.write_text(CONFIG.format(url=self.url, token=self.token, repos=repos, start=start, who=who))
+        path.write_text(CONFIG.format(url=self.url, token=self.token, repos=repos, start=start, who=who, sweep=sweep))
         self.config: Config = load(path, environ={})
         self.client = self._open.enter_context(Client(self.url, self.token))
         self.questions = Questions(self.client)

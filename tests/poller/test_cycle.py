@@ -181,7 +181,13 @@ def test_a_renamed_repository_stays_the_same(desk: Desk) -> None:
     (opened,) = desk.cycle().told
     desk.repo.rename("service")
     pull.comment("@bot still there?", by="ana")
-    (asked,) = desk.cycle().told
+    renamed, asked = desk.cycle().told
+    assert (renamed.event.subject.from_, renamed.event.subject.to) == ("acme/api", "acme/service")
+    assert (renamed.event.action, renamed.event.number, renamed.event.key) == (
+        "renamed",
+        None,
+        f"{desk.config.forge}/acme/service",
+    )
     assert asked.event.ref == opened.event.ref
     assert asked.event.key.endswith("/acme/service#1")
     with reading(desk.engine) as conn:
@@ -271,7 +277,8 @@ def test_a_transferred_repository_is_followed_to_its_new_owner(desk: Desk) -> No
     desk.repo.transfer("beta")
     desk.world.clock.advance(seconds=3600)
     pull.comment("@bot still there?", by="ana")
-    (asked,) = desk.cycle().told
+    renamed, asked = desk.cycle().told
+    assert (renamed.event.action, renamed.event.subject.to) == ("renamed", "beta/api")
     assert (asked.event.repo, asked.decisions[0].verdict) == ("beta/api", "wake")
 
 
@@ -283,7 +290,7 @@ def test_an_owner_with_another_name_keeps_his_repositories_watched(desk: Desk) -
     desk.world.rename_user("cleo", "clea")
     desk.world.clock.advance(seconds=90_000)  # the next inventory is due, too
     pull.comment("still ours", by="ana")
-    assert desk.told() == [COMMENTED]
+    assert desk.told() == ["repository renamed", COMMENTED]
 
 
 def test_a_deleted_pull_is_told_when_its_repository_is_there_and_it_is_not(desk: Desk) -> None:
@@ -306,7 +313,7 @@ def test_a_repository_that_cannot_be_seen_deletes_nothing(desk: Desk) -> None:
     desk.told()
     desk.repo.collaborator("bot", None)
     desk.world.clock.advance(seconds=400)
-    assert desk.told() == []
+    assert desk.told() == ["repository gone"]
     with reading(desk.engine) as conn:
         assert [turn.state for turn in registry.turns(conn)] == ["waiting"]
 

@@ -94,7 +94,8 @@ def test_a_new_repository_under_the_old_name_is_not_mistaken_for_the_renamed_one
     desk.world.clock.advance(seconds=320)
     double.comment("hello", by="ana")
     told = [one.event for _ in range(3) for one in desk.cycle().told]
-    assert {event.repo_id for event in told} == {double.repo.id}
+    assert [event.action for event in told if event.repo_id == pull.repo.id] == ["renamed"]
+    assert {event.repo_id for event in told if event.number is not None} == {double.repo.id}
     place = due(desk, pull)
     assert place.known is not None
     assert (place.known.row.title, place.known.row.repo_id) == ("Ours", pull.repo.id)
@@ -109,9 +110,9 @@ def test_a_pull_whose_name_went_to_another_repository_is_not_taken_for_deleted(d
     with reading(desk.engine) as conn:
         known = store.places(conn, desk.config.forge, [(pull.repo.id, 1)])[pull.repo.id, 1].known
     assert known is not None
-    assert not desk.questions.is_deleted("acme/api", pull.repo.id, pull.number)
+    assert desk.questions.what_is_gone("acme/api", pull.repo.id, pull.number) is None
     pull.delete(by="ana")
-    assert desk.questions.is_deleted("acme/api", pull.repo.id, pull.number)
+    assert desk.questions.what_is_gone("acme/api", pull.repo.id, pull.number) == "pull"
 
 
 # -- clocks ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -123,9 +124,9 @@ class Shown:
         return next(self._ids)
 
     def label(self, name: str, *, seconds: int = 10, by: Actor = ANA, off: bool = False) -> Step:
-        labels = {label.name for label in self.row.labels} - {name} | (set() if off else {name})
-        self.set(labels=tuple(Label(number, one) for number, one in enumerate(sorted(labels))))
-        return self.step("label", seconds=seconds, by=by, label=name, body="" if off else "1")
+        label = Label(crc32(name.encode()), name)
+        self.set(labels=tuple(sorted({*self.row.labels} - {label} | (set() if off else {label}))))
+        return self.step("label", seconds=seconds, by=by, label=name, label_id=label.id, body="" if off else "1")
 
     def titled(self, title: str, *, seconds: int = 10, draft: bool | None = None) -> None:
         before = self.row.title

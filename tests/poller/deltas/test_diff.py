@@ -165,6 +165,5 @@ def test_rows_that_the_forge_deletes_take_nothing_back() -> None:
     shown.step("comment", seconds=30, body="hello")
     shown.look()
     shown.steps, shown.reviews, shown.inline = [], {}, {}
-    shown.set(labels=())
     assert shown.look() == []
     assert shown.look(settling=True) == []

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from poller.deltas.diff import events_between
 from poller.deltas.events import Event
+from poller.deltas.lists import missing
 from poller.deltas.pulls import Known, Sighting, Step
 from poller.forge import wire
 from tests.demo.recorded import VERSIONS, trace
@@ -67,6 +68,8 @@ class Recording:
         told: list[Event] = []
         known: Known | None = None
         for seen in self._looks(polls):
+            words, reviews = missing(known, seen)
+            seen = msgspec.structs.replace(seen, gone=frozenset(words), gone_reviews=frozenset(reviews))
             found, known = events_between(known, seen, forge="gitea.test", seen_at=seen.read_at, boundary=EVERYTHING)
             told += found
         return told
@@ -82,13 +85,14 @@ class Recording:
         return Truth(review_of_row=self.review_of_row, descriptions=list(bodies), heads=self.heads, loose=loose)
 
     def forgotten(self, one: Event) -> bool:
-        """Of something that the forge does not show any more at the end: a comment, a review, a label were deleted."""
+        """Of something that the forge does not show any more at the end: deleted, or done and undone without a row."""
         last = self.sightings[-1]
         gone_reviews = set(self.review_of_row.values()) - {review.id for review in last.reviews or ()}
         gone_rows = {step.id for seen in self.sightings for step in seen.steps} - {step.id for step in last.steps}
         subject = one.subject
         about_words = one.event == "pull_request_comment" and subject.comment_id in gone_rows
-        return about_words or subject.review_id in gone_reviews or one.event == "pull_request_label"
+        undone = one.event == "pull_request_thread" or one.action == "undismissed"
+        return about_words or undone or subject.review_id in gone_reviews or one.event == "pull_request_label"
 
 
 @functools.cache

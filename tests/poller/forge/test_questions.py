@@ -202,7 +202,7 @@ def test_rows_that_are_null_are_passed_over() -> None:
                 assert questions.timeline("acme/api", 1, since=None, hidden=0).steps == ()
                 assert questions.reviews("acme/api", 1) == ()
                 assert questions.inline("acme/api", 1, 1) == ()
-                assert questions.comments("acme/api", 1) == []
+                assert questions.comments("acme/api", 1) == ()
         finally:
             server.shutdown()
             thread.join()

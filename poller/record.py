@@ -1,0 +1,152 @@
+"""What a cycle found out, into the database: memories, schedules, events, and what each of them is to become.
+
+Knows what belongs into one transaction.  Must not know the forge; decides nothing that the deciders have not said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import eventlog, outbox, rounds, store
+from poller.config import Config, Poll
+from poller.deltas.events import Actor, Event, pull_ref
+from poller.deltas.pulls import Known
+from poller.deltas.reader import Look
+from poller.deltas.repositories import Changes
+from poller.store import Place
+from poller.triage import Decision, Facts, decided, sorted_out
+from poller.trust import Trust
+from sessions import registry
+from sessions.logs import bound, fields
+
+log = logging.getLogger("poller.cycle")
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """One new event and what it is to become."""
+
+    event: Event
+    decisions: list[Decision]
+    #: agent → the turn that the event joined
+    turns: dict[str, int] = {}
+
+
+def triaged(events: Sequence[Event], trust: Trust, bot: Actor, config: Config) -> list[Told]:
+    """What each event is to become.  Asks the forge only about people whose words would wake an agent."""
+    facts = Facts(bot=bot, agents=config.agents, forks=config.trust.forks)
+    wishes, settled = sorted_out(events, facts)
+    made: dict[str, list[Decision]] = {event.id: [] for event in events}
+    for decision in settled:
+        made[decision.event_id].append(decision)
+    for wish in wishes:
+        made[wish.event.id].append(decided(wish, trust.ruling(wish.event), facts))
+    return [Told(event=event, decisions=made[event.id]) for event in events]
+
+
+class Record:
+    """One transaction's writing about one forge; `now` is our clock (epoch seconds)."""
+
+    def __init__(self, conn: sa.Connection, forge: str, poll: Poll, *, now: float) -> None:
+        self._conn, self._forge, self._poll, self._now = conn, forge, poll, now
+
+    def shallow(self, pulls: Iterable[Known]) -> None:
+        """Pulls of which only the row was read; sweeps will read the rest, a few at a time."""
+        for known in pulls:
+            store.save_known(self._conn, self._forge, known, due_at=None)
+            self._soon(known)
+
+    def looks(self, looks: Iterable[Look]) -> None:
+        """The memory after each look, and when to look again."""
+        for look in looks:
+            if look.known is not None:
+                store.save_known(self._conn, self._forge, look.known, due_at=look.due_at)
+                if (look.moved or look.events) and not look.known.gone:
+                    self._soon(look.known)
+            elif look.trouble is not None:
+                store.save_trouble(self._conn, self._forge, look.trouble)
+
+    def _soon(self, known: Known) -> None:
+        rounds.soon(self._conn, self._forge, known.row.repo_id, known.row.number, self._poll, now=self._now)
+
+    def repositories(self, changes: Changes) -> None:
+        """Names and disappearances, and what follows for bottles and for words on their way."""
+        for one in changes.repositories:
+            store.save_known_repository(self._conn, self._forge, one)
+        for event in changes.events:
+            if event.action == "renamed":
+                self._renamed(event.repo_id, event.repo)
+            else:
+                self._gone(event.repo_id)
+        for repo_id in changes.back:
+            self._back(repo_id)
+
+    def _renamed(self, repo_id: int, name: str) -> None:
+        for number in store.numbers_of(self._conn, self._forge, repo_id):
+            ref = pull_ref(self._forge, repo_id, number)
+            registry.rename(self._conn, ref=ref, key=f"{self._forge}/{name}#{number}")
+            outbox.readdress(self._conn, ref=ref, repo=name)
+
+    def _gone(self, repo_id: int) -> None:
+        """It may only have been taken from us for a while: turns wait, bottles and memory stay."""
+        store.nothing_due(self._conn, self._forge, repo_id)
+        rounds.over(self._conn, self._forge, repo_id)
+
+    def _back(self, repo_id: int) -> None:
+        spots = [(repo_id, number) for number in store.numbers_of(self._conn, self._forge, repo_id)]
+        for place in store.places(self._conn, self._forge, spots).values():
+            if place.known is not None and place.known.row.state == "open" and not place.known.gone:
+                self._soon(place.known)
+
+    def put_away_lost(self) -> None:
+        """Of repositories that have been gone for the grace time: what waits is dropped, bottles are put away."""
+        for one in store.known_repositories(self._conn, self._forge).values():
+            if one.gone_at is None or self._now - one.gone_at < registry.GRACE:
+                continue
+            for number in store.numbers_of(self._conn, self._forge, one.repo_id):
+                ref = pull_ref(self._forge, one.repo_id, number)
+                registry.put_away(self._conn, ref=ref, reason="repository gone", now=self._now)
+
+    def events(self, told: Sequence[Told]) -> list[Told]:
+        """Log them.  What the log knew already becomes nothing again, and is left out of the answer."""
+        new = {event.id for event in eventlog.add_events(self._conn, [one.event for one in told])}
+        return [self._becomes(one) for one in told if one.event.id in new]
+
+    def _becomes(self, told: Told) -> Told:
+        conn, event, now = self._conn, told.event, self._now
+        turns: dict[tuple[str, str], int] = {}
+        for decision in told.decisions:
+            if decision.verdict == "wake":
+                turn = registry.enqueue(
+                    conn, ref=event.ref, key=event.key, agent=decision.agent, event_id=event.id,
+                    why=decision.reason.partition(";")[0], now=now,
+                )  # fmt: skip
+                if turn is not None:
+                    turns[event.id, decision.agent] = turn
+        eventlog.save_decisions(conn, told.decisions, turns)
+        if event.event == "pull_request" and event.action in ("closed", "deleted"):
+            merged = event.pull is not None and event.pull.merged
+            registry.put_away(conn, ref=event.ref, reason="merged" if merged else event.action, now=now)
+        elif event.event == "pull_request" and event.action == "reopened":
+            registry.bring_back(conn, ref=event.ref, now=now)
+        return msgspec.structs.replace(told, turns={agent: turn for (_, agent), turn in turns.items()})
+
+
+def write_down(told: Iterable[Told], troubles: Iterable[Place]) -> None:
+    """The same for the log that people read."""
+    for one in told:
+        event = one.event
+        with bound(pull=event.key):
+            for decision in one.decisions:
+                log.info(
+                    "%s %s: %s", event.event, event.action, decision.verdict,
+                    extra=fields(
+                        event_id=event.id, agent=decision.agent or None, joins=one.turns.get(decision.agent),
+                        reason=decision.reason,
+                    ),
+                )  # fmt: skip
+    for place in troubles:
+        log.warning("pull cannot be read", extra=fields(pull=f"{place.repo}#{place.number}", error=place.error))
