@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any, Literal
 
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Please sign in</form></body></html>"
 
@@ -28,6 +29,8 @@ class Fault:
     drop_after_accept: bool = False
     #: Seconds to wait before anything else is done.
     delay: float = 0.0
+    #: Answer 200 with less than there is: `empty` (`[]` of a list, `{}` else), `null`, `short` (half of a list).
+    lie: Literal["empty", "null", "short"] | None = None
     times: int | None = 1
     #: How often it struck.
     struck: int = 0
@@ -43,6 +46,7 @@ class Fault:
         cut: bool = False,
         drop_after_accept: bool = False,
         delay: float = 0.0,
+        lie: Literal["empty", "null", "short"] | None = None,
         times: int | None = 1,
     ) -> Fault:
         """`match` is searched for in `METHOD /path?query` (path without `/api/v1`); `…` stands for anything."""
@@ -54,8 +58,20 @@ class Fault:
             cut=cut,
             drop_after_accept=drop_after_accept,
             delay=delay,
+            lie=lie,
             times=times,
         )
+
+    def told(self, body: Any) -> Any:
+        """What a lie makes of an answer's body."""
+        match self.lie:
+            case "empty":
+                return [] if isinstance(body, list) else {}
+            case "null":
+                return None
+            case "short" if isinstance(body, list):
+                return body[: len(body) // 2]
+        return body
 
     def strikes(self, line: str) -> bool:
         """Whether it strikes this request; if so, it counts."""

@@ -90,6 +90,16 @@ class Repo:
         return pull
 
     @act
+    def import_pull(self, *, by: User | str, made: str, title: str = "From elsewhere") -> Pull:
+        """A pull that a migration brings along: with its original times, and without a webhook."""
+        told, silent = len(self.world.webhooks), len(self.world.silent)
+        with self.world.backdated(made):
+            pull = self.open_pull(by=by, title=title)
+        del self.world.webhooks[told:], self.world.silent[silent:]
+        pull.silent("pull_request", "opened", by=pull.author, made=made)
+        return pull
+
+    @act
     def open_issue(self, *, by: User | str, title: str = "An issue", body: str = "") -> Pull:
         """Open a plain issue: it shares the numbers with pulls and must not be taken for one."""
         return self._new(by, title=title, body=body, is_pull=False)
@@ -150,8 +160,15 @@ class Repo:
         label = self.label(name)
         self.labels.remove(label)
         for pull in self.pulls.values():
+            if label in pull.labels and pull.is_pull:
+                pull.silent("pull_request_label", "label_updated", added=[], removed=[(None, label.name)])
             pull.labels = [one for one in pull.labels if one is not label]
             pull.rows = [row for row in pull.rows if row.label is not label]
+
+    @act
+    def rename_label(self, name: str, to: str) -> None:
+        """Another name for the same label: rows and pulls show it at once, and nothing is stamped."""
+        self.label(name).name = to
 
     @act
     def milestone(self, title: str) -> Milestone:
@@ -165,12 +182,17 @@ class Repo:
 
     @act
     def delete_milestone(self, title: str) -> None:
-        """Delete the milestone object: pulls lose it, without a row or a stamp."""
+        """Delete the milestone object: pulls lose it, without a row or a stamp; rows show none in its place."""
         milestone = self.milestone(title)
         self.milestones.remove(milestone)
         for pull in self.pulls.values():
             if pull.current_milestone is milestone:
                 pull.current_milestone = None
+                if pull.is_pull:
+                    pull.silent("pull_request_milestone", "demilestoned", milestone=None)
+            for row in pull.rows:
+                row.milestone = None if row.milestone is milestone else row.milestone
+                row.old_milestone = None if row.old_milestone is milestone else row.old_milestone
 
     @act
     def collaborator(self, user: User | str, level: str | None) -> None:
@@ -181,6 +203,8 @@ class Repo:
             return
         self.collaborators.pop(person.id, None)
         for pull in self.pulls.values():
+            if person in pull.assignees and pull.is_pull:
+                pull.silent("pull_request_assign", "unassigned", assignee=person.id)
             pull.assignees = [one for one in pull.assignees if one is not person]
 
     @act

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
@@ -149,7 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._failure(fault.status, fault.retry_after), None
         if path is None:
             return _UNKNOWN, None
-        return self._routed(path, query, sent)
+        answer, login = self._routed(path, query, sent)
+        for fault in faults:
+            if fault.lie is not None and answer.status == 200 and answer.text is None:
+                totals = {"X-Total-Count": "0"} if fault.lie == "empty" and "X-Total-Count" in answer.headers else {}
+                answer = replace(answer, body=fault.told(answer.body), headers=answer.headers | totals)
+        return answer, login
 
     def _failure(self, status: int, retry_after: int | None) -> Answer:
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
@@ -219,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not answer.empty:
             body = answer.body.encode() if kind else json.dumps(answer.body, ensure_ascii=False).encode() + b"\n"
         self.send_response_only(answer.status)
-        self.send_header("Date", formatdate(self._listener.world.now(), usegmt=True))
+        self.send_header("Date", formatdate(self._listener.world.clock.now(), usegmt=True))
         self.send_header("Cache-Control", "max-age=0, private, must-revalidate, no-transform")
         if not answer.empty:
             self.send_header("Content-Type", kind or "application/json;charset=utf-8")

@@ -147,6 +147,8 @@ class Row:
     hunk: str = ""
     is_reply: bool = False
     resolver: User | None = None
+    #: Names of attached files.
+    assets: list[str] = field(default_factory=list)
 
     def edit(self, body: str, *, by: User | str | None = None) -> Row:
         """Change the text of a comment, an inline comment or (through its row) a review."""
@@ -239,6 +241,10 @@ class Issue:
     rows: list[Row] = field(default_factory=list)
     reviews: list[Review] = field(default_factory=list)
     reactions: list[tuple[int, User, str, int]] = field(default_factory=list)
+    #: Names of files attached to the text.
+    assets: list[str] = field(default_factory=list)
+    pinned: bool = False
+    due: int | None = None
     deleted: bool = False
     # Pulls only:
     head_repo: Repo | None = None

@@ -1,4 +1,4 @@
-"""In what the served versions of Gitea differ, as seen on real servers.
+"""In what the served versions of Gitea and Forgejo differ, as seen on real servers or (Forgejo) in its source.
 
 Knows names of differences.  Must not know how they are brought about.
 """
@@ -13,9 +13,9 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     #: What `GET /version` says.
     name: str
-    #: Default `limit` of the cross-repository search, and its cap (`None`: no cap was seen).
+    #: Default `limit` of the cross-repository search, and whether there is a cap on it.
     search_limit: int
-    search_cap: int | None
+    caps_search: bool
     #: Timeline, reviews and a repository's comments are cut into pages even when nobody asked for a page.
     paged_by_default: bool
     #: Status of the answer under an old repository name.
@@ -48,6 +48,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     has_lock: bool
     #: `POST pulls/comments/{id}/resolve` is there.
     has_resolve: bool
+    #: Admins may say with which `updated_at` an edit or a comment is stamped.
+    backdates: bool
 
     @property
     def not_found(self) -> str:
@@ -58,7 +60,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 _OLD = Version(
     name="1.22.6",
     search_limit=20,
-    search_cap=50,
+    caps_search=True,
     paged_by_default=False,
     moved=307,
     old_json=True,
@@ -75,11 +77,12 @@ _OLD = Version(
     knows_team_writers=True,
     has_lock=False,
     has_resolve=False,
+    backdates=False,
 )
 _STABLE = Version(
     name="1.25.4",
     search_limit=20,
-    search_cap=50,
+    caps_search=True,
     paged_by_default=False,
     moved=301,
     old_json=False,
@@ -96,16 +99,19 @@ _STABLE = Version(
     knows_team_writers=False,
     has_lock=True,
     has_resolve=False,
+    backdates=False,
 )
 _NEXT = msgspec.structs.replace(
     _STABLE,
     name="1.26.0+dev",
     search_limit=30,
-    search_cap=None,
+    caps_search=False,
     paged_by_default=True,
     force_push_rewrites=True,
     merge_refers=False,
     checks_lines=True,
     has_resolve=True,
 )
-VERSIONS = {"1.22.6": _OLD, "1.25.4": _STABLE, "1.26-dev": _NEXT}
+#: Branched off at 1.22; known from its source only.
+_FORGEJO = msgspec.structs.replace(_OLD, name="11.0.1+gitea-1.22.0", backdates=True)
+VERSIONS = {"1.22.6": _OLD, "1.25.4": _STABLE, "1.26-dev": _NEXT, "forgejo-11": _FORGEJO}

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from poller.demo import webhooks
 from poller.demo.access import UNITS
-from poller.demo.clock import Clock
+from poller.demo.clock import Clock, epoch
 from poller.demo.faults import Fault
 from poller.demo.git import FIRST_FILES, History
 from poller.demo.index import UpdateIndex
@@ -45,7 +47,7 @@ class Ids:
 
         self.user, self.repo, self.team = sequence(), sequence(), sequence()
         self.issue, self.pull, self.row, self.review = sequence(), sequence(), sequence(), sequence()
-        self.label, self.milestone = sequence(), sequence()
+        self.label, self.milestone, self.happening = sequence(), sequence(), sequence()
 
 
 class World:
@@ -68,14 +70,30 @@ class World:
         self.teams: dict[int, list[Team]] = {}
         self.requests: list[Request] = []
         self.webhooks: list[dict[str, Any]] = []
+        #: What no webhook tells: dismissals, resolved threads, deleted label objects, renamed repositories, …
+        self.silent: list[dict[str, Any]] = []
+        #: The server's `MAX_RESPONSE_ITEMS`: no page is longer.
+        self.max_items = 50
         self.faults: list[Fault] = []
         #: Seconds until the row, the stamp and the webhook of a push come; the head itself is new at once.
         self.push_lag = 0
         self._lagging: list[tuple[int, Callable[[], None]]] = []
         self._first_commit: str | None = None
+        self._pretended: int | None = None
 
     def now(self) -> int:
-        return self.clock.now()
+        """The time that stamps bear."""
+        return self.clock.now() if self._pretended is None else self._pretended
+
+    @contextmanager
+    def backdated(self, moment: str) -> Iterator[None]:
+        """What is done inside is stamped with another time, as some forges let admins do: no cursor sees it."""
+        with self.mutex:
+            self._pretended = epoch(moment)
+            try:
+                yield
+            finally:
+                self._pretended = None
 
     def after_lag(self, effect: Callable[[], None]) -> None:
         """Bring about what follows from a push, now or when `push_lag` seconds have gone by."""
@@ -179,6 +197,7 @@ class World:
         if known is not None:
             return known
         owner, _, name = full_name.partition("/")
+        self.old_names.pop(full_name.lower(), None)
         now = self.now()
         repo = Repo(
             world=self,
@@ -215,15 +234,19 @@ class World:
 
     def moved(self, repo: Repo, *, owner: User, name: str) -> None:
         """Give a repository another name or owner; the old name redirects as long as nobody takes it."""
-        old = repo.full_name.lower()
-        del self.repos[old]
-        self.old_names[old] = repo
+        before = repo.full_name
+        del self.repos[before.lower()]
+        self.old_names[before.lower()] = repo
         repo.owner, repo.name = owner, name
+        self.old_names.pop(repo.full_name.lower(), None)
         self.repos[repo.full_name.lower()] = repo
+        webhooks.silent(repo, "repository", "renamed", {"from": before, "to": repo.full_name})
 
     def forget(self, repo: Repo) -> None:
         """A deleted repository takes its pulls along and closes those that come from it."""
         del self.repos[repo.full_name.lower()], self.repos_by_id[repo.id]
+        self.old_names = {name: one for name, one in self.old_names.items() if one is not repo}
+        webhooks.silent(repo, "repository", "gone", {"from": repo.full_name})
         for pull in repo.pulls.values():
             self.index.remove(pull)
         if repo.fork_of is not None:
@@ -238,14 +261,18 @@ class World:
 
     @act
     def rename_user(self, user: User | str, login: str) -> None:
-        """The id stays; the old login redirects."""
+        """The id stays; the old login redirects, and with it the names of his repositories."""
         person = self.person(user)
+        owned = {one.full_name: one for one in self.repos.values() if one.owner is person}
         self.renamed_users[person.login.lower()] = self.users.pop(person.login.lower())
-        for repo in [one for one in self.repos.values() if one.owner is person]:
-            del self.repos[repo.full_name.lower()]
-            self.repos[f"{login}/{repo.name}".lower()] = repo
+        self.renamed_users.pop(login.lower(), None)
         person.login = login
         self.users[login.lower()] = person
+        for before, repo in owned.items():
+            del self.repos[before.lower()]
+            self.old_names[before.lower()] = repo
+            self.repos[repo.full_name.lower()] = repo
+            webhooks.silent(repo, "repository", "renamed", {"from": before, "to": repo.full_name})
 
     @act
     def delete_user(self, user: User | str) -> None:

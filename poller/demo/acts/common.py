@@ -74,9 +74,15 @@ class Acting(Issue):
         self.bump()
         return row
 
-    def tell(self, event_type: str, action: str, *, by: User, **fields: Any) -> None:
-        """Note the webhook that a real server would have sent."""
-        webhooks.tell(self._pull, event_type, action, by=by, **fields)
+    def tell(
+        self, event_type: str, action: str, *, by: User, about: dict[str, Any] | None = None, **fields: Any
+    ) -> None:
+        """Note the webhook that a real server would have sent; `about` is what it does not carry."""
+        webhooks.tell(self._pull, event_type, action, by=by, about=about, **fields)
+
+    def silent(self, event_type: str, action: str, *, by: User | None = None, **about: Any) -> None:
+        """Note what no webhook tells."""
+        webhooks.silent(self.repo, event_type, action, about, pull=self._pull, by=by)
 
     def recount(self) -> None:
         """The counter is only counted anew when a plain comment or a reply comes or goes; between that it lags."""

@@ -22,9 +22,9 @@ class Ending(Pushing, Talking):
         if comment is not None:
             self.comment(comment, by=person)
         self.state, self.closed = "closed", self.world.now()
-        self.noted("close", by=person)
+        row = self.noted("close", by=person)
         if self.is_pull:
-            self.tell("pull_request", "closed", by=person)
+            self.tell("pull_request", "closed", by=person, about={"row": row.id})
 
     @act
     def reopen(self, *, by: User | str, on_the_web: bool = True) -> None:
@@ -33,9 +33,9 @@ class Ending(Pushing, Talking):
         self.state, self.closed = "open", None
         if on_the_web and self.is_pull:
             self.ref_sha = self.head_sha
-        self.noted("reopen", by=person)
+        row = self.noted("reopen", by=person)
         if self.is_pull:
-            self.tell("pull_request", "reopened", by=person)
+            self.tell("pull_request", "reopened", by=person, about={"row": row.id})
 
     @act
     def merge(self, *, by: User | str, delete_branch: bool = False, style: str = "merge") -> str:
@@ -53,8 +53,8 @@ class Ending(Pushing, Talking):
         self.repo.branches[self.base_ref] = sha
         self.state, self.closed, self.merged = "closed", now, now
         self.merged_by, self.merge_sha = person, sha
-        self.noted("merge_pull", by=person)
-        self.tell("pull_request", "closed", by=person)
+        row = self.noted("merge_pull", by=person)
+        self.tell("pull_request", "closed", by=person, about={"row": row.id})
         if style != "rebase" and world.version.merge_refers:
             link = f'<a href="/{self.repo.full_name}/commit/{sha}">{escape(said)}</a>'
             self.noted("commit_ref", by=person, body=link, commit_sha=sha)
@@ -72,10 +72,10 @@ class Ending(Pushing, Talking):
     def head_gone(self, *, by: User) -> None:
         """Its head branch or its whole fork was deleted while it was open."""
         self.state, self.closed = "closed", self.world.now()
-        self.noted("close", by=by)
+        row = self.noted("close", by=by)
         if self.world.version.branch_deletion_shows and self.head_repo is not None and not self.head_repo.deleted:
             self.noted("delete_branch", by=by, old_ref=self.head_ref)
-        self.tell("pull_request", "closed", by=by)
+        self.tell("pull_request", "closed", by=by, about={"row": row.id})
 
     def base_gone(self, *, by: User) -> None:
         """Its base branch was deleted: it goes to the default branch, before 1.25 it is closed."""
@@ -83,8 +83,8 @@ class Ending(Pushing, Talking):
             self.change_base(self.repo.default_branch, by=by)
         else:
             self.state, self.closed = "closed", self.world.now()
-            self.noted("close", by=by)
-            self.tell("pull_request", "closed", by=by)
+            row = self.noted("close", by=by)
+            self.tell("pull_request", "closed", by=by, about={"row": row.id})
 
     @act
     def delete(self, *, by: User | str) -> None:
@@ -93,5 +93,7 @@ class Ending(Pushing, Talking):
         self.deleted = True
         self.world.index.remove(self._pull)
         del self.repo.pulls[self.number]
-        if self.world.version.deletion_told and self.is_pull:
+        if self.is_pull and self.world.version.deletion_told:
             self.tell("pull_request", "deleted", by=person)
+        elif self.is_pull:
+            self.silent("pull_request", "deleted", by=person)

@@ -9,7 +9,7 @@ import json
 
 from poller.demo.acts.common import Acting
 from poller.demo.git import line_of
-from poller.demo.state import User, act
+from poller.demo.state import Row, User, act
 from poller.demo.webhooks import changed
 
 _DISMISSED = "New commits pushed, approval review dismissed automatically according to repository settings"
@@ -71,31 +71,33 @@ class Pushing(Acting):
             return
         history = self.world.history
         self.ref_sha = after
+        row: Row | None = None
         if forced:
-            self._forced_rows(before, after, by=by)
+            row = self._forced_rows(before, after, by=by)
         else:
             fresh = history.own(after, before, self.base_sha)
             if fresh or self.world.version.empty_push_shows:
-                self._push_row(fresh, by=by)
+                row = self._push_row(fresh, by=by)
         self._outdate(before, after)
         for review in self.reviews:
             if review.state not in {"REQUEST_REVIEW", "PENDING"}:
                 review.stale = review.commit_id != after
         self._dismiss_approvals(by)
-        self.tell("pull_request_sync", "synchronized", by=by)
+        about = {"before": before, "after": after, "row": row.id if row is not None else None}
+        self.tell("pull_request_sync", "synchronized", by=by, about=about)
 
-    def _forced_rows(self, before: str, after: str, *, by: User) -> None:
+    def _forced_rows(self, before: str, after: str, *, by: User) -> Row:
         """From 1.26 on the rows of older pushes go, and what the old head lacked comes in a row of its own."""
         if self.world.version.force_push_rewrites:
             self._drop_push_rows()
             fresh = self.world.history.own(after, before, self.base_sha)
             if fresh:
                 self._push_row(fresh, by=by)
-        self._push_row([before, after], by=by, forced=True)
+        return self._push_row([before, after], by=by, forced=True)
 
-    def _push_row(self, commits: list[str], *, by: User, forced: bool = False) -> None:
+    def _push_row(self, commits: list[str], *, by: User, forced: bool = False) -> Row:
         said = {"is_force_push": forced, "commit_ids": commits}
-        self.noted("pull_push", by=by, body=json.dumps(said, separators=(",", ":")))
+        return self.noted("pull_push", by=by, body=json.dumps(said, separators=(",", ":")))
 
     def _drop_push_rows(self) -> None:
         self.rows = [row for row in self.rows if row.type != "pull_push"]
@@ -112,18 +114,20 @@ class Pushing(Acting):
         for review in self.reviews:
             if review.state == "APPROVED" and not review.dismissed:
                 review.dismissed, review.updated = True, self.world.now()
-                self.noted("dismiss_review", by=by, body=_DISMISSED, review=review)
+                row = self.noted("dismiss_review", by=by, body=_DISMISSED, review=review)
+                self.silent("pull_request_review_dismissal", "dismissed", by=by, review=review.id, row=row.id)
 
     def change_base(self, base: str, *, by: User) -> None:
         """(≥ 1.25) the rows of all pushes go, and one that looks like a push comes: the head is the same."""
         before, self.base_ref = self.base_ref, base
-        self.noted("change_target_branch", by=by, old_ref=before, new_ref=base)
+        row = self.noted("change_target_branch", by=by, old_ref=before, new_ref=base)
         if self.world.version.base_change_rewrites:
             self._drop_push_rows()
             if self.own_commits():
                 self._push_row(self.own_commits(), by=by)
         # Gitea passes the name of the *new* base here.
-        self.tell("pull_request", "edited", by=by, changes=changed("ref", base))
+        about = {"row": row.id, "from": before}
+        self.tell("pull_request", "edited", by=by, changes=changed("ref", base), about=about)
 
     def first_push(self) -> None:
         """The row of the commits that a pull is opened with; an empty pull has none."""

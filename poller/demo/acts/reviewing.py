@@ -87,7 +87,8 @@ class Reviewing(Acting):
         review.stale = review.commit_id != self.head_sha
         review.row = self.noted("review", by=person, body=review.body, review=review)
         told = _TOLD[review.state]
-        self.tell(told, "reviewed", by=person, review={"type": told, "content": review.body})
+        about = {"row": review.row.id, "review": review.id}
+        self.tell(told, "reviewed", by=person, review={"type": told, "content": review.body}, about=about)
         return review
 
     def _new_review(self, user: User | None, *, state: str, body: str, team: Team | None = None) -> Review:
@@ -131,18 +132,24 @@ class Reviewing(Acting):
         same = {"path": comment.path, "line": comment.line, "commit_sha": comment.commit_sha, "hunk": comment.hunk}
         row = self.noted("code", by=person, body=body, review=comment.review, is_reply=True, **same)
         self.recount()
-        self.tell("pull_request_comment", "created", by=person, comment={"id": row.id, "body": body})
+        said = {"id": row.id, "body": body}
+        self.tell("pull_request_comment", "created", by=person, comment=said, about={"row": row.id})
         return row
 
     @act
     def resolve(self, comment: Row, *, by: User | str) -> None:
-        """Only the first comment of the conversation shows it, and no time does."""
-        self._first_of(comment).resolver = self.world.person(by)
+        """Only the first comment of the conversation shows it, and no time does; once more changes nothing."""
+        first, person = self._first_of(comment), self.world.person(by)
+        if first.resolver is None:
+            first.resolver = person
+            self.silent("pull_request_thread", "resolved", by=person, comment=first.id)
 
     @act
     def unresolve(self, comment: Row, *, by: User | str) -> None:
-        self.world.person(by)
-        self._first_of(comment).resolver = None
+        first, person = self._first_of(comment), self.world.person(by)
+        if first.resolver is not None:
+            first.resolver = None
+            self.silent("pull_request_thread", "unresolved", by=person, comment=first.id)
 
     def _first_of(self, comment: Row) -> Row:
         place = (comment.review, comment.path, comment.line)
@@ -152,12 +159,15 @@ class Reviewing(Acting):
     def dismiss(self, review: Review, *, by: User | str, message: str = "") -> None:
         """A row and a stamp, but no webhook; once more writes another row."""
         review.dismissed, review.updated = True, self.world.now()
-        self.noted("dismiss_review", by=self.world.person(by), body=message, review=review)
+        person = self.world.person(by)
+        row = self.noted("dismiss_review", by=person, body=message, review=review)
+        self.silent("pull_request_review_dismissal", "dismissed", by=person, review=review.id, row=row.id)
 
     @act
     def undismiss(self, review: Review, *, by: User | str) -> None:
         """Only the review itself shows it."""
-        self.world.person(by)
+        if review.dismissed:
+            self.silent("pull_request_review_dismissal", "undismissed", by=self.world.person(by), review=review.id)
         review.dismissed, review.updated = False, self.world.now()
 
     @act
@@ -165,6 +175,8 @@ class Reviewing(Acting):
         """The review, its rows and every remark in it are gone, replies of others too.  No stamp."""
         self.reviews.remove(review)
         self.rows = [row for row in self.rows if row.review is not review]
+        if review.state in _TOLD:
+            self.silent("pull_request_review_dismissal", "deleted", by=review.user, review=review.id)
         if review.official:
             earlier = [one for one in self.reviews if one.user is review.user and one.state in _VERDICTS]
             for last in earlier[-1:]:
@@ -182,8 +194,8 @@ class Reviewing(Acting):
             self._clear_official(asked)
         review = self._new_review(asked, state="REQUEST_REVIEW", body="", team=team)
         review.official = asked is not None and may_write(asked, self.repo)
-        self.noted("review_request", by=person, assignee=asked, team=team, review=review)
-        self._told_request("review_requested", person, asked)
+        row = self.noted("review_request", by=person, assignee=asked, team=team, review=review)
+        self._told_request("review_requested", person, asked, row)
         return review
 
     @act
@@ -195,13 +207,13 @@ class Reviewing(Acting):
         review = self._request_of(asked, team)
         if review is not None:
             self.reviews.remove(review)
-            self.noted("review_request", by=person, assignee=asked, team=team, removed=True)
-            self._told_request("review_request_removed", person, asked)
+            row = self.noted("review_request", by=person, assignee=asked, team=team, removed=True)
+            self._told_request("review_request_removed", person, asked, row)
 
     def _request_of(self, asked: User | None, team: Team | None) -> Review | None:
         wanted = (one for one in self.reviews if one.state == "REQUEST_REVIEW")
         return next((one for one in wanted if one.user is asked and one.team is team), None)
 
-    def _told_request(self, action: str, person: User, asked: User | None) -> None:
-        login = asked.login if asked else None
-        self.tell("pull_request_review_request", action, by=person, requested_reviewer=login)
+    def _told_request(self, action: str, person: User, asked: User | None, row: Row) -> None:
+        login, about = asked.login if asked else None, {"row": row.id, "reviewer": asked.id if asked else None}
+        self.tell("pull_request_review_request", action, by=person, requested_reviewer=login, about=about)

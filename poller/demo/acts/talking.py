@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from poller.demo.acts.common import Acting
+from poller.demo.clock import stamp
 from poller.demo.state import Row, User, act
 from poller.demo.webhooks import changed
 
@@ -30,7 +31,8 @@ class Talking(Acting):
         person = self.world.person(by)
         row = self.noted("comment", by=person, body=body)
         self.recount()
-        self.tell("pull_request_comment", "created", by=person, comment={"id": row.id, "body": body})
+        said = {"id": row.id, "body": body}
+        self.tell("pull_request_comment", "created", by=person, comment=said, about={"row": row.id})
         return row
 
     @act
@@ -45,10 +47,12 @@ class Talking(Acting):
 
     @act
     def delete_comment(self, row: Row, *, by: User | str) -> None:
-        """Take a comment away without a trace; only the counter falls."""
-        if row.type == "code" and not self.world.version.inline_deletable:
+        """Take a comment away without a trace; only the counter falls.  Of a review, the row goes and it stays."""
+        if row.type in {"code", "review"} and not self.world.version.inline_deletable:
             return
         self.rows.remove(row)
+        if row.type == "review" and row.review is not None:
+            row.review.row = None
         if row.type == "comment" or row.is_reply:
             self.recount()
         if self.world.version.deletion_bumps:
@@ -58,7 +62,18 @@ class Talking(Acting):
     def _told(self, row: Row, action: str, *, by: User | str, **fields: object) -> None:
         if row.type in _EDITABLE:
             said = {"id": row.id, "body": row.body}
-            self.tell("pull_request_comment", action, by=self.world.person(by), comment=said, **fields)
+            about = {"row": row.id, "review": row.review.id if row.review is not None else None}
+            self.tell("pull_request_comment", action, by=self.world.person(by), comment=said, about=about, **fields)
+
+    @act
+    def attach(self, name: str, *, to: Row | None = None) -> None:
+        """Attach a file to a comment (its stamp moves, its text does not) or to the pull (only the pull's moves)."""
+        if to is not None:
+            to.assets.append(name)
+            to.updated = self.world.now()
+            return
+        self.assets.append(name)
+        self.bump()
 
     @act
     def react(self, content: str, *, by: User | str, to: Row | None = None) -> bool:
@@ -87,3 +102,16 @@ class Talking(Acting):
         self.world.person(by)
         self.locked = False
         self.noted("unlock", by=self.repo.owner)
+
+    @act
+    def pin(self, *, by: User | str) -> None:
+        """Pin it, or unpin it if it is."""
+        self.pinned = not self.pinned
+        self.noted("pin" if self.pinned else "unpin", by=self.world.person(by))
+
+    @act
+    def deadline(self, due: int | None, *, by: User | str) -> None:
+        """Set the day by which it is due (epoch seconds), or take it away."""
+        kind, said = ("removed_deadline", self.due) if due is None else ("added_deadline", due)
+        self.due = due
+        self.noted(kind, by=self.world.person(by), body=stamp(said or 0)[:10])

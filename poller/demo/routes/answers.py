@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from poller.demo.state import Review, Token, User
     from poller.demo.world import World
 
-MAX_ITEMS, DEFAULT_ITEMS = 50, 30
+DEFAULT_ITEMS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +173,11 @@ class Call:
         """Whether the sent body says yes."""
         return isinstance(self.sent, dict) and self.sent.get(key) is True
 
-    def page(self, *, default: int = DEFAULT_ITEMS, cap: int | None = MAX_ITEMS) -> tuple[int, int]:
+    def page(self, *, default: int = DEFAULT_ITEMS, capped: bool = True) -> tuple[int, int]:
         """Page (from 1) and how many rows it has at most."""
-        limit = self.whole("limit")
-        limit = limit if limit > 0 else default
-        return max(self.whole("page"), 1), limit if cap is None else min(limit, cap)
+        limit, most = self.whole("limit"), self.world.max_items
+        limit = limit if limit > 0 else min(default, most)
+        return max(self.whole("page"), 1), min(limit, most) if capped else limit
 
     def cut(self, found: Sequence[Any], *, always: bool = False) -> list[Any]:
         """One page; versions before 1.26 cut only when asked for a page."""

@@ -20,7 +20,7 @@ def version(call: Call) -> Answer:
 
 def settings_api(call: Call) -> Answer:
     body: Json = {
-        "max_response_items": 50,
+        "max_response_items": call.world.max_items,
         "default_paging_num": 30,
         "default_git_trees_per_page": 1000,
         "default_max_blob_size": 10485760,

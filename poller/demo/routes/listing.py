@@ -31,7 +31,7 @@ def search(call: Call) -> Answer:
         return readable[repo.id]
 
     version = call.world.version
-    return _rows(call, shown, default=version.search_limit, cap=version.search_cap)
+    return _rows(call, shown, default=version.search_limit, capped=version.caps_search)
 
 
 def _owner(call: Call) -> User | None:
@@ -51,16 +51,16 @@ def _owner(call: Call) -> User | None:
 def repo_issues(call: Call) -> Answer:
     """`/repos/{r}/issues`: the same rows of one repository."""
     repo = call.repo()
-    return _rows(call, lambda pull: pull.repo is repo, default=30, cap=50)
+    return _rows(call, lambda pull: pull.repo is repo, default=30, capped=True)
 
 
-def _rows(call: Call, shown: Callable[[Pull], bool], *, default: int, cap: int | None) -> Answer:
+def _rows(call: Call, shown: Callable[[Pull], bool], *, default: int, capped: bool) -> Answer:
     found = [pull for pull in call.world.index.between(call.stamp("since"), call.stamp("before")) if shown(pull)]
     wanted = _filters(call)
     found = [pull for pull in found if all(one(pull) for one in wanted)]
     if call.whole("limit") == -1:
         return done([row_json(pull, call.view) for pull in found], headers=totals(len(found)))
-    page, limit = call.page(default=default, cap=cap)
+    page, limit = call.page(default=default, capped=capped)
     rows = [row_json(pull, call.view) for pull in found[(page - 1) * limit : page * limit]]
     return done(rows, headers=call.links(page=page, limit=limit, total=len(found)))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from poller.demo.access import may_write
+from poller.demo.access import is_admin, may_write
 from poller.demo.clock import stamp
 from poller.demo.routes.answers import NOTHING, Answer, Call, done
 from poller.demo.routes.reading import find_row
@@ -173,6 +173,11 @@ def _patched(call: Call, pull: Pull) -> Answer | None:
     base = sent.get("base")
     if base is not None and base not in pull.repo.branches:
         raise call.error(404, f"New base '{base}' not exist")
+    moment = sent.get("updated_at")
+    if isinstance(moment, str) and call.world.version.backdates and is_admin(me, pull.repo):
+        with call.world.backdated(moment):
+            pull.edit(by=me, title=sent.get("title") or None, body=sent.get("body"))
+        return None
     pull.edit(by=me, title=sent.get("title") or None, body=sent.get("body"))
     if isinstance(sent.get("assignees"), list):
         pull.unassign(*[one for one in pull.assignees if one.login not in sent["assignees"]], by=me)
@@ -210,8 +215,6 @@ def labels(call: Call) -> Answer:
 
 def lock(call: Call) -> Answer:
     """PUT locks, DELETE unlocks, for admins; versions before 1.25 have no such route."""
-    from poller.demo.access import is_admin
-
     issue = call.issue()
     if not is_admin(call.me(), issue.repo):
         return FORBIDDEN

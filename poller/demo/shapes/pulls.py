@@ -35,6 +35,11 @@ def label_json(label: Label, repo: Repo, view: View) -> Json:
     }
 
 
+def asset_json(name: str, view: View) -> Json:
+    """An attached file, as far as anybody asks."""
+    return {"name": name, "size": 1, "browser_download_url": f"{view.url}/attachments/{name}"}
+
+
 def milestone_json(milestone: Milestone | None, repo: Repo) -> Json | None:
     """A milestone with its live counters: they move with other issues."""
     if milestone is None:
@@ -72,7 +77,7 @@ def row_json(pull: Pull, view: View) -> Json:
         "title": pull.title,
         "body": pull.body,
         "ref": "",
-        "assets": [],
+        "assets": [] if view.version.old_json else [asset_json(name, view) for name in pull.assets],
         "labels": [label_json(label, pull.repo, view) for label in pull.labels],
         "milestone": milestone_json(pull.current_milestone, pull.repo),
         "assignee": people[0] if people else None,
@@ -83,11 +88,11 @@ def row_json(pull: Pull, view: View) -> Json:
         "created_at": stamp(pull.created),
         "updated_at": stamp(pull.updated),
         "closed_at": _when(pull.closed),
-        "due_date": None,
+        "due_date": _when(pull.due),
         **({} if view.version.old_json else {"time_estimate": 0}),
         "pull_request": None,
         "repository": repo_in_row_json(pull.repo),
-        "pin_order": 0,
+        "pin_order": int(pull.pinned),
     }
     if pull.is_pull:
         merged = {"merged": pull.merged is not None, "merged_at": _when(pull.merged)}
@@ -128,11 +133,11 @@ def pull_json(pull: Pull, view: View, *, listed: bool = False) -> Json:
         "base": _base(pull, view),
         "head": _head(pull, view, listed=listed),
         "merge_base": pull.merge_base,
-        "due_date": None,
+        "due_date": _when(pull.due),
         "created_at": stamp(pull.created),
         "updated_at": stamp(pull.updated),
         "closed_at": _when(pull.closed),
-        "pin_order": 0,
+        "pin_order": int(pull.pinned),
     }
 
 

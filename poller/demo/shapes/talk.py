@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from poller.demo.clock import stamp
 from poller.demo.shapes.people import Json, View, team_json, user_json
-from poller.demo.shapes.pulls import label_json, milestone_json, web_url
+from poller.demo.shapes.pulls import asset_json, label_json, milestone_json, web_url
 
 if TYPE_CHECKING:
     from poller.demo.pulls import Pull
@@ -33,7 +33,7 @@ def comment_json(row: Row, view: View) -> Json:
         "original_author": "",
         "original_author_id": 0,
         "body": row.body,
-        "assets": [],
+        "assets": [asset_json(name, view) for name in row.assets],
         "created_at": stamp(row.created),
         "updated_at": stamp(row.updated),
     }
