@@ -75,11 +75,14 @@ def look_at(
         timeline.read_on(sum(review.comments_count for review in reviews))
     if since is not None and _is_backdated(timeline, comments, reviews, known):
         timeline = questions.timeline(row.repo, row.number, since=None, hidden=hidden)
-    inline: dict[int, tuple[Inline, ...]] = {
-        review.id: questions.inline(row.repo, row.number, review.id)
-        for review in reviews or ()
-        if _is_opened(review, known, care)
-    }
+    settling = read_at >= ids.shifted(row.updated_at, seconds=overlap)
+    inline: dict[int, tuple[Inline, ...]] = {}
+    for review in reviews or ():
+        if _is_opened(review, known, care):
+            remarks = questions.inline(row.repo, row.number, review.id)
+            # Fewer than it counts: one went just now, or the answer is not whole.  Left out, they are asked for again.
+            if len(remarks) >= review.comments_count or settling:
+                inline[review.id] = remarks
     fresh = _fresh(timeline.steps, known)
     needs_heads = (
         whole
@@ -100,7 +103,7 @@ def look_at(
         comments=comments,
         ref_head=care.ref_head,
         read_at=read_at,
-        settling=read_at >= ids.shifted(row.updated_at, seconds=overlap),
+        settling=settling,
     )
     return _without_what_is_gone(questions, known, seen)
 

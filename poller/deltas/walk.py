@@ -11,7 +11,7 @@ from typing import Literal
 from poller.deltas import ids
 from poller.deltas.events import Actor, Change, Event, EventName, InlineComment, PullFacts, Subject
 from poller.deltas.habits import is_draft_title, label_groups
-from poller.deltas.pulls import Inline, Known, Sighting, Step
+from poller.deltas.pulls import Inline, Known, Review, Sighting, Step
 
 REVIEW_EVENTS: dict[str, EventName] = {
     "APPROVED": "pull_request_review_approved",
@@ -168,7 +168,7 @@ class Walk:
     def _review(self, step: Step) -> None:
         review = next((r for r in self.seen.reviews or () if r.id == step.review_id), None)
         name = REVIEW_EVENTS.get(review.state) if review else None
-        if review is None or name is None:
+        if review is None or name is None or self._lacks_remarks(review):
             if not self.seen.settling:
                 self.unclear.add(step.id)  # deleted meanwhile, or not asked for: ask again, do not guess the verdict
             return
@@ -180,6 +180,12 @@ class Walk:
         ]
         subject = Subject(review_id=review.id, body=step.body, commit_id=review.commit_id, comments=remarks)
         self.tell(step.id, name, "reviewed", at=step.at, actor=step.actor, key=("review", review.id), subject=subject)
+
+    def _lacks_remarks(self, review: Review) -> bool:
+        """It counts remarks, and nobody has read them yet."""
+        if not review.comments_count or review.id in self.seen.inline:
+            return False
+        return self.known is None or review.id not in self.known.reviews
 
     def _simple(self, step: Step) -> None:
         """Kinds of which each row is one event."""
