@@ -60,7 +60,7 @@ class Questions:
             if found is not None:
                 return found
         raise errors.ServerTrouble(
-            "the list of pulls changes faster than it can be read",
+            "the list of pulls changes faster than it can be read, or is shorter than it says",
             where="GET /repos/issues/search",
             mend="nothing: the next cycle reads it again",
         )
@@ -83,8 +83,10 @@ class Questions:
             read += len(answer.body or ())
             if progress is not None and total:
                 progress(read, total)
-            if not answer.body or (total is not None and read >= total):
+            if total is not None and read >= total:
                 return Found(rows, date)
+            if not answer.body:  # short of what it says: whoever is missing would be passed over for good
+                return Found(rows, date) if total is None else None
             page += 1
 
     def issue(self, repo: str, repo_id: int, number: int) -> pulls.Row | None:
