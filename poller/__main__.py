@@ -135,8 +135,15 @@ def status(
 def events(
     context: typer.Context,
     pull: Annotated[str | None, typer.Option("--pull", metavar="KEY", help="Only of this pull: acme/api#7.")] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="NAME", help="Only EVENT or EVENT/ACTION; can be repeated.")
+    ] = None,
+    actor: Annotated[
+        list[str] | None, typer.Option("--actor", metavar="LOGIN", help="Only by this person; can be repeated.")
+    ] = None,
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="24h ago, or a time.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the newest N.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones until interrupted.")] = False,
     config: ConfigPath = None,
     format: Annotated[
         str | None, typer.Option("--format", metavar="text|jsonl", help="One line or one object.")
@@ -150,12 +157,10 @@ def events(
     common = _common(context, config=config, log_format=log_format, verbose=verbose)
     if format not in (None, "text", "json", "jsonl"):
         raise UsageError(f"--format {format}: expected text or jsonl")
-    try:
-        stamp = verb.moment_of(since, now=time.time()) if since is not None else None
-    except ValueError:
-        raise UsageError(f"--since {since}: expected 24h, 7d, or a time such as 2026-11-01T00:00:00Z") from None
     as_lines = format in ("json", "jsonl") or (format is None and common.as_json)
-    return verb.events(_config(common), key=pull, since=stamp, limit=limit, as_lines=as_lines)
+    wanted = verb.wanted(pull=pull, kinds=kind or [], actors=actor or [], since=since, now=time.time())
+    run = verb.follow if follow else verb.events
+    return run(_config(common), wanted, limit=limit, as_lines=as_lines)
 
 
 @poll.command()

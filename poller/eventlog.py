@@ -1,4 +1,4 @@
-"""SQL of the event log: events, and what each was to become.
+"""SQL of the event log: events, and what each was to become.  Finding events by more than their ids is `search`'s.
 
 Knows the tables of events and decisions.  Must not decide anything: it writes what the deciders said, inside the
 caller's transaction.
@@ -7,12 +7,14 @@ caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from poller import tables
 from poller.deltas.events import Event
+from poller.search import Search, Wanted, newest
 from poller.store import CHUNK
 from poller.triage import Decision
 
@@ -26,11 +28,15 @@ def add_events(conn: sa.Connection, events: Sequence[Event]) -> list[Event]:
         some = [event.id for event in events[start : start + CHUNK]]
         known |= set(conn.scalars(sa.select(tables.event.c.id).where(tables.event.c.id.in_(some))))
     fresh = list({event.id: event for event in events if event.id not in known}.values())
-    for event in fresh:
-        values = {name: getattr(event, name) for name in ("id", "ref", "key", "event", "action", "at", "seen_at")}
-        values["actor"] = event.actor.login.lower() if event.actor is not None else ""
-        conn.execute(tables.event.insert().values(**values, line=event.to_json()))
+    if fresh:
+        conn.execute(tables.event.insert(), [_row(event) for event in fresh])
     return fresh
+
+
+def _row(event: Event) -> dict[str, Any]:
+    columns = ("id", "ref", "key", "event", "action", "at", "seen_at")
+    actor = event.actor.login.lower() if event.actor is not None else ""
+    return {name: getattr(event, name) for name in columns} | {"actor": actor, "line": event.to_json()}
 
 
 def events(conn: sa.Connection, ids: Sequence[str]) -> list[Event]:
@@ -45,34 +51,39 @@ def events(conn: sa.Connection, ids: Sequence[str]) -> list[Event]:
 def event_log(
     conn: sa.Connection, *, key: str | None = None, since: str | None = None, limit: int | None = None
 ) -> list[Event]:
-    """The log, oldest first; with `limit` the newest so many of it."""
-    table = tables.event
-    query = sa.select(table.c.line)
-    if key is not None:
-        # By identity, so that a renamed repository's events are found under its present and its former name.
-        refs = sa.select(table.c.ref).where(table.c.key == key).distinct()
-        query = query.where(table.c.ref.in_(refs))
-    if since is not None:
-        query = query.where(table.c.seen_at >= since)
-    if limit is None:
-        return [Event.from_json(row.line) for row in conn.execute(query.order_by(table.c.seq))]
-    newest = conn.execute(query.order_by(table.c.seq.desc()).limit(limit)).all()
-    return [Event.from_json(row.line) for row in reversed(newest)]
+    """The log at once, oldest first; with `limit` the newest so many of it."""
+    search, until = Search(conn, Wanted(key=key, since=since)), newest(conn)
+    after, found = search.beginning(conn, until=until, limit=limit), list[Event]()
+    while page := search.page(conn, after=after, until=until):
+        found += [Event.from_json(line) for _, line in page]
+        after = page[-1].seq
+    return found
 
 
 def save_decisions(conn: sa.Connection, decisions: Iterable[Decision], turns: Mapping[tuple[str, str], int]) -> None:
     """What each event is to become; `turns` by (event id, agent) for those that wake one."""
-    for decision in decisions:
-        values = msgspec.structs.asdict(decision)
-        turn_id = turns.get((decision.event_id, decision.agent))
-        conn.execute(tables.decision.insert().values(**values, turn_id=turn_id))
+    rows = [
+        msgspec.structs.asdict(decision) | {"turn_id": turns.get((decision.event_id, decision.agent))}
+        for decision in decisions
+    ]
+    if rows:
+        conn.execute(tables.decision.insert(), rows)
 
 
 def decisions(conn: sa.Connection, event_id: str) -> list[tuple[Decision, int | None]]:
     """What became of an event: each decision, and the turn that it joined."""
-    table = tables.decision
-    rows = conn.execute(sa.select(table).where(table.c.event_id == event_id).order_by(table.c.agent)).mappings()
-    return [(Decision(**{name: row[name] for name in Decision.__struct_fields__}), row["turn_id"]) for row in rows]
+    return decisions_of(conn, [event_id])[event_id]
+
+
+def decisions_of(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[tuple[Decision, int | None]]]:
+    """The same of each of these events."""
+    table, found = tables.decision, {event_id: list[tuple[Decision, int | None]]() for event_id in ids}
+    for start in range(0, len(ids), CHUNK):
+        query = sa.select(table).where(table.c.event_id.in_(ids[start : start + CHUNK])).order_by(table.c.agent)
+        for row in conn.execute(query).mappings():
+            decision = Decision(**{name: row[name] for name in Decision.__struct_fields__})
+            found[decision.event_id].append((decision, row["turn_id"]))
+    return found
 
 
 def pull_named(conn: sa.Connection, key: str) -> str | None:

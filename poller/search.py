@@ -1,0 +1,119 @@
+"""Finds events in a log of any length: by its indexes, in its order, a page at a time.
+
+Knows which index answers what.  Must not know what is done with the events.  Every statement reads one index (or the
+table itself) in the order of `seq` and stops when it has enough: nothing is sorted, nothing is read to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from poller.tables import event as table
+
+#: Events that are read at once; between two pages nobody is kept from anything.
+PAGE = 500
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events; what is not named is no condition.
+
+    `since`: seen by us at this time (`…Z`) or later.  `kinds`: (event, action), an action of `None` stands for all.
+    `actors`: logins, in any case.
+    """
+
+    key: str | None = None
+    since: str | None = None
+    kinds: tuple[tuple[str, str | None], ...] = ()
+    actors: tuple[str, ...] = ()
+
+
+class Found(NamedTuple):
+    """An event of the log: its place, and the contract's JSON object."""
+
+    seq: int
+    line: bytes
+
+
+def newest(conn: sa.Connection) -> int:
+    """The place of the last event, 0 if there is none."""
+    return int(conn.scalar(sa.select(sa.func.max(table.c.seq))) or 0)
+
+
+class Search:
+    """What is wanted, as far as it is known when the search begins: a pull may get another name later."""
+
+    def __init__(self, conn: sa.Connection, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._lanes = _lanes(conn, wanted)
+
+    def beginning(self, conn: sa.Connection, *, until: int, limit: int | None = None) -> int:
+        """The place behind which the search begins; with `limit`, so that the newest so many up to `until` follow."""
+        after = 0
+        if self._wanted.since is not None:
+            # Our clock may have been put back: the least place of all later ones need not be that of the earliest.
+            # The sum keeps SQLite from looking for it in the table, from its beginning.
+            least = sa.func.min(table.c.seq + 0)
+            first = conn.scalar(sa.select(least).where(table.c.seen_at >= self._wanted.since))
+            after = until if first is None else first - 1
+        if limit is not None:
+            last = sorted(self._seqs(conn, after, until, count=limit, backwards=True))[-limit:]
+            after = last[0] - 1 if last else until
+        return after
+
+    def page(self, conn: sa.Connection, *, after: int, until: int, size: int = PAGE) -> list[Found]:
+        """The next events behind `after`, oldest first; none: there are no more up to `until`."""
+        places = sorted(self._seqs(conn, after, until, count=size))[:size]
+        rows = conn.execute(sa.select(table.c.seq, table.c.line).where(table.c.seq.in_(places)).order_by(table.c.seq))
+        return [Found(row.seq, row.line) for row in rows] if places else []
+
+    def _seqs(self, conn: sa.Connection, after: int, until: int, *, count: int, backwards: bool = False) -> list[int]:
+        order = table.c.seq.desc() if backwards else table.c.seq
+        found: list[int] = []
+        for lane in self._lanes:
+            query = sa.select(table.c.seq).where(*lane, table.c.seq > after, table.c.seq <= until)
+            found += conn.scalars(query.order_by(order).limit(count))
+        return found
+
+
+def _lanes(conn: sa.Connection, wanted: Wanted) -> list[list[sa.ColumnElement[bool]]]:
+    """Conditions of the statements that find it together: each names one value of one index, no event fits two."""
+    kinds, actors = _by_event(wanted.kinds), {login.lower() for login in wanted.actors}
+    rest: list[sa.ColumnElement[bool]] = []
+    if wanted.since is not None:
+        rest.append(_plain(table.c.seen_at) >= wanted.since)
+    heads: list[list[sa.ColumnElement[bool]]] = [[]]
+    if wanted.key is not None:
+        # By identity, so that a renamed repository's events are found under its present and its former name.
+        refs = conn.scalars(sa.select(table.c.ref).where(table.c.key == wanted.key).distinct())
+        heads = [[table.c.ref == ref] for ref in refs]
+    if actors and wanted.key is None:
+        heads = [[table.c.actor == login] for login in sorted(actors)]
+    elif actors:
+        rest.append(_plain(table.c.actor).in_(sorted(actors)))
+    if kinds and wanted.key is None and not actors:
+        heads = [[table.c.event == event, *_action_in(actions)] for event, actions in kinds.items()]
+    elif kinds:
+        fitting = [sa.and_(_plain(table.c.event) == event, *_action_in(actions)) for event, actions in kinds.items()]
+        rest.append(sa.or_(*fitting))
+    return [[*head, *rest] for head in heads]
+
+
+def _by_event(kinds: Sequence[tuple[str, str | None]]) -> dict[str, set[str]]:
+    """Event → actions; none: all of them."""
+    found: dict[str, set[str]] = {}
+    for event, action in kinds:
+        found.setdefault(event, set()).add(action or "")
+    return {event: set() if "" in actions else actions for event, actions in found.items()}
+
+
+def _action_in(actions: set[str]) -> list[sa.ColumnElement[bool]]:
+    return [table.c.action.in_(sorted(actions))] if actions else []
+
+
+def _plain(column: sa.Column[str]) -> sa.ColumnElement[str]:
+    """The column's value without its index, which would find the rows in another order than the log's."""
+    return column.concat("")
