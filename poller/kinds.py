@@ -29,12 +29,12 @@ ACTIONS: dict[EventName, tuple[str, ...]] = {
 OFFERED = 3
 
 
-def kind_named(text: str) -> tuple[str, str | None]:
-    """(event, action) of `event`, `event/action` or `event action`; no action: all of them.  Raises `ValueError`."""
+def kinds_named(text: str) -> list[tuple[str, str]]:
+    """(event, action) of `event/action` or `event action`, of each action of `event`.  Raises `ValueError`."""
     event, _, action = "/".join(text.lower().replace("/", " ").split()).partition("/")
     for name, actions in ACTIONS.items():
         if event == name and (not action or action in actions):
-            return name, action or None
+            return [(name, known) for known in actions if action in ("", known)]
     raise ValueError(f"expected {' or '.join(_closest(event, action))}")
 
 

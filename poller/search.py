@@ -6,7 +6,6 @@ table itself) in the order of `seq` and stops when it has enough: nothing is sor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -21,13 +20,12 @@ PAGE = 500
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which events; what is not named is no condition.
 
-    `since`: seen by us at this time (`…Z`) or later.  `kinds`: (event, action), an action of `None` stands for all.
-    `actors`: logins, in any case.
+    `since`: seen by us at this time (`…Z`) or later.  `kinds`: (event, action).  `actors`: logins, in any case.
     """
 
     key: str | None = None
     since: str | None = None
-    kinds: tuple[tuple[str, str | None], ...] = ()
+    kinds: tuple[tuple[str, str], ...] = ()
     actors: tuple[str, ...] = ()
 
 
@@ -81,7 +79,7 @@ class Search:
 
 def _lanes(conn: sa.Connection, wanted: Wanted) -> list[list[sa.ColumnElement[bool]]]:
     """Conditions of the statements that find it together: each names one value of one index, no event fits two."""
-    kinds, actors = _by_event(wanted.kinds), {login.lower() for login in wanted.actors}
+    kinds, actors = sorted(set(wanted.kinds)), {login.lower() for login in wanted.actors}
     rest: list[sa.ColumnElement[bool]] = []
     if wanted.since is not None:
         rest.append(_plain(table.c.seen_at) >= wanted.since)
@@ -95,23 +93,10 @@ def _lanes(conn: sa.Connection, wanted: Wanted) -> list[list[sa.ColumnElement[bo
     elif actors:
         rest.append(_plain(table.c.actor).in_(sorted(actors)))
     if kinds and wanted.key is None and not actors:
-        heads = [[table.c.event == event, *_action_in(actions)] for event, actions in kinds.items()]
+        heads = [[table.c.event == event, table.c.action == action] for event, action in kinds]
     elif kinds:
-        fitting = [sa.and_(_plain(table.c.event) == event, *_action_in(actions)) for event, actions in kinds.items()]
-        rest.append(sa.or_(*fitting))
+        rest.append(sa.tuple_(_plain(table.c.event), _plain(table.c.action)).in_(kinds))
     return [[*head, *rest] for head in heads]
-
-
-def _by_event(kinds: Sequence[tuple[str, str | None]]) -> dict[str, set[str]]:
-    """Event → actions; none: all of them."""
-    found: dict[str, set[str]] = {}
-    for event, action in kinds:
-        found.setdefault(event, set()).add(action or "")
-    return {event: set() if "" in actions else actions for event, actions in found.items()}
-
-
-def _action_in(actions: set[str]) -> list[sa.ColumnElement[bool]]:
-    return [table.c.action.in_(sorted(actions))] if actions else []
 
 
 def _plain(column: sa.Column[str]) -> sa.ColumnElement[str]:

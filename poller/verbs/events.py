@@ -17,7 +17,7 @@ from poller.app import database_at_hand, has_no_database, open_tables
 from poller.config import Config
 from poller.deltas.events import Event
 from poller.halves import stamp_of
-from poller.kinds import kind_named
+from poller.kinds import kinds_named
 from poller.scalars import start_of
 from poller.search import Search, Wanted, newest
 from poller.verbs.screen import event_line
@@ -34,10 +34,10 @@ class _Stopped(BaseException):
 
 def wanted(*, pull: str | None, kinds: list[str], actors: list[str], since: str | None, now: float) -> Wanted:
     """What the words of the call ask for.  Raises `UsageError`."""
-    asked = []
+    asked = list[tuple[str, str]]()
     for kind in kinds:
         try:
-            asked.append(kind_named(kind))
+            asked += kinds_named(kind)
         except ValueError as mend:
             raise UsageError(f"--kind {kind}: the log knows no such event; {mend}") from None
     for actor in actors:

@@ -111,7 +111,8 @@ def _turn(forge: str, nth: int, pulls: int, *, now: float) -> dict[str, Any]:
         "agent": "reviewer", "state": "done", "by_hand": False, "why": "mentioned", "told": "[]", "claude_session": "",
         "attempts": 1, "launches": 1, "renewed": False, "not_before": now - DAY, "created_at": now - DAY,
         "kind": "done", "reason": "", "answer": "Words. " * 100, "cost_usd": 0.1, "input": 0, "output": 0,
-        "cache_read": 0, "cache_write": 0, "posted": "[]", "stop_asked": "", "owner": "", "fence": 1, "lease_until": 0.0,
+        "cache_read": 0, "cache_write": 0, "posted": "[]", "stop_asked": "",
+        "owner": "", "fence": 1, "lease_until": 0.0,
     }  # fmt: skip
 
 
