@@ -82,7 +82,7 @@ def _lanes(conn: sa.Connection, wanted: Wanted) -> list[list[sa.ColumnElement[bo
     kinds, actors = sorted(set(wanted.kinds)), {login.lower() for login in wanted.actors}
     rest: list[sa.ColumnElement[bool]] = []
     if wanted.since is not None:
-        rest.append(_plain(table.c.seen_at) >= wanted.since)
+        rest.append(table.c.seen_at >= wanted.since)
     heads: list[list[sa.ColumnElement[bool]]] = [[]]
     if wanted.key is not None:
         # By identity, so that a renamed repository's events are found under its present and its former name.
@@ -91,14 +91,9 @@ def _lanes(conn: sa.Connection, wanted: Wanted) -> list[list[sa.ColumnElement[bo
     if actors and wanted.key is None:
         heads = [[table.c.actor == login] for login in sorted(actors)]
     elif actors:
-        rest.append(_plain(table.c.actor).in_(sorted(actors)))
+        rest.append(table.c.actor.in_(sorted(actors)))
     if kinds and wanted.key is None and not actors:
         heads = [[table.c.event == event, table.c.action == action] for event, action in kinds]
     elif kinds:
-        rest.append(sa.tuple_(_plain(table.c.event), _plain(table.c.action)).in_(kinds))
+        rest.append(sa.tuple_(table.c.event, table.c.action).in_(kinds))
     return [[*head, *rest] for head in heads]
-
-
-def _plain(column: sa.Column[str]) -> sa.ColumnElement[str]:
-    """The column's value without its index, which would find the rows in another order than the log's."""
-    return column.concat("")

@@ -116,11 +116,20 @@ def run_script(app: typer.Typer, *, name: str) -> int:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has had enough
-        return 0
+        return _unheard()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer's answer to it is 1, which means something else here
+            return _unheard()
+        raise
     except Exception as failure:
         return _failed(failure, name=name)
     return code if isinstance(code, int) else 0
+
+
+def _unheard() -> int:
+    """Whoever read our output has had enough: what is left of it goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _failed(failure: Exception, *, name: str) -> int:

@@ -66,6 +66,10 @@ class Running:
             )  # fmt: skip
 
     @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
     def err(self) -> str:
         return self._err.read_text()
 
