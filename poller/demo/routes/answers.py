@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from poller.demo.access import may_read
 from poller.demo.clock import epoch
@@ -102,7 +102,8 @@ class Call:
         return self.moved(target)
 
     def moved(self, target: str, status: int | None = None) -> Refused:
-        """A redirect with a relative `Location`; only a GET gets a body."""
+        """A redirect with a relative `Location`, under the path of the instance; only a GET gets a body."""
+        target = urlsplit(self.view.url).path + target
         status = status or self.world.version.moved
         words = {301: "Moved Permanently", 307: "Temporary Redirect"}[status]
         page = f'<a href="{target}">{words}</a>.\n\n'.replace("&", "&amp;")
