@@ -23,7 +23,9 @@ from poller.cycle import Cycle, Report
 from poller.errand import PullErrand
 from poller.forge.client import Client
 from poller.forge.control import Control
+from poller.forge.courtesy import Courtesy
 from poller.forge.questions import Progress, Questions
+from poller.forge.way import Way
 from poller.outbox import Outbox
 from sessions import housekeeping, registry
 from sessions import tables as session_tables
@@ -125,7 +127,15 @@ class App:
         try:
             self.engine = engine if engine is not None else open_tables(config)
             self._closing.callback(self.engine.dispose)
-            self._client = Client(config.url, config.token.reveal())
+            self._way = Way.of(config.url, ca_file=config.ca_file, environ=os.environ)
+            self._courtesy = Courtesy(clock=clock)
+            self._client = Client(
+                config.url,
+                config.token.reveal(),
+                way=self._way,
+                renewed=config.token.renewed,
+                courtesy=self._courtesy,
+            )
             self._closing.callback(self._client.close)
             self._control: Control | None = None
             self.cycle = Cycle(config, self.engine, self._client, control=self.control, now=clock, progress=progress)
@@ -147,7 +157,13 @@ class App:
     def control(self) -> Control:
         """The control plane, made when it is first needed."""
         if self._control is None:
-            self._control = Control(self.config.url, self.config.token.reveal())
+            self._control = Control(
+                self.config.url,
+                self.config.token.reveal(),
+                way=self._way,
+                renewed=self.config.token.renewed,
+                courtesy=self._courtesy,
+            )
             self._closing.callback(self._control.close)
         return self._control
 

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from poller.patterns import JSON_PATTERN, RepositoryPattern, Watchlist
 from poller.scalars import ForgeUrl, Groups, People, Secret, Start, is_wake_word, wake_words
+from poller.token import Token, token_in
 from sessions.config import Agent, ConfigError, Limits, Seconds, SettingsFile, settings_of
 from sessions.document import Document
 from sessions.wording import closest, shown
@@ -36,7 +37,13 @@ class Gitea(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     token: Annotated[
         Secret | None, Meta(description="An access token of the bot's account; better `${GITEA_TOKEN}` than itself.")
     ] = None
-    token_file: Annotated[str | None, Meta(description="A file that holds nothing but the token.")] = None
+    token_file: Annotated[
+        str | None, Meta(description="A file that holds nothing but the token; read again when that is refused.")
+    ] = None
+    ca_file: Annotated[
+        str | None,
+        Meta(description="Certificates (PEM) to believe instead of the usual ones; null: those of the machine."),
+    ] = None
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,9 +91,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     url: str
-    token: Secret
+    token: Token
     #: The file that holds the token itself, `None` when it comes from a variable.
     token_file: Path | None
+    #: Certificates to believe instead of the usual ones.
+    ca_file: Path | None = None
     watchlist: Watchlist
     poll: Poll
     trust: Trust
@@ -136,6 +145,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Config:
         url=file.gitea.url,
         token=token,
         token_file=token_file,
+        ca_file=_ca_file(document, file.gitea),
         watchlist=watchlist,
         poll=file.poll,
         trust=file.trust,
@@ -172,22 +182,37 @@ def _keep_token_out(document: Document, file: ConfigFile, token: Secret) -> None
                 raise document.error(key, found=found, expected=expected, mend="remove it")
 
 
-def _token(document: Document, gitea: Gitea) -> tuple[Secret, Path | None]:
+def _token(document: Document, gitea: Gitea) -> tuple[Token, Path | None]:
     if gitea.token is not None and gitea.token_file is not None:
         raise document.error("gitea", found="both `token` and `token_file`", expected="one of them", mend="remove one")
     if gitea.token is not None:
-        return gitea.token, None if document.is_from_variable("gitea.token") else document.path
+        file = None if document.is_from_variable("gitea.token") else document.path
+        return Token(gitea.token.reveal()), file
     if gitea.token_file is None:
         mend = "add `token: ${GITEA_TOKEN}`"
         raise document.error("gitea.token", found="nothing", expected="an access token", mend=mend)
     file = document.path_of(gitea.token_file, key="gitea.token_file")
     try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        found = f"{file}, which cannot be read ({getattr(error, 'strerror', None) or 'not text'})"
+        return Token(token_in(file).reveal(), file=file), file
+    except ValueError as trouble:
+        found = f"{file}, which {trouble}"
         raise document.error("gitea.token_file", found=found, expected="a file that holds the token") from None
+
+
+def _ca_file(document: Document, gitea: Gitea) -> Path | None:
+    """The file of certificates, after a look whether there are any in it."""
+    if gitea.ca_file is None:
+        return None
+    import ssl
+
+    file, context = document.path_of(gitea.ca_file, key="gitea.ca_file"), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        return Secret.parse(text), file
-    except ValueError:
-        found = f"{file}, which is empty" if not text else f"{file}, which holds more than one word"
-        raise document.error("gitea.token_file", found=found, expected="a file that holds the token") from None
+        context.load_verify_locations(cafile=str(file))
+        found = "" if context.cert_store_stats()["x509"] else f"{file}, which holds no certificate"
+    except ssl.SSLError:
+        found = f"{file}, which holds no certificate"
+    except OSError as error:
+        found = f"{file}, which cannot be read ({error.strerror})"
+    if found:
+        raise document.error("gitea.ca_file", found=found, expected="a file of certificates (PEM)")
+    return file

@@ -30,10 +30,11 @@ LIST_FROM = 3
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """`repositories`: name as in the config (`acme/*` for an owner) → (repository id, what is wrong).
-
     `names`: what those that can be read are called, by id.
+    `token_mark`: of the token with which the asking began; if it was replaced meanwhile, the next cycle asks again.
     """
 
+    token_mark: str
     bot: Actor
     version: str
     page: int
@@ -70,6 +71,7 @@ def is_due(config: Config, forge: Forge, *, now: float) -> bool:
 
 def taken(control: Control, config: Config) -> Inventory:
     """Ask.  Raises `ForgeError` if the forge cannot be asked, `NothingToWatch` if nothing of it is ours to read."""
+    mark = token_mark(config)
     bot = control.who_am_i()
     found: dict[str, tuple[int | None, str]] = {}
     names: dict[int, str] = {}
@@ -77,6 +79,7 @@ def taken(control: Control, config: Config) -> Inventory:
         found |= _of_owner(control, config, owner, names)
     found |= _named(control, config, names)
     inventory = Inventory(
+        token_mark=mark,
         bot=bot,
         version=control.server_version(),
         page=control.api_settings().max_response_items,
@@ -149,7 +152,7 @@ def save(conn: sa.Connection, config: Config, taken: Inventory, *, now: float) -
         bot=taken.bot,
         version=taken.version,
         page=taken.page,
-        token_mark=token_mark(config),
+        token_mark=taken.token_mark,
         patterns_mark=patterns_mark(config),
         asked_at=now,
     )

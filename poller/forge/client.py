@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import urljoin
 
 # Where rich and click are installed, httpx would import its own command line, and them with it, on every cycle.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
@@ -21,13 +21,13 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx  # noqa: E402
 import msgspec  # noqa: E402
 
-from poller.forge import errors  # noqa: E402
+from poller.forge import errors, signs  # noqa: E402
+from poller.forge.courtesy import AT_ONCE, Courtesy, is_worth_repeating  # noqa: E402
+from poller.forge.way import Way  # noqa: E402
 from sessions.decoding import decoder  # noqa: E402
 
 T = TypeVar("T")
 
-#: Seconds that a `Retry-After` may ask for before it is the next cycle's business.
-PATIENCE = 10.0
 REDIRECTS = 3
 
 
@@ -39,27 +39,41 @@ class Answer(msgspec.Struct, frozen=True):
     date: str | None
 
 
-class _ErrorBody(msgspec.Struct, frozen=True):
-    message: str = ""
-
-
 class Client:
-    """Thread-safe; one pool of connections.  `requests` counts what was really sent."""
+    """Thread-safe; one pool of connections.  `requests` counts what was really sent.
 
-    def __init__(self, url: str, token: str | None, *, user_agent: str = "bottlepost", timeout: float = 30.0) -> None:
+    `way`: by which proxy, believing whom.  `renewed` is asked when the token is refused, with that token: it gives
+    another one to try, or `None`.  `courtesy` is shared by all that speak to this forge.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        way: Way | None = None,
+        renewed: Callable[[str], str | None] | None = None,
+        courtesy: Courtesy | None = None,
+        timeout: float = 30.0,
+    ) -> None:
         self._url = url.rstrip("/")
         self._root = self._url + "/api/v1"
-        headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        if token is not None:
-            headers["Authorization"] = f"token {token}"
+        self._way = way or Way(url=self._url)
+        self._renewed, self._courtesy = renewed, courtesy or Courtesy()
+        context, proxy = self._way.context(), self._way.proxy
+        by_tls = proxy is not None and proxy.url.startswith("https:")
         self._http = httpx.Client(
-            headers=headers,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            headers={"User-Agent": "bottlepost", "Accept": "application/json"},
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0), pool=None),
             follow_redirects=False,
-            limits=httpx.Limits(max_connections=8, max_keepalive_connections=8),
+            limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
+            verify=context,
+            proxy=httpx.Proxy(proxy.url, ssl_context=context if by_tls else None) if proxy is not None else None,
+            trust_env=False,  # the way is known already, and is the control plane's, too
         )
         self._count = 0
         self._lock = threading.Lock()
+        self._show(token)
 
     def __enter__(self) -> Client:
         return self
@@ -89,14 +103,14 @@ class Client:
         where, url = errors.where_of("GET", path), self._root + path
         try:
             for _ in range(REDIRECTS + 1):
-                self._counted()
-                with self._http.stream("GET", url) as response:
-                    if not 300 <= response.status_code < 400:
+                with self._courtesy.request(where), self._streamed(url) as response:
+                    if 300 <= response.status_code < 400:
+                        response.read()
+                        url = self._same_forge(response, where)
+                    elif not self._has_new_token(response):
                         return self._text(response, where, limit=limit)
-                    response.read()
-                    url = self._same_forge(response, where)
         except httpx.HTTPError as failure:
-            raise errors.unreachable(_said(failure), where=where, url=self._url) from None
+            raise self._no_answer(failure, where) from None
         raise self._error(response, where)
 
     def post(self, path: str, kind: type[T] | Any, body: Mapping[str, Any]) -> Answer:
@@ -141,24 +155,52 @@ class Client:
         *,
         body: Mapping[str, Any] | None = None,
     ) -> httpx.Response:
+        response = self._exchanged(method, url, params, where, body)
+        if self._has_new_token(response):
+            response = self._exchanged(method, url, params, where, body)
+        return response
+
+    def _exchanged(
+        self, method: str, url: str, params: Mapping[str, str | int] | None, where: str, body: Mapping[str, Any] | None
+    ) -> httpx.Response:
+        with self._courtesy.request(where):
+            self._counted()
+            try:
+                return self._http.request(method, url, params=params, json=body)
+            except httpx.HTTPError as failure:
+                raise self._no_answer(failure, where) from None
+
+    def _streamed(self, url: str) -> AbstractContextManager[httpx.Response]:
         self._counted()
-        try:
-            return self._http.request(method, url, params=params, json=body)
-        except httpx.HTTPError as failure:
-            raise errors.unreachable(_said(failure), where=where, url=self._url) from None
+        return self._http.stream("GET", url)
 
     def _counted(self) -> None:
         with self._lock:
             self._count += 1
 
+    def _show(self, token: str | None) -> None:
+        if token is not None:
+            self._http.headers["Authorization"] = f"token {token}"
+
+    def _has_new_token(self, response: httpx.Response) -> bool:
+        """Was the token refused, and is there another by now?  What was refused did nothing: repeat it, even a POST."""
+        if response.status_code != 401 or self._renewed is None:
+            return False
+        token = self._renewed(response.request.headers.get("Authorization", "").removeprefix("token "))
+        self._show(token)
+        return token is not None
+
     def _same_forge(self, response: httpx.Response, where: str) -> str:
         """Where a redirect leads.  Only to the API of the same forge: the token goes nowhere else."""
-        location = response.headers.get("Location", "")
-        target: str = urljoin(str(response.request.url), location)
-        if not location or not target.startswith(self._root + "/"):
-            found = f"a redirect to {errors.strip_url(location) or 'nowhere'}"
-            raise errors.not_gitea(found, where=where, url=self._url, status=response.status_code)
+        location, status = response.headers.get("Location", ""), response.status_code
+        target = signs.followed(location, asked=str(response.request.url), root=self._root)
+        if target is None:
+            raise signs.astray(location, where=where, url=self._url, status=status)
         return target
+
+    def _no_answer(self, failure: httpx.HTTPError, where: str) -> errors.Unreachable:
+        proxy = self._way.proxy.shown if self._way.proxy is not None else ""
+        return signs.no_answer(failure, _said(failure), where=where, url=self._url, proxy=proxy)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -166,8 +208,9 @@ class Client:
         if response.status_code != 200:
             response.read()
             raise self._error(response, where)
-        if _is_page(response):
-            raise errors.not_gitea("an HTML page with status 200", where=where, url=self._url, status=200)
+        if signs.is_page(response.headers, b""):
+            found = signs.page_of(200, response.read())
+            raise errors.not_gitea(found, where=where, url=self._url, status=200)
         taken = bytearray()
         for chunk in response.iter_bytes():
             taken += chunk
@@ -179,8 +222,8 @@ class Client:
         if response.status_code >= 300:
             raise self._error(response, where)
         body = response.content
-        if body and _is_page(response):
-            found = f"an HTML page with status {response.status_code}"
+        if body and signs.is_page(response.headers, body):
+            found = signs.page_of(response.status_code, body)
             raise errors.not_gitea(found, where=where, url=self._url, status=response.status_code)
         try:
             decoded = decoder(kind).decode(body or b"null")
@@ -194,23 +237,9 @@ class Client:
         return Answer(decoded, int(total) if total.isdecimal() else None, _date(response))
 
     def _error(self, response: httpx.Response, where: str) -> errors.ForgeError:
-        if response.status_code == 404 and _is_page(response):
-            return errors.not_gitea("an HTML page with status 404", where=where, url=self._url, status=404)
-        try:
-            message = decoder(_ErrorBody).decode(response.content).message
-        except msgspec.MsgspecError:
-            message = ""
-        return errors.error_of(
-            response.status_code,
-            where=where,
-            message=message,
-            retry_after=_retry_after(response),
-            location=response.headers.get("Location", ""),
-        )
-
-
-def _is_page(response: httpx.Response) -> bool:
-    return "html" in response.headers.get("Content-Type", "").lower()
+        error = signs.error_in(response.status_code, response.headers, response.content, where=where, url=self._url)
+        self._courtesy.heard(error)
+        return error
 
 
 def _date(response: httpx.Response) -> str | None:
@@ -219,24 +248,6 @@ def _date(response: httpx.Response) -> str | None:
     except (KeyError, ValueError, TypeError):
         return None
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds, or a date: both are allowed."""
-    said = response.headers.get("Retry-After", "")
-    if said.isdecimal():
-        return float(said)
-    try:
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-def is_worth_repeating(failure: BaseException) -> bool:
-    """May the same safe request succeed soon?"""
-    if isinstance(failure, errors.RateLimited) and failure.retry_after is not None:
-        return failure.retry_after <= PATIENCE
-    return isinstance(failure, errors.ForgeError) and failure.passing
 
 
 def _said(failure: httpx.HTTPError) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from poller.deltas.events import Actor
-from poller.forge import errors
+from poller.forge import errors, signs
+from poller.forge.courtesy import Courtesy
+from poller.forge.way import Way
 
 #: Rows asked for at a time; the forge may give fewer (`max_response_items`).
 PAGE = 50
@@ -79,18 +81,29 @@ class ApiSettings(msgspec.Struct, frozen=True):
 
 
 class Control:
-    """One forge and one token.  Raises `ForgeError`."""
+    """One forge and one token; `way`, `renewed` and `courtesy` as of the client.  Raises `ForgeError`."""
 
-    def __init__(self, url: str, token: str, *, timeout: float = 15.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        way: Way | None = None,
+        renewed: Callable[[str], str | None] | None = None,
+        courtesy: Courtesy | None = None,
+        timeout: float = 15.0,
+    ) -> None:
         from gitea import Gitea  # with requests: only who needs the control plane pays for it
 
-        from poller.forge.guard import guarded
+        from poller.forge.guard import Guard, put_before
 
         self._url = url.rstrip("/")
+        way = way or Way(url=self._url)
         # py-gitea logs what it was refused, at a level of its own.
         self._gitea = Gitea(self._url, token_text=token, log_level="CRITICAL")
         self._gitea.logger.disabled = True
-        self._guard = guarded(self._gitea.requests, url=self._url, token=token, timeout=timeout)
+        self._guard = Guard(way, timeout=timeout, courtesy=courtesy or Courtesy(), token=token, renewed=renewed)
+        put_before(self._gitea.requests, self._guard, way)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -229,13 +242,11 @@ class Control:
         raise errors.not_gitea("redirects without end", where=errors.where_of("GET", path), url=self._url)
 
     def _moved_path(self, moved: errors.Moved) -> str:
-        root = urlsplit(self._url).path + "/api/v1"
-        location = urlsplit(moved.location)
-        elsewhere = location.netloc and location.netloc != urlsplit(self._url).netloc
-        if elsewhere or not location.path.startswith(root + "/"):
-            found = f"a redirect to {errors.strip_url(moved.location) or 'nowhere'}"
-            raise errors.not_gitea(found, where=moved.where, url=self._url, status=moved.status)
-        return location.path.removeprefix(root)
+        root = self._url + "/api/v1"
+        target = signs.followed(moved.location, asked=f"{root}/", root=root)
+        if target is None:
+            raise signs.astray(moved.location, where=moved.where, url=self._url, status=moved.status or 0)
+        return urlsplit(target).path.removeprefix(urlsplit(root).path)
 
     def _pages(self, path: str, kind: Any) -> Iterator[list[Any]]:
         """Pages until one brings nothing new: the cap per page is the forge's, and a proxy may drop the query."""

@@ -21,6 +21,8 @@ class ForgeError(Exception):
     exit_code: ClassVar[int] = 3
     #: May the same safe request succeed if it is sent again soon?
     passing: ClassVar[bool] = False
+    #: Seconds that the forge asked to wait before anything else is asked; `None` when it did not say.
+    retry_after: float | None = None
 
     def __init__(self, what: str, *, where: str, mend: str, status: int | None = None) -> None:
         super().__init__(f"{what} ({where}); {mend}")
@@ -36,6 +38,12 @@ class Unreachable(ForgeError):
     passing = True
 
 
+class Untrusted(Unreachable):
+    """TLS: the certificate is not one that we believe.  Nothing was sent."""
+
+    passing = False
+
+
 class ServerTrouble(ForgeError):
     """5xx.  On a timeline or comments it is also what Gitea says of a deleted pull: ask `issues/{n}` first."""
 
@@ -47,10 +55,9 @@ class NotGitea(ForgeError):
 
 
 class RateLimited(ForgeError):
-    """429.  `retry_after` is seconds to wait, `None` when the answer did not say."""
+    """429, or nothing was even sent because the forge has asked for quiet."""
 
     passing = True
-    retry_after: float | None = None
 
 
 class Refused(ForgeError):
@@ -98,10 +105,12 @@ def error_of(
     message: str = "",
     retry_after: float | None = None,
     location: str = "",
+    page: str = "",
 ) -> ForgeError:
     """The error that an answer's status (300 and up) stands for.
 
-    `message` is the `message` of Gitea's error body (or `""`); `retry_after` in seconds.
+    `message` is the `message` of Gitea's error body (or `""`); `retry_after` in seconds; `page` tells of an HTML page
+    in the place of such a body.
     Texts differ between Gitea's versions: the status decides, the text only adds what it names.
     """
     said = one_line(message)
@@ -114,7 +123,10 @@ def error_of(
         mend = "check the name, and that the bot's account has access to the repository"
         return NotFound("not found, or no access: 404", where=where, mend=mend, status=status)
     if status == 429:
-        limited = RateLimited("the forge asks for patience: 429", where=where, mend="poll less often", status=status)
+        what = "the forge asks for patience: 429"
+        if retry_after is not None:
+            what += f", for {_span(retry_after)}"
+        limited = RateLimited(what, where=where, mend="poll less often", status=status)
         limited.retry_after = retry_after
         return limited
     if 300 <= status < 400:
@@ -124,10 +136,21 @@ def error_of(
         moved.location = location
         return moved
     if status >= 500:
-        what = f"the forge failed: {status}" + (f" {said!r}" if said else "")
-        return ServerTrouble(what, where=where, mend="see the forge's log, or wait", status=status)
+        return _trouble(status, said, where=where, page=page, retry_after=retry_after)
     what = f"the forge turned it down: {status}" + (f" {said!r}" if said else "")
     return Declined(what, where=where, mend="see the message", status=status)
+
+
+def _trouble(status: int, said: str, *, where: str, page: str, retry_after: float | None) -> ServerTrouble:
+    if page:
+        what, mend = f"a proxy answers in the forge's place: {page}", "see whether the forge behind it runs, or wait"
+    else:
+        what, mend = f"the forge failed: {status}" + (f" {said!r}" if said else ""), "see the forge's log, or wait"
+    if retry_after is not None:
+        mend += f"; it asks for {_span(retry_after)}"
+    trouble = ServerTrouble(what, where=where, mend=mend, status=status)
+    trouble.retry_after = retry_after
+    return trouble
 
 
 def _forbidden(said: str, *, where: str) -> Forbidden:
@@ -147,15 +170,43 @@ def _forbidden(said: str, *, where: str) -> Forbidden:
     )
 
 
-def unreachable(cause: str, *, where: str, url: str) -> Unreachable:
+def patience(left: float, *, where: str) -> RateLimited:
+    """The forge has asked for quiet, of which so many seconds are left: nothing was sent."""
+    what = f"the forge has asked for patience, {_span(left)} are left"
+    limited = RateLimited(what, where=where, mend="nothing: it is asked again when they are over")
+    limited.retry_after = left
+    return limited
+
+
+def unreachable(cause: str, *, where: str, url: str, proxy: str = "") -> Unreachable:
     """No answer from the forge at `url`; `cause` in a few words, such as `connection refused`."""
     mend = f"check `gitea.url` ({strip_url(url)}), the network, and that the forge runs"
+    if proxy:
+        mend = f"check the proxy {strip_url(proxy)}, `gitea.url` ({strip_url(url)}), and that the forge runs"
     return Unreachable(f"the forge could not be reached: {one_line(cause)}", where=where, mend=mend)
 
 
-def not_gitea(found: str, *, where: str, url: str, status: int | None = None) -> NotGitea:
+def untrusted(reason: str, *, where: str, url: str) -> Untrusted:
+    """The certificate at `url` is not believed; `reason` in the words of the TLS library."""
+    said = one_line(reason).rstrip(".") or "no reason given"
+    if "mismatch" in said:
+        mend = f"write the name in `gitea.url` ({strip_url(url)}) for which the certificate was made"
+    elif "expired" in said or "not yet valid" in said:
+        mend = "renew the forge's certificate, or put the clock right"
+    else:
+        mend = "set `gitea.ca_file` to a file (PEM) with the certificate of the authority that signed it"
+    return Untrusted(f"the forge's certificate is not accepted: {said}", where=where, mend=mend)
+
+
+def proxy_refused(*, where: str) -> NotGitea:
+    """407."""
+    mend = "write them into the variable that names it: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT"
+    return NotGitea("the proxy wants a name and a password: 407", where=where, mend=mend, status=407)
+
+
+def not_gitea(found: str, *, where: str, url: str, status: int | None = None, mend: str = "") -> NotGitea:
     """An answer that is not Gitea's API, for instance `an HTML page with status 200`."""
-    mend = f"check `gitea.url` ({strip_url(url)}): a proxy or a log-in page may answer in its place"
+    mend = mend or f"check `gitea.url` ({strip_url(url)}): a proxy or a log-in page may answer in its place"
     return NotGitea(f"that is not Gitea's API: {one_line(found)}", where=where, mend=mend, status=status)
 
 
@@ -166,7 +217,10 @@ def where_of(method: str, url: str) -> str:
 
 def strip_url(url: str) -> str:
     """The URL without credentials, query and fragment: fit for a message."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
 
@@ -175,3 +229,7 @@ def one_line(text: str, *, limit: int = 200) -> str:
     """The forge's words, fit for a line of ours: no control characters, not too long."""
     flat = _CONTROL.sub(" ", text).strip()
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

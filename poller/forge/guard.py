@@ -6,6 +6,7 @@ Knows requests, which only the control plane uses.  Must not know what is asked.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -13,35 +14,57 @@ from typing import Any, TypeVar
 
 import requests
 import requests.adapters
-import tenacity
 
-from poller.forge import errors
+from poller.forge import errors, signs
+from poller.forge.courtesy import Courtesy, is_worth_repeating
+from poller.forge.patience import repeating
+from poller.forge.way import Way
 
 T = TypeVar("T")
-
-ATTEMPTS = 3
-#: A `Retry-After` beyond this many seconds is not waited for.
-PATIENCE = 10.0
 
 
 class Guard(requests.adapters.HTTPAdapter):
     """Lets only good JSON answers through to py-gitea and raises a `ForgeError` for all others."""
 
-    def __init__(self, *, url: str, timeout: float) -> None:
-        super().__init__(max_retries=0)
-        self._url = url
+    def __init__(
+        self,
+        way: Way,
+        *,
+        timeout: float,
+        courtesy: Courtesy,
+        token: str,
+        renewed: Callable[[str], str | None] | None,
+    ) -> None:
+        self._way, self._context, self._courtesy = way, way.context(), courtesy
         self._timeout = (min(timeout, 10.0), timeout)
+        self._token, self._renewed = token, renewed
         self.clock_ahead: float | None = None
+        super().__init__(max_retries=0)  # makes the pools, which want the context
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Believe whom the other client believes."""
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """The same by way of a proxy, and of that proxy itself."""
+        return super().proxy_manager_for(
+            proxy, **kwargs, ssl_context=self._context, proxy_ssl_context=self._context
+        )  # fmt: skip
+
+    def cert_verify(self, conn: Any, *_: object) -> None:
+        """Add nothing to the context: it knows whom to believe."""
+        conn.cert_reqs = ssl.CERT_REQUIRED
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send it once; the answer is read whole."""
+        """Send it once, and again if the token was refused and there is another one; the answer is read whole."""
         where = errors.where_of(request.method or "GET", request.url or "")
         kwargs["timeout"] = self._timeout
-        try:
-            response = super().send(request, *args, **kwargs)
-            response.content  # noqa: B018 - a connection that breaks in the body is a failure of sending, too
-        except requests.RequestException as failure:
-            raise errors.unreachable(_said(failure), where=where, url=self._url) from None
+        used = self._token
+        response = self._sent(request, where, *args, **kwargs)
+        if response.status_code == 401 and self._renewed is not None and (other := self._renewed(used)):
+            response.close()
+            self._token = other
+            response = self._sent(request, where, *args, **kwargs)
         self._note_clock(response)
         if response.status_code >= 300:
             response.close()
@@ -53,38 +76,40 @@ class Guard(requests.adapters.HTTPAdapter):
 
     def repeated(self, call: Callable[[], T]) -> T:
         """`call`, again when its failure may pass.  For safe requests only."""
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=_pause,
-            retry=tenacity.retry_if_exception(_worth_repeating),
-            reraise=True,
-        )
-        return retrying(call)
+        try:
+            return call()
+        except errors.ForgeError as failure:
+            if not is_worth_repeating(failure):
+                raise
+            first = failure
+        return repeating(call, first, is_worth_repeating)
+
+    def _sent(self, request: requests.PreparedRequest, where: str, *args: Any, **kwargs: Any) -> requests.Response:
+        # Set last of all: py-gitea, and what requests finds in ~/.netrc, would put something else there.
+        request.headers["Authorization"] = f"token {self._token}"
+        with self._courtesy.request(where):
+            try:
+                response = super().send(request, *args, **kwargs)
+                response.content  # noqa: B018 - a connection that breaks in the body is a failure of sending, too
+            except requests.RequestException as failure:
+                proxy = self._way.proxy.shown if self._way.proxy is not None else ""
+                said = _said(failure)
+                raise signs.no_answer(failure, said, where=where, url=self._way.url, proxy=proxy) from None
+        return response
 
     def _error(self, response: requests.Response, where: str) -> errors.ForgeError:
-        status = response.status_code
-        if status in (401, 404) and _is_page(response):
-            return errors.not_gitea(f"an HTML page with status {status}", where=where, url=self._url, status=status)
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        message = body.get("message") if isinstance(body, dict) else ""
-        said = response.headers.get("Retry-After", "")
-        return errors.error_of(
-            status,
-            where=where,
-            message=message if isinstance(message, str) else "",
-            retry_after=float(said) if said.isdecimal() else None,
-            location=response.headers.get("Location", ""),
-        )
+        error = signs.error_in(
+            response.status_code, response.headers, response.content, where=where, url=self._way.url
+        )  # fmt: skip
+        self._courtesy.heard(error)
+        return error
 
     def _check_json(self, response: requests.Response, where: str) -> None:
         if not response.content:
             return
         found = ""
-        if _is_page(response):
-            found = f"an HTML page with status {response.status_code}"
+        if signs.is_page(response.headers, response.content):
+            found = signs.page_of(response.status_code, response.content)
         else:
             try:
                 json.loads(response.content)
@@ -92,7 +117,7 @@ class Guard(requests.adapters.HTTPAdapter):
                 found = "an answer that is not JSON"
         if found:
             response.close()
-            raise errors.not_gitea(found, where=where, url=self._url, status=response.status_code)
+            raise errors.not_gitea(found, where=where, url=self._way.url, status=response.status_code)
 
     def _note_clock(self, response: requests.Response) -> None:
         try:
@@ -101,40 +126,23 @@ class Guard(requests.adapters.HTTPAdapter):
             self.clock_ahead = None
 
 
-def guarded(session: requests.Session, *, url: str, token: str, timeout: float) -> Guard:
-    """Put a guard in front of a session."""
-    guard = Guard(url=url, timeout=timeout)
+def put_before(session: requests.Session, guard: Guard, way: Way) -> None:
+    """All that the session sends goes through the guard, and by this way."""
     session.mount("http://", guard)
     session.mount("https://", guard)
-    # Without an `auth` of its own, requests would put a password from ~/.netrc in the token's place.
-    session.auth = _TokenAuth(token)
+    session.trust_env = False  # the way is known already, and is the other client's, too
+    if way.proxy is not None:
+        session.proxies = {"http": way.proxy.url, "https": way.proxy.url}
     session.headers["User-Agent"] = "bottlepost"
-    return guard
-
-
-class _TokenAuth(requests.auth.AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"token {self._token}"
-        return request
-
-
-def _is_page(response: requests.Response) -> bool:
-    return "html" in response.headers.get("Content-Type", "").lower()
 
 
 def _said(failure: requests.RequestException) -> str:
-    match failure:
-        case requests.exceptions.SSLError():
-            return "its certificate was not accepted"
-        case requests.exceptions.ProxyError():
-            return "the proxy did not connect"
-        case requests.exceptions.Timeout():
-            return "no answer in time"
     text = str(failure)
+    if isinstance(failure, requests.exceptions.Timeout):
+        return "no answer in time"
     for sign, said in (
+        ("407 ", "the proxy wants a name and a password: 407"),
+        ("Tunnel connection failed", "the proxy did not connect"),
         ("NameResolution", "no such host"),
         ("Name or service", "no such host"),
         ("refused", "connection refused"),
@@ -143,15 +151,3 @@ def _said(failure: requests.RequestException) -> str:
         if sign in text:
             return said
     return "the connection broke"
-
-
-def _worth_repeating(failure: BaseException) -> bool:
-    if isinstance(failure, errors.RateLimited) and failure.retry_after is not None:
-        return failure.retry_after <= PATIENCE
-    return isinstance(failure, errors.ForgeError) and failure.passing
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    failure = state.outcome.exception() if state.outcome else None
-    asked = failure.retry_after if isinstance(failure, errors.RateLimited) else None
-    return max(asked or 0.0, tenacity.wait_random_exponential(multiplier=0.2, max=2)(state))

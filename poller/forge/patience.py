@@ -24,8 +24,7 @@ def repeating(send: Callable[[], T], first: errors.ForgeError, worth: Callable[[
     last = first
 
     def pause(state: tenacity.RetryCallState) -> float:
-        asked = last.retry_after if isinstance(last, errors.RateLimited) else None
-        return max(asked or 0.0, jitter(state))
+        return max(last.retry_after or 0.0, jitter(state))
 
     def again() -> T:
         nonlocal last

@@ -14,6 +14,7 @@ from poller.cycle import Cycle, Report
 from poller.demo.world import World
 from poller.forge.client import Client
 from poller.forge.control import Control
+from poller.forge.courtesy import Courtesy
 from poller.forge.questions import Questions
 from sessions.database import open_database
 
@@ -56,7 +57,8 @@ class Desk:
         path = self.place / "config.yaml"
         path.write_text(CONFIG.format(url=self.url, token=self.token, repos=repos, start=start, who=who, sweep=sweep))
         self.config: Config = load(path, environ={})
-        self.client = self._open.enter_context(Client(self.url, self.token))
+        courtesy = Courtesy(clock=lambda: self.now())
+        self.client = self._open.enter_context(Client(self.url, self.token, courtesy=courtesy))
         self.questions = Questions(self.client)
         self._control: Control | None = None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import trustme
 import yaml
 
 from poller import config
@@ -49,6 +50,7 @@ def complaint(load: Load, tmp_path: Path) -> Callable[..., str]:
 def test_the_smallest_file_has_the_contracts_defaults(load: Load) -> None:
     found = load(TOP)
     assert (found.poll.every, found.poll.sweep, found.poll.overlap, found.poll.start) == (30, 600, 300, "now")
+    assert found.poll.requests_per_minute == 30 and found.ca_file is None
     assert (found.trust.who, found.trust.forks) == ("writers", "ask")
     assert found.agents == {} and found.database is None
     assert found.forge == "gitea.example.com"
@@ -151,6 +153,10 @@ def test_exclusions_win_and_case_does_not_matter() -> None:
         ("trust: {forks: no}", "trust.forks: found 'no', expected one of always, ask, never"),
         ("agents: {r: {on: [open]}}", "agents.r.on[0]: found 'open', expected one of opened, synchronized, "),
         ("agents: {r: {on: ['labeled:']}}", "agents.r.on[0]: found 'labeled:', expected one of "),
+        ("poll: {requests_per_minute: 0}", "poll.requests_per_minute: found 0, expected a number above 0"),
+        ("poll: {requests_per_minute: many}", "poll.requests_per_minute: found 'many', expected a number above 0"),
+        ("poll: {requests_per_minute: .inf}", "poll.requests_per_minute: found "),
+        ("poll: {requests_per_minute: .nan}", "poll.requests_per_minute: found "),
         ("polls: {}", "polls: found an unknown key, expected one of "),
     ],
 )
@@ -187,6 +193,32 @@ def test_a_token_that_cannot_be_had(complaint: Callable[..., str], tmp_path: Pat
     assert complaint(TOP.replace(", token: t0ken", "")).startswith("gitea.token: found nothing, expected an access tok")
     both = complaint(TOP.replace("token: t0ken", "token: hunter2, token_file: x"))
     assert both.startswith("gitea: found both `token` and `token_file`") and "hunter2" not in both
+
+
+WITH_CA = TOP.replace("token: t0ken", "token: t0ken, ca_file: ca.pem")
+
+
+def test_certificates_of_ones_own_are_in_a_file_beside_the_config(load: Load, tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    assert load(WITH_CA).ca_file == tmp_path / "ca.pem"
+    assert load(WITH_CA.replace("ca.pem", "'${CA}'"), CA=str(tmp_path / "ca.pem")).ca_file == tmp_path / "ca.pem"
+    assert load(WITH_CA.replace("ca.pem", "null")).ca_file is None
+    (tmp_path / "ca.pem").write_bytes(b"# ours\n" + (tmp_path / "ca.pem").read_bytes() * 2)
+    assert load(WITH_CA).ca_file is not None, "a bundle"
+
+
+def test_certificates_that_cannot_be_had(complaint: Callable[..., str], tmp_path: Path) -> None:
+    file, authority = tmp_path / "ca.pem", trustme.CA()
+    assert complaint(WITH_CA).startswith(
+        f"gitea.ca_file: found {file}, which cannot be read (No such file or directory), expected a file of cert"
+    )
+    key = authority.issue_cert("example.com").private_key_pem.bytes()
+    for content in (b"", b"words", b"\xff\x00", key, authority.cert_pem.bytes()[:300]):
+        file.write_bytes(content)
+        assert "which holds no certificate, expected a file of certificates (PEM)" in complaint(WITH_CA)
+    file.unlink()
+    file.mkdir()
+    assert "gitea.ca_file: found " in complaint(WITH_CA)
 
 
 @pytest.mark.parametrize("token", ["'hun ter2'", "123456", "''", "[hunter2]", '"hunter2\\nX: y"', "hüñter2"])
