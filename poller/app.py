@@ -128,13 +128,13 @@ class App:
             self.engine = engine if engine is not None else open_tables(config)
             self._closing.callback(self.engine.dispose)
             self._way = Way.of(config.url, ca_file=config.ca_file, environ=os.environ)
-            self._courtesy = Courtesy(clock=clock)
+            self.courtesy = Courtesy(clock=clock)
             self._client = Client(
                 config.url,
                 config.token.reveal(),
                 way=self._way,
                 renewed=config.token.renewed,
-                courtesy=self._courtesy,
+                courtesy=self.courtesy,
             )
             self._closing.callback(self._client.close)
             self._control: Control | None = None
@@ -162,7 +162,7 @@ class App:
                 self.config.token.reveal(),
                 way=self._way,
                 renewed=self.config.token.renewed,
-                courtesy=self._courtesy,
+                courtesy=self.courtesy,
             )
             self._closing.callback(self._control.close)
         return self._control

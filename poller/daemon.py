@@ -10,12 +10,17 @@ import os
 import random
 import signal
 import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from types import FrameType
+from typing import Any
 
 from poller.app import App
-from poller.cycle import Busy
+from poller.cycle import Busy, Report
 from poller.forge.errors import ForgeError
 from poller.inventory import NothingToWatch
+from poller.pace import Pace
 from sessions.database import DatabaseError
 from sessions.logs import fields
 
@@ -25,6 +30,8 @@ log = logging.getLogger(__name__)
 TURNS, POSTS, HOUSEKEEPING = 2.0, 10.0, 3600.0
 #: Seconds that whatever is under way gets to end by itself when we are told to stop.
 PARTING = 4.0
+#: Seconds between two looks whether the wall clock was put back.
+MINDING = 20.0
 
 
 class _Stopped(BaseException):
@@ -43,6 +50,9 @@ class Daemon:
         self._is_first = False
         self._busy = 0
         self._quiet = threading.Condition()
+        self._pace = Pace(moved_at=time.monotonic())
+        self._scheduler: Any = None
+        self._delay = 0.0
 
     def run(self) -> int:
         """Until a signal.  A first cycle that finds the token refused or nothing to watch ends it at once."""
@@ -57,11 +67,10 @@ class Daemon:
             return self._code
         finally:
             self._is_first = False
-        scheduler = BackgroundScheduler(
+        scheduler = self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
-        every = float(self._app.config.poll.every)
-        scheduler.add_job(self._guarded, "interval", (self._cycle,), seconds=every, jitter=every / 10, id="cycle")
+        self._plan()
         scheduler.add_job(self._guarded, "interval", (self._post,), seconds=POSTS, id="outbox")
         scheduler.add_job(
             self._guarded, "interval", (self._put_in_order,), seconds=HOUSEKEEPING, jitter=60, id="housekeeping"
@@ -69,9 +78,11 @@ class Daemon:
         worker = threading.Thread(target=self._guarded, args=(self._work,), name="turns")
         worker.start()
         scheduler.start()
-        log.info("watching", extra=fields(forge=self._app.config.forge, every=f"{every:.0f}s"))
+        log.info("watching", extra=fields(forge=self._app.config.forge, every=f"{self._every:.0f}s"))
         try:
-            self._stop.wait()
+            while not self._stop.wait(MINDING):
+                longest = {"cycle": self._delay, "outbox": POSTS, "housekeeping": HOUSEKEEPING + 60}
+                mind_the_clock(scheduler, longest, now=datetime.now(UTC))
         finally:
             self._stop.set()
             self._wake.set()
@@ -100,26 +111,64 @@ class Daemon:
         with self._quiet:
             return self._quiet.wait_for(lambda: self._busy == 0, timeout=seconds)
 
+    # -- cycles -------------------------------------------------------------------------------------------------
+
+    @property
+    def _every(self) -> float:
+        return float(self._app.config.poll.every)
+
     def _first_cycle(self) -> None:
         try:
-            self._app.cycle.run()
+            self._succeeded(self._app.cycle.run())
         except Busy as busy:
             log.warning("%s; waiting for my turn", busy)
+            self._delay = self._next_delay()
         except ForgeError as trouble:
             if trouble.exit_code == 4:
                 raise
-            log.error("%s; trying again in %s", trouble, f"{self._app.config.poll.every:.0f}s")
+            self._failed(trouble)
 
     def _cycle(self) -> None:
         try:
-            self._app.cycle.run()
+            self._succeeded(self._app.cycle.run())
         except Busy as busy:
             log.debug("%s", busy)
+            self._delay = self._next_delay()
         except (ForgeError, NothingToWatch, DatabaseError) as trouble:
-            log.error("cycle failed: %s", trouble)
+            self._failed(trouble)
         else:
             self._wake.set()
             self._app.dispatcher.nudge()
+        self._plan()
+
+    def _succeeded(self, report: Report) -> None:
+        if self._pace.failures:
+            log.info("cycles succeed again", extra=fields(failures=self._pace.failures))
+        moved = bool(report.told) or report.pulls_changed > 0
+        self._pace = self._pace.succeeded(moved=moved, now=time.monotonic())
+        self._delay = self._next_delay()
+
+    def _failed(self, trouble: ForgeError | NothingToWatch | DatabaseError) -> None:
+        asked = None
+        if isinstance(trouble, ForgeError):
+            asked = trouble.retry_after
+            self._app.courtesy.heard(trouble)  # turns and posts wait as well, also where another process was told
+        self._pace = self._pace.failed(asked=asked)
+        self._delay = self._next_delay()
+        again = f"trying again in {self._delay:.0f}s"
+        log.error("cycle failed: %s; %s", trouble, again, extra=fields(failures=self._pace.failures))
+
+    def _next_delay(self) -> float:
+        return self._pace.delay(every=self._every, now=time.monotonic(), jitter=random.uniform(-1, 1))  # noqa: S311
+
+    def _plan(self) -> None:
+        """One cycle is planned when the one before it is over: they never overlap, and none is skipped."""
+        moment = datetime.now(UTC) + timedelta(seconds=self._delay)
+        self._scheduler.add_job(
+            self._guarded, "date", (self._cycle,), run_date=moment, id="cycle", replace_existing=True, max_instances=2
+        )  # fmt: skip
+
+    # -- the rest -----------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while not self._stop.is_set():
@@ -156,3 +205,14 @@ class Daemon:
             with self._quiet:
                 self._busy -= 1
                 self._quiet.notify_all()
+
+
+def mind_the_clock(scheduler: Any, longest: Mapping[str, float], *, now: datetime) -> None:
+    """Run at once what is planned further off than it can have been: the wall clock was put back.
+
+    The scheduler goes by that clock, and would wait for hours.  `longest`: seconds that each job may lie ahead.
+    """
+    for job in scheduler.get_jobs():
+        if job.next_run_time - now > timedelta(seconds=longest[job.id] + MINDING):
+            log.warning("the clock was put back: not waiting for it", extra=fields(job=job.id))
+            job.modify(next_run_time=now)
