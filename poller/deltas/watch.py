@@ -153,8 +153,9 @@ def job_of(scope: Scope, row: Row | None, place: Place | None) -> Job:
 
 
 def care_for(row: Row | None, place: Place | None) -> Care:
-    """A counter that moved without a stamp: a comment or a remark was deleted, which only the lists show."""
+    """A counter that fell, or moved without a stamp: a comment or a remark was deleted, which only the lists show."""
     before = place.known.row if place is not None and place.known is not None else None
     if row is None or before is None or before.comments == row.comments:
         return CASUAL
-    return Care(thorough=True) if msgspec.structs.replace(before, comments=row.comments) == row else CASUAL
+    is_silent = msgspec.structs.replace(before, comments=row.comments) == row
+    return Care(thorough=True) if is_silent or row.comments < before.comments else CASUAL

@@ -128,10 +128,10 @@ class Questions:
         `repo` is where it was last; another repository may have that name now.
         """
         there = self.repository(repo_id)
-        if there is None:
+        if there is None and not self.is_repository(repo, repo_id):
             return "repository"
         try:
-            self._client.get(f"{_at(there.full_name)}/pulls/{number}", wire.PullDetail)
+            self._client.get(f"{_at(there.full_name if there is not None else repo)}/pulls/{number}", wire.PullDetail)
         except errors.NotFound:
             return "pull"
         return None
