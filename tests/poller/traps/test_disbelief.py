@@ -114,7 +114,16 @@ def test_a_lie_when_a_quiet_pull_settles_is_no_end_of_it(desk: Desk, question: s
 
 
 @on(STABLE)
-@pytest.mark.parametrize("lie", sorted(LIES.keys() - {"short"}))
+def test_a_repository_that_its_name_finds_is_there_though_its_id_does_not(desk: Desk) -> None:
+    pull = watched(desk)
+    pull.delete(by="root1")
+    desk.world.clock.advance(seconds=400)
+    lied_to(desk, "repository", "404")
+    assert [short(event) for event in log_of(desk)] == ["opened", "deleted"]
+
+
+@on(STABLE)
+@pytest.mark.parametrize("lie", sorted(LIES.keys() - {"short", "404"}))
 def test_a_pull_that_is_gone_is_not_deleted_while_its_repository_is_in_doubt(desk: Desk, lie: str) -> None:
     pull = watched(desk)
     pull.delete(by="root1")
