@@ -166,11 +166,7 @@ class Halves:
         scope = self._scope(conn, watching, None, cursor=moved.cursor, paged=moved.paged)
         repositories = store.known_repositories(conn, config.forge)
         ground = Ground(
-            opened=[
-                place
-                for place in store.open_places(conn, config.forge)
-                if place.repo_id not in repositories or repositories[place.repo_id].gone_at is None
-            ],
+            opened=store.open_spots(conn, config.forge),
             former={key: one.name for key, one in repositories.items()},
             names=moved.names,
             owners=watching.all_owners(watching.watched(list(repositories.values()), conn, None)),
@@ -199,7 +195,7 @@ class Halves:
             owners=watching.owners,
             paged=paged,
             baseline=bool(watching.new),
-            watched=lambda rows: watching.watched(rows, conn, taken),
+            watched=watching.filter(conn, taken),
             boundary=lambda repo: watching.boundary(repo, conn),
             fresh=watching.is_new,
             places=lambda places: store.places(conn, forge, places),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -15,19 +14,9 @@ import sqlalchemy as sa
 from poller import store
 from poller.config import Config
 from poller.deltas.diff import NEVER
+from poller.deltas.watch import P, Placed, Watched
 from poller.inventory import Inventory
 from poller.scalars import start_of
-
-
-class _Placed(Protocol):
-    @property
-    def repo(self) -> str: ...
-    @property
-    def repo_id(self) -> int: ...
-
-
-P = TypeVar("P", bound=_Placed)
-
 
 #: So many owners are asked for one by one.
 FEW = 10
@@ -62,7 +51,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
         owners = {pattern.partition("/")[0] for pattern in self.new}
         return tuple(sorted(owners)) if len(owners) <= FEW else ()
 
-    def all_owners(self, watched: Iterable[_Placed]) -> tuple[str, ...]:
+    def all_owners(self, watched: Iterable[Placed]) -> tuple[str, ...]:
         """Of whom a list of open pulls is to be read: everybody named, and whoever has got what was once theirs."""
         owners = {pattern.partition("/")[0] for pattern in self.all_patterns}
         owners |= {one.repo.partition("/")[0].lower() for one in watched}
@@ -96,6 +85,14 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
         else:
             renamed = store.repository_ids(conn, self.config.forge, others)
         return [row for row in rows if row.repo_id not in others or row.repo_id in renamed]
+
+    def filter(self, conn: sa.Connection, taken: Inventory | None) -> Watched:
+        """The same, for somebody who knows neither database nor inventory."""
+
+        def watched(found: list[P], /) -> list[P]:
+            return self.watched(found, conn, taken)
+
+        return watched
 
     def save(self, conn: sa.Connection, *, forge_now: str) -> None:
         """The new patterns begin at `start`, by the earlier of our clock and the forge's."""

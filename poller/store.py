@@ -170,11 +170,21 @@ def due_places(conn: sa.Connection, name: str, at: str) -> list[Place]:
     return [_place(row) for row in conn.execute(query)]
 
 
-def open_places(conn: sa.Connection, name: str) -> list[Place]:
-    """Every pull that is remembered as open."""
-    table = tables.pull
-    mine = (table.c.forge == name, table.c.state == "open", table.c.known.is_not(None))
-    return [_place(row) for row in conn.execute(sa.select(table).where(*mine))]
+class Spotted(msgspec.Struct, frozen=True):
+    """Where a pull is, and under which name its repository was last seen."""
+
+    repo_id: int
+    number: int
+    repo: str
+
+
+def open_spots(conn: sa.Connection, name: str) -> list[Spotted]:
+    """Every pull that is remembered as open, in a repository that is still there."""
+    table, homes = tables.pull, tables.known_repository
+    gone = sa.select(homes.c.repo_id).where(homes.c.forge == name, homes.c.gone_at.is_not(None))
+    mine = (table.c.forge == name, table.c.state == "open", table.c.known.is_not(None), table.c.repo_id.not_in(gone))
+    query = sa.select(table.c.repo_id, table.c.number, table.c.repo).where(*mine)
+    return [Spotted(*row) for row in conn.execute(query)]
 
 
 def numbers_of(conn: sa.Connection, name: str, repo_id: int) -> list[int]:

@@ -21,7 +21,7 @@ from poller.deltas.reader import THREADS, Job, Look
 from poller.deltas.watch import Scope, Spot, care_for, has_moved, open_rows
 from poller.forge import errors
 from poller.forge.questions import Questions
-from poller.store import Place
+from poller.store import Place, Spotted
 
 #: So many pulls that the list of open ones lacks are asked for in one sweep: an empty answer is no reason to panic.
 DOUBTS = 20
@@ -48,7 +48,7 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What a sweep is told: every pull remembered as open, what a repository was called, and is, as this cycle saw."""
 
-    opened: list[Place]
+    opened: list[Spotted]
     former: dict[int, str]
     names: dict[int, str]
     owners: tuple[str, ...]
@@ -95,13 +95,12 @@ class Sweep:
 
     def run(self, units: list[Unit]) -> Swept:
         """All of them, as far as the forge lets us.  Raises `Refused` and `MissingScope` only."""
-        opened = {(place.repo_id, place.number): place for place in self._ground.opened}
         for unit in units:
             if unit.what == "open":
-                self._asked({unit.key}, lambda unit=unit: self._list(unit, opened))  # type: ignore[misc]
+                self._asked({unit.key}, lambda unit=unit: self._list(unit))  # type: ignore[misc]
         units = [unit for unit in units if unit.what != "open"]
         self._name({unit.repo_id for unit in units})
-        self._repositories([unit for unit in units if unit.what == "repo"], opened)
+        self._repositories([unit for unit in units if unit.what == "repo"])
         self._pulls([unit for unit in units if unit.what == "pull"])
         looks = self._looked()
         return Swept(
@@ -133,7 +132,7 @@ class Sweep:
             if isinstance(trouble, errors.RateLimited | errors.Unreachable):
                 self._stopped = trouble
 
-    def _list(self, unit: Unit, opened: dict[Spot, Place]) -> None:
+    def _list(self, unit: Unit) -> None:
         """The open pulls as they are: other than remembered, unknown, or not there any more."""
         found = open_rows(self._questions, self._ground.owners)
         mine = {row.place: row for row in self._scope.watched(list(found.values()))}
@@ -144,10 +143,12 @@ class Sweep:
             place = known.get(spot)
             if has_moved(row, place, self._read_at):
                 self._want(spot, unit, place=place, row=row, care=care_for(row, place))
-        missing = [spot for spot in opened if spot not in mine and self._is_watched(opened[spot])]
+        missing = [one for one in self._ground.opened if (one.repo_id, one.number) not in mine]
+        missing = self._scope.watched(missing)
         random.shuffle(missing)  # if the list lies, everybody's turn comes
-        for spot in missing[:DOUBTS]:
-            self._want(spot, unit, place=opened[spot], row=None, doubtful=True)
+        doubts = self._scope.places((one.repo_id, one.number) for one in missing[:DOUBTS])
+        for spot, place in doubts.items():
+            self._want(spot, unit, place=place, row=None, doubtful=True)
 
     def _name(self, repo_ids: set[int]) -> None:
         """What they are called now: under the name that a repository had may be another one."""
@@ -162,14 +163,14 @@ class Sweep:
         elif not self._questions.is_repository(self._ground.former.get(repo_id), repo_id):
             self._names[repo_id] = None
 
-    def _repositories(self, units: list[Unit], opened: dict[Spot, Place]) -> None:
+    def _repositories(self, units: list[Unit]) -> None:
         named = [(unit, self._names.get(unit.repo_id)) for unit in units]
         self._skipped |= {unit.key for unit, name in named if not name}
         with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="sweep") as pool:
             asked = [(unit, pool.submit(self._of_repository, unit, name)) for unit, name in named if name]
         for unit, answer in asked:
             for heads, comments in answer.result():
-                self._heads(unit, heads, opened)
+                self._heads(unit, heads)
                 self._comments(unit, comments)
 
     def _of_repository(self, unit: Unit, name: str) -> list[tuple[dict[int, str], tuple[Comment, ...]]]:
@@ -196,11 +197,12 @@ class Sweep:
             else:
                 self._want(spot, unit, place=place, row=self._row(spot, place.known), care=Care(thorough=True))
 
-    def _heads(self, unit: Unit, heads: dict[int, str], opened: dict[Spot, Place]) -> None:
+    def _heads(self, unit: Unit, heads: dict[int, str]) -> None:
         """A head that moved without its pull's row."""
-        for spot, place in opened.items():
+        mine = {(one.repo_id, one.number) for one in self._ground.opened if one.repo_id == unit.repo_id}
+        for spot, place in self._scope.places(mine).items():
             known, head = place.known, heads.get(spot[1])
-            if spot[0] != unit.repo_id or known is None or known.shallow or head is None:
+            if known is None or known.shallow or head is None or not self._is_watched(place):
                 continue
             if head not in (known.head, known.ref_head, known.stray_head):
                 care = Care(heads=True, ref_head=head)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -29,6 +30,24 @@ PUT_BACK = 86_400
 Spot = tuple[int, int]
 
 
+class Placed(Protocol):
+    """What has a repository, by id and by name."""
+
+    @property
+    def repo(self) -> str: ...
+    @property
+    def repo_id(self) -> int: ...
+
+
+P = TypeVar("P", bound=Placed)
+
+
+class Watched(Protocol):
+    """Leaves what the config watches."""
+
+    def __call__(self, found: list[P], /) -> list[P]: ...
+
+
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """What this cycle is to read, and against which memory.
 
@@ -44,7 +63,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[str, ...]
     paged: bool | None
     baseline: bool
-    watched: Callable[[list[Row]], list[Row]]
+    watched: Watched
     boundary: Callable[[str], str]
     fresh: Callable[[str], bool]
     places: Callable[[Iterable[Spot]], dict[Spot, Place]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from poller import outbox, store
+from poller import outbox, rounds, store
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.halves import stamp_of
@@ -48,6 +48,8 @@ def _gathered(conn: sa.Connection, config: Config, *, now: float) -> dict[str, A
     if failing:
         problems.append(f"the last cycle failed: {forge.error}")
     problems += [f"{name} cannot be read: {error}" for name, error in {**troubles, **pulls}.items()]
+    sweeps = rounds.schedule(conn, config.forge, config.poll, now=now)
+    problems += [f"the sweep of {name} failed: {error}" for name, error in sweeps.failing.items()]
     problems += _of_turns(conn, now=now)
     problems += [f"an answer could not be posted on {key}: {error}" for key, error in outbox.failures(conn, now - DAY)]
     return {
@@ -62,7 +64,21 @@ def _gathered(conn: sa.Connection, config: Config, *, now: float) -> dict[str, A
         "last_error": {"at": stamp_of(forge.error_at), "error": forge.error} if forge.error_at is not None else None,
         "turns": {"running": counts.running, "waiting": counts.waiting, "failed": counts.failed, "done": counts.done},
         "sessions": counts.sessions,
+        "sweeps": {"pulls": sweeps.pulls, "repositories": sweeps.repositories, "overdue": sweeps.overdue},
+        "requests": _requests(forge, now=now),
         "outbox": outbox.waiting(conn),
+    }
+
+
+def _requests(forge: store.Forge, *, now: float) -> dict[str, Any]:
+    """How many were sent since the counting began, and how many of them by sweeps."""
+    since = forge.counted_from
+    minutes = max(1.0, (now - since) / 60)
+    return {
+        "since": stamp_of(since) if since else None,
+        "sent": forge.requests,
+        "by_sweeps": forge.swept,
+        "per_minute": round(forge.requests / minutes, 1),
     }
 
 
@@ -91,6 +107,11 @@ def _say(found: dict[str, Any]) -> None:
     print(
         f"  turns: {turns['running']} running, {turns['waiting']} waiting, {turns['done']} done, "
         f"{turns['failed']} failed; sessions: {found['sessions']}; posts waiting: {found['outbox']}"
+    )
+    sweeps, requests = found["sweeps"], found["requests"]
+    print(
+        f"  sweeps: {sweeps['pulls']} pulls, {sweeps['repositories']} repositories, {sweeps['overdue']} overdue; "
+        f"requests: {requests['sent']} ({requests['per_minute']} a minute), {requests['by_sweeps']} of them by sweeps"
     )
     for problem in found["problems"]:
         print(f"  - {problem}")
