@@ -170,7 +170,7 @@ class Halves:
             former={key: one.name for key, one in repositories.items()},
             names=moved.names,
             owners=watching.all_owners(watching.watched(list(repositories.values()), conn, None)),
-            done=frozenset(look.known.row.place for look in moved.looks if look.known is not None),
+            done=frozenset(look.place for look in moved.looks if look.place is not None),
         )
         questions = Questions(self._client, page=moved.page)
         return Sweep(questions, scope, ground, read_at=moved.now, paged=moved.paged).run(units)

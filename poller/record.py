@@ -89,6 +89,7 @@ class Record:
             ref = pull_ref(self._forge, repo_id, number)
             registry.rename(self._conn, ref=ref, key=f"{self._forge}/{name}#{number}")
             outbox.readdress(self._conn, ref=ref, repo=name)
+        store.rename_pulls(self._conn, self._forge, repo_id, name)
 
     def _gone(self, repo_id: int) -> None:
         """It may only have been taken from us for a while: turns wait, bottles and memory stay."""

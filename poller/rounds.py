@@ -41,7 +41,8 @@ class Budget(msgspec.Struct, frozen=True):
         if poll.sweep <= 0:
             return cls(None)
         rate = poll.requests_per_minute
-        grown = rate / 60 * min(60.0, max(0.0, now - forge.credit_at))
+        since = now - forge.credit_at
+        grown = rate / 60 * (min(60.0, since) if since >= 0 else 60.0)  # our clock was put back
         return cls(min(float(rate), forge.credit + grown - min(float(others), grown * (1 - SHARE))))
 
     def afforded(self, units: Iterable[Unit], *, opened: int) -> list[Unit]:
@@ -65,7 +66,9 @@ def due(conn: sa.Connection, forge: str, poll: Poll, *, now: float) -> list[Unit
     table = tables.sweep
     query = sa.select(table).where(table.c.forge == forge).order_by(table.c.due_at, table.c.what)
     if poll.sweep > 0:
-        query = query.where(table.c.due_at <= now)
+        # Planned from a moment that is still to come: our clock was put back since.
+        planned_later = table.c.due_at - table.c.wait * 1.5 > now
+        query = query.where(sa.or_(table.c.due_at <= now, planned_later))
     columns = Unit.__struct_fields__
     return [Unit(**{name: row[name] for name in columns}) for row in conn.execute(query).mappings()]
 

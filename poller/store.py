@@ -193,6 +193,12 @@ def numbers_of(conn: sa.Connection, name: str, repo_id: int) -> list[int]:
     return list(conn.scalars(sa.select(table.c.number).where(table.c.forge == name, table.c.repo_id == repo_id)))
 
 
+def rename_pulls(conn: sa.Connection, name: str, repo_id: int, repo: str) -> None:
+    """Their repository is called otherwise now; what is remembered of each follows with the next look."""
+    table = tables.pull
+    conn.execute(table.update().where(table.c.forge == name, table.c.repo_id == repo_id).values(repo=repo))
+
+
 def nothing_due(conn: sa.Connection, name: str, repo_id: int) -> None:
     """A repository is gone: nobody is to look for its pulls."""
     table = tables.pull

@@ -54,6 +54,13 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     #: its whole repository is gone, as two questions said
     lost_repo: int | None = None
 
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The pull that was looked at, if anything came of it."""
+        if self.trouble is not None:
+            return self.trouble.repo_id, self.trouble.number
+        return self.known.row.place if self.known is not None else None
+
 
 class Reader:
     """Looks at pulls for one cycle; `read_at` is the forge's clock when that began."""

@@ -166,6 +166,9 @@ class Sweep:
     def _repositories(self, units: list[Unit]) -> None:
         named = [(unit, self._names.get(unit.repo_id)) for unit in units]
         self._skipped |= {unit.key for unit, name in named if not name}
+        unwatched = [(unit, name) for unit, name in named if name and not self._is_ours(unit.repo_id, name)]
+        self._over |= {unit.key for unit, _ in unwatched}
+        named = [one for one in named if one not in unwatched]
         with ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="sweep") as pool:
             asked = [(unit, pool.submit(self._of_repository, unit, name)) for unit, name in named if name]
         for unit, answer in asked:
@@ -189,8 +192,10 @@ class Sweep:
         for unit in units:
             spot = (unit.repo_id, unit.number)
             place = places.get(spot)
-            name = self._names.get(unit.repo_id)
-            if spot in self._ground.done or not name:
+            name, lost = self._names.get(unit.repo_id), self._failed.get(("repo", unit.repo_id, 0))
+            if not name and lost:
+                self._failed[unit.key] = lost
+            elif spot in self._ground.done or not name:
                 self._skipped.add(unit.key)
             elif place is None or place.known is None or place.known.gone or not self._is_watched(place):
                 self._over.add(unit.key)
@@ -232,6 +237,9 @@ class Sweep:
         """The row as this cycle saw it, else as it is remembered; under the repository's present name."""
         row, name = self._rows.get(spot, known.row), self._names.get(spot[0])
         return msgspec.structs.replace(row, repo=name) if name else row
+
+    def _is_ours(self, repo_id: int, name: str) -> bool:
+        return bool(self._scope.watched([Spotted(repo_id, 0, name)]))
 
     def _is_watched(self, place: Place) -> bool:
         return place.known is not None and bool(self._scope.watched([place.known.row]))

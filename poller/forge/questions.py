@@ -171,15 +171,29 @@ class Questions:
 
     def reviews(self, repo: str, number: int) -> tuple[pulls.Review, ...]:
         """All reviews and review requests, by id.  The total counts others' PENDING ones, which are not shown."""
-        path, found, page = f"{_at(repo)}/pulls/{number}/reviews", dict[int, pulls.Review](), 1
-        while True:
-            params: dict[str, str | int] = {"limit": self._page} if page == 1 else {"limit": self._page, "page": page}
-            answer = self._client.get(path, list[wire.ReviewRow | None] | None, params)
-            rows = wire.without_nulls(answer.body)
-            found.update({row.id: wire.review(row) for row in rows})
-            if len(rows) > self._page or answer.total is None or page * self._page >= answer.total:
-                return tuple(found[key] for key in sorted(found))
-            page += 1
+        rows = self._pages(f"{_at(repo)}/pulls/{number}/reviews", wire.ReviewRow, {})
+        return tuple(sorted(map(wire.review, rows.values()), key=lambda review: review.id))
+
+    def _pages(self, path: str, kind: Any, asked: dict[str, str | int]) -> dict[int, Any]:
+        """A list with an honest total, by id.  When the total moves while it is read, rows have shifted: once more.
+
+        The first page is asked for without a number: up to 1.25 that is everything.
+        """
+        rows: dict[int, Any] = {}
+        for _ in range(RESTARTS):
+            rows, page, total = {}, 1, None
+            while True:
+                params = {**asked, "limit": self._page} | ({"page": page} if page > 1 else {})
+                answer = self._client.get(path, list[kind | None] | None, params)
+                found = wire.without_nulls(answer.body)
+                rows |= {row.id: row for row in found}
+                if page > 1 and answer.total != total:
+                    break
+                total = answer.total
+                if len(found) > self._page or total is None or page * self._page >= total:
+                    return rows
+                page += 1
+        return rows  # it never holds still; what is missing is asked for by itself, or found the next time
 
     def inline(self, repo: str, number: int, review_id: int) -> tuple[pulls.Inline, ...]:
         """A review's inline comments, by id: the forge's order changes from read to read."""
@@ -202,15 +216,8 @@ class Questions:
 
     def repo_comments(self, repo: str, *, since: str) -> tuple[pulls.Comment, ...]:
         """Plain comments on a repository's pulls that were made or stamped anew at or after `since`."""
-        path, found, page = f"{_at(repo)}/issues/comments", dict[int, pulls.Comment](), 1
-        while True:
-            params: dict[str, str | int] = {"since": since, "limit": self._page, "page": page}
-            answer = self._client.get(path, list[wire.CommentRow | None] | None, params)
-            rows = wire.without_nulls(answer.body)
-            found.update({row.id: wire.comment(row) for row in rows})
-            if not rows or answer.total is None or page * self._page >= answer.total:
-                return tuple(one for one in found.values() if one.number)
-            page += 1
+        rows = self._pages(f"{_at(repo)}/issues/comments", wire.CommentRow, {"since": since})
+        return tuple(comment for comment in map(wire.comment, rows.values()) if comment.number)
 
     def ref_heads(self, repo: str) -> dict[int, str]:
         """`refs/pull/N/head` of all pulls of a repository, by number.  404: it has none."""
