@@ -148,8 +148,8 @@ class Halves:
                 trust.save(conn)
                 rounds.reckon(conn, config.forge, units, swept, config.poll, now=now, read_to=moved.now)
                 store.save_forge(
-                    conn, config.forge, credit=budget.after(spent), credit_at=now, swept=forge.swept + spent,
-                    requests=forge.requests + spent,
+                    conn, config.forge, credit=budget.after(spent), owed=budget.owed, credit_at=now,
+                    swept=forge.swept + spent, requests=forge.requests + spent,
                 )  # fmt: skip
         unread = [look.trouble for look in swept.looks if look.trouble is not None]
         write_down(told, unread)

@@ -26,24 +26,31 @@ COST: dict[What, int] = {"open": 1, "repo": 3, "pull": 4}
 PAGE = 50
 #: Of the budget, sweeps have at least this share, however much else there is to ask.
 SHARE = 0.2
+#: Minutes' worth of requests that sweeps make up for at most.
+PATIENCE = 10
 #: Seconds after which a closed pull that nothing happened on is left alone.
 COLD = 86_400.0
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """Requests that sweeps may send now; it may go below zero and is paid back.  `None`: without bound."""
+    """Requests that sweeps may send now; it may go below zero and is paid back.  `None`: without bound.
+
+    `owed`: what the others have sent beyond their part; sweeps make up for it by and by.
+    """
 
     credit: float | None
+    owed: float = 0.0
 
     @classmethod
     def now(cls, forge: Forge, poll: Poll, *, now: float, others: int) -> Budget:
         """What has gathered since the last reckoning, a minute's worth at most, without what others have sent."""
         if poll.sweep <= 0:
             return cls(None)
-        rate = poll.requests_per_minute
-        since = now - forge.credit_at
+        rate, since = poll.requests_per_minute, now - forge.credit_at
         grown = rate / 60 * (min(60.0, since) if since >= 0 else 60.0)  # our clock was put back
-        return cls(min(float(rate), forge.credit + grown - min(float(others), grown * (1 - SHARE))))
+        owed = min(forge.owed + others, PATIENCE * rate)
+        paid = min(owed, grown * (1 - SHARE))
+        return cls(min(rate, forge.credit + grown - paid), owed - paid)
 
     def afforded(self, units: Iterable[Unit], *, opened: int) -> list[Unit]:
         """The first of these that it pays for; one too dear for it is begun all the same, and paid off later."""

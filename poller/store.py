@@ -38,6 +38,7 @@ class Forge(msgspec.Struct, frozen=True, kw_only=True):
     error_at: float | None = None
     quiet_until: float = 0.0
     credit: float = 0.0
+    owed: float = 0.0
     credit_at: float = 0.0
     requests: int = 0
     swept: int = 0

@@ -36,6 +36,7 @@ forge = sa.Table(
     sa.Column("error_at", sa.Float),
     sa.Column("quiet_until", sa.Float, nullable=False, server_default="0"),  # the forge asked for patience until then
     sa.Column("credit", sa.Float, nullable=False, server_default="0"),  # requests that sweeps may send now
+    sa.Column("owed", sa.Float, nullable=False, server_default="0"),  # what others have sent beyond their part
     sa.Column("credit_at", sa.Float, nullable=False, server_default="0"),  # when that was reckoned
     sa.Column("requests", sa.Integer, nullable=False, server_default="0"),  # sent in all since `counted_from`
     sa.Column("swept", sa.Integer, nullable=False, server_default="0"),  # of these, by sweeps
@@ -180,7 +181,7 @@ sa.Index("outbox_due", outbox.c.state, outbox.c.not_before)
 
 def _to_2(op: Operations) -> None:
     """Sweeps, repositories by id, who did what, patience."""
-    for name in ("quiet_until", "credit", "credit_at", "counted_from"):
+    for name in ("quiet_until", "credit", "owed", "credit_at", "counted_from"):
         op.add_column("forge", sa.Column(name, sa.Float, nullable=False, server_default="0"))
     for name in ("requests", "swept"):
         op.add_column("forge", sa.Column(name, sa.Integer, nullable=False, server_default="0"))

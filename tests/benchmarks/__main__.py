@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import changes, idle, turns
+from tests.benchmarks import changes, idle, sweeps, turns
 
-PARTS = {"idle": idle.rows, "changes": changes.rows, "turns": turns.rows}
+PARTS = {"idle": idle.rows, "changes": changes.rows, "sweeps": sweeps.rows, "turns": turns.rows}
 
 
 def main() -> None:
