@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from poller import tables
+from poller import pruning, tables
 from poller.config import Config
 from poller.cycle import Cycle, Report
 from poller.errand import PullErrand
@@ -204,7 +204,8 @@ class App:
         return sent
 
     def put_in_order(self) -> list[str]:
-        """Remove the bottles whose pulls have been closed for longer than the grace time."""
+        """Remove what is old: events of pulls closed long ago, and bottles of those closed for the grace time."""
+        pruning.run(self.engine, forge=self.config.forge, now=self.clock())
         return housekeeping.run(self.engine, self.config.state, now=self.clock())
 
     def _progressed(self, progress: TurnProgress) -> None:

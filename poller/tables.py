@@ -34,6 +34,7 @@ forge = sa.Table(
     sa.Column("success_at", sa.Float),
     sa.Column("error", sa.String, nullable=False, default=""),
     sa.Column("error_at", sa.Float),
+    sa.Column("pruned_at", sa.Float, nullable=False, server_default="0"),  # when old events were removed
     sa.Column("quiet_until", sa.Float, nullable=False, server_default="0"),  # the forge asked for patience until then
     sa.Column("credit", sa.Float, nullable=False, server_default="0"),  # requests that sweeps may send now
     sa.Column("owed", sa.Float, nullable=False, server_default="0"),  # what others have sent beyond their part
@@ -186,6 +187,7 @@ def _to_2(op: Operations) -> None:
     for name in ("requests", "swept"):
         op.add_column("forge", sa.Column(name, sa.Integer, nullable=False, server_default="0"))
     op.add_column("event", sa.Column("actor", sa.String, nullable=False, server_default=""))
+    op.add_column("forge", sa.Column("pruned_at", sa.Float, nullable=False, server_default="0"))
     bind = op.get_bind()
     for table in (known_repository, sweep):
         table.create(bind)

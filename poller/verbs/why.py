@@ -13,6 +13,7 @@ from poller.app import database_at_hand
 from poller.config import Config
 from poller.deltas.events import Event
 from poller.halves import stamp_of
+from poller.pruning import DAYS
 from poller.search import Wanted
 from poller.triage import Decision
 from poller.verbs.events import Listener, whole_key
@@ -35,7 +36,10 @@ def why(config: Config, subject: str, *, as_json: bool) -> int:
                 else:
                     _say(event, chain)
     if not is_known:
-        raise UsageError(f"{subject}: not in the log; expected the id of an event, or owner/repo#N")
+        raise UsageError(
+            f"{subject}: not in the log: unknown, or removed because its pull has been closed for {DAYS} days; "
+            "expected the id of an event, or owner/repo#N"
+        )
     return 0
 
 
