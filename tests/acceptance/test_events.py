@@ -176,3 +176,20 @@ def test_the_verb_prints_what_the_log_holds(bot: Bot, repo: Repo) -> None:
     repo.open_pull(by="ana")
     bot.once()
     assert bot.poll("events", "--format", "jsonl").rows == json.loads(json.dumps(bot.events()))
+
+
+def test_half_a_year_after_the_end_the_log_forgets(bot: Bot, repo: Repo) -> None:
+    over, open_one = repo.open_pull(by="ana"), repo.open_pull(by="ana")
+    bot.once()
+    over.close(by="ana")
+    bot.once()
+    bot.pass_time(600)
+    bot.once()
+    assert len(bot.events(over)) == 2
+    bot.pass_time(181 * 86_400)
+    assert bot.tally()["events"] == 0
+    assert bot.events(over) == []
+    assert len(bot.events(open_one)) == 1
+    assert "180 days" in bot.poll("why", bot.key(over), code=2).complaint
+    open_one.comment("Still here?", by="ben")
+    assert bot.tally()["events"] == 1

@@ -1,0 +1,168 @@
+"""Databases of earlier versions: `samples/schema/` holds what those wrote, and nothing of it may be lost."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from poller import eventlog, outbox, store, tables
+from poller.app import COMPONENTS
+from poller.search import Search, Wanted, newest
+from sessions import registry
+from sessions.database import open_database, reading
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = sorted((ROOT / "tests" / "samples" / "schema").glob("poller-*.sql"))
+FORGE = "gitea.example.com"
+
+
+def test_every_former_version_has_a_sample() -> None:
+    assert [path.stem for path in SAMPLES] == [f"poller-{version}" for version in range(1, tables.COMPONENT.version)]
+
+
+@pytest.fixture(params=SAMPLES, ids=[path.stem for path in SAMPLES])
+def former(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A database as an earlier bottlepost left it."""
+    path = tmp_path / "former.db"
+    with contextlib.closing(sqlite3.connect(path)) as raw:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.executescript(request.param.read_text(encoding="utf-8"))
+    return path
+
+
+def rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Everything that a database holds, by table."""
+    with contextlib.closing(sqlite3.connect(path)) as raw:
+        raw.row_factory = sqlite3.Row
+        names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: [dict(row) for row in raw.execute(f"SELECT * FROM {name} ORDER BY 1, 2")] for name in names}
+
+
+def test_nothing_that_was_written_is_lost(former: Path) -> None:
+    before = rows_of(former)
+    open_database(former, COMPONENTS).dispose()
+    after = rows_of(former)
+    before.pop("schema_version")
+    assert {name for name, rows in before.items() if rows} >= {"forge", "watch", "pull", "event", "decision", "outbox"}
+    for name, rows in before.items():
+        assert [{key: row[key] for key in rows[0]} for row in after[name]] == rows, name
+
+
+def test_it_is_read_as_if_it_had_been_written_today(former: Path) -> None:
+    engine = open_database(former, COMPONENTS)
+    with reading(engine) as conn:
+        events = eventlog.event_log(conn)
+        forge = store.forge(conn, FORGE)
+        places = store.places(conn, FORGE, [(1, 1), (1, 2), (2, 1)])
+        assert forge.cursor == "2026-11-20T07:03:00Z"
+        assert forge.bot is not None
+        assert (forge.bot.login, forge.pruned_at, forge.quiet_until) == ("bot", 0, 0)
+        assert set(store.watches(conn, FORGE)) == {"acme/*", "acme/api"}
+        assert {place.known.row.title for place in places.values() if place.known is not None} == {
+            "Add a small cache", "To be merged", "Zürich — naïve",
+        }  # fmt: skip
+        assert outbox.waiting(conn) == 1
+        assert [turn.state for turn in registry.turns(conn)] == ["done"] * 4
+        assert sum(len(eventlog.decisions(conn, event.id)) for event in events) == 13
+    engine.dispose()
+    assert len(events) == 13
+    assert Counter(event.actor.login if event.actor else "" for event in events) == {
+        "ana": 5, "bot": 3, "ben": 3, "Eva": 1, "": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("who", ["ana", "bot", "ben", "eva"])
+def test_who_did_it_can_be_asked_of_old_events_too(former: Path, who: str) -> None:
+    engine = open_database(former, COMPONENTS)
+    with reading(engine) as conn:
+        events = eventlog.event_log(conn)
+        found = Search(conn, Wanted(actors=(who,))).page(conn, after=0, until=newest(conn))
+        assert [seq for seq, _ in found] == [
+            nth for nth, event in enumerate(events, 1) if event.actor and event.actor.login.lower() == who
+        ]
+    engine.dispose()
+
+
+def shape_of(path: Path) -> dict[str, Any]:
+    """Tables with their columns, keys and indexes, whatever their order."""
+    engine = open_database(path, COMPONENTS)
+    inspector, shape = sa.inspect(engine), dict[str, Any]()
+    for table in inspector.get_table_names():
+        shape[table] = {
+            "columns": sorted(
+                (column["name"], str(column["type"]), column["nullable"], column["default"])
+                for column in inspector.get_columns(table)
+            ),
+            "key": inspector.get_pk_constraint(table)["constrained_columns"],
+            "unique": sorted(one["column_names"] for one in inspector.get_unique_constraints(table)),
+            "foreign": sorted(one["constrained_columns"] for one in inspector.get_foreign_keys(table)),
+            "indexes": sorted(
+                (str(one["name"]), one["column_names"], bool(one["unique"])) for one in inspector.get_indexes(table)
+            ),
+        }
+    engine.dispose()
+    return shape
+
+
+def test_it_gets_the_shape_of_a_new_one(former: Path, tmp_path: Path) -> None:
+    assert shape_of(former) == shape_of(tmp_path / "new.db")
+
+
+def test_a_log_is_moved_some_events_at_a_time(tmp_path: Path) -> None:
+    """More of them than one step takes."""
+    path, sample = tmp_path / "former.db", SAMPLES[0].read_text(encoding="utf-8")
+    with contextlib.closing(sqlite3.connect(path)) as raw, raw:
+        raw.executescript(sample)
+        for nth in range(1, 2501):
+            line = f'{{"actor":{{"id":1,"login":"Person{nth}"}}}}' if nth % 5 else '{"actor":null}'
+            values = (f"more/{nth}", line.encode())
+            raw.execute("INSERT INTO event (id, ref, key, event, action, at, seen_at, line)"
+                        " VALUES (?, '', '', '', '', '', '', ?)", values)  # fmt: skip
+    open_database(path, COMPONENTS).dispose()
+    found = {row["id"]: row["actor"] for row in rows_of(path)["event"]}
+    assert all(found[f"more/{nth}"] == (f"person{nth}" if nth % 5 else "") for nth in range(1, 2501))
+
+
+#: Says when it begins a transaction, the first time to look, the second time to write; then what it found.
+_OPENER = """
+import sys
+import sqlalchemy as sa
+from poller import eventlog
+from poller.app import COMPONENTS
+from sessions.database import open_database, reading
+sa.event.listen(sa.Engine, "begin", lambda conn: print("begin", flush=True))
+engine = open_database(sys.argv[1], COMPONENTS)
+with reading(engine) as conn:
+    print(len(eventlog.event_log(conn)), flush=True)
+"""
+
+
+def test_two_processes_may_open_it_at_once(former: Path) -> None:
+    """Both have seen that it is old before either can move it."""
+    call = [sys.executable, "-c", _OPENER, str(former)]
+    with contextlib.closing(sqlite3.connect(former, isolation_level=None)) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        with (
+            subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one,
+            subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as two,
+        ):
+            try:
+                for process in (one, two):
+                    assert process.stdout is not None
+                    assert [process.stdout.readline() for _ in range(2)] == ["begin\n"] * 2
+            finally:
+                raw.execute("ROLLBACK")
+            for process in (one, two):
+                out, err = process.communicate(timeout=60)
+                assert (out.splitlines()[-1], process.returncode, err) == ("13", 0, "")
+    assert {row["component"]: row["version"] for row in rows_of(former)["schema_version"]} == {
+        component.name: component.version for component in COMPONENTS
+    }
