@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [idle|changes|turns …] [--rounds N]`."""
+"""`python -m tests.benchmarks [idle|history|changes|crowd|sweeps|turns …] [--rounds N]`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import changes, idle, sweeps, turns
+from tests.benchmarks import changes, crowd, history, idle, sweeps, turns
 
-PARTS = {"idle": idle.rows, "changes": changes.rows, "sweeps": sweeps.rows, "turns": turns.rows}
+PARTS = {
+    "idle": idle.rows,
+    "history": history.rows,
+    "changes": changes.rows,
+    "crowd": crowd.rows,
+    "sweeps": sweeps.rows,
+    "turns": turns.rows,
+}
 
 
 def main() -> None:

@@ -38,8 +38,8 @@ KINDS: dict[tuple[Any, str], int] = {
 }
 
 
-def fill(database: Path, *, forge: str, events: int, now: float, days: float = 730.0) -> None:
-    """Put `events` events of the last `days` into a database whose tables are there, before what is in it now."""
+def fill(database: Path, *, forge: str, events: int, now: float, days: float) -> None:
+    """Put `events` events of the last `days` into a database whose tables are there."""
     chance = random.Random(events)
     with closing(sqlite3.connect(database)) as raw:
         raw.execute("PRAGMA synchronous = OFF")

@@ -55,6 +55,10 @@ class Run(NamedTuple):
     err: str
 
     @property
+    def lines(self) -> int:
+        return self.out.count("\n")
+
+    @property
     def result(self) -> dict[str, Any]:
         """The JSON object in the last line."""
         if self.exit not in (0, 1) or not self.out.strip():
@@ -111,6 +115,7 @@ class Stage:
         self.token = self.world.token("bot", scopes="read:user,write:issue,write:repository")
         self.server = self.world.serve()
         self.directory, self.state = directory, directory / "state"
+        self.forge = self.server.url.removeprefix("http://")
         names = [pull.repo.full_name for pull in self.pulls] if watch == "named one by one" else ["acme/*"]
         self.config = directory / "config.yaml"
         self.config.write_text(
@@ -156,14 +161,25 @@ class Stage:
             raise RuntimeError(done.err)
         return done
 
+    def verb(self, *words: str) -> Run:
+        """`poll …`, which must go well."""
+        done = run([sys.executable, "-m", "poller", *words, "--config", str(self.config)], env=self.env)
+        if done.exit:
+            raise RuntimeError(done.err)
+        return done
+
     def peak(self) -> float:
         """Megabytes of resident memory that an idle `poll --once` needs at most."""
+        return self.watched()[1]
+
+    def watched(self) -> tuple[Run, float]:
+        """`poll --once`, and the megabytes of resident memory that it needed at most."""
         status = self.directory / "status"
         done = run([sys.executable, "-c", _WATCHED, str(status), *self._options()], env=self.env)
         found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text() if status.exists() else "")
         if done.exit or found is None:
             raise RuntimeError(done.err)
-        return int(found[1]) / 1024
+        return done, int(found[1]) / 1024
 
     def requests_for(self, act: Any, *pulls: Pull) -> list[str]:
         """Requests, without searches, that the next call makes after `act` was done to each of the pulls."""
