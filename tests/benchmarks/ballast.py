@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from poller.cycle import stamp_of
 from poller.deltas.events import Actor, Change, Event, PullFacts, Subject, pull_ref
 from poller.deltas.pulls import Known, Row
+from poller.halves import stamp_of
 
 #: Of one pull; and events for each turn of an agent.
 EVENTS_OF_PULL, EVENTS_OF_TURN = 50, 20
@@ -63,18 +63,17 @@ def _insert(raw: sqlite3.Connection, table: str, rows: Iterator[dict[str, Any]])
 
 
 def _pull(forge: str, number: int, *, now: float, days: float, pulls: int) -> dict[str, Any]:
-    """Four of five are closed; the older ones first."""
+    """Closed; the older ones first."""
     moved = stamp_of(now - days * DAY * (1 - number / (pulls + 1)))
-    state = "open" if number % 5 == 0 else "closed"
     row = Row(
         issue_id=number, repo_id=_repo_id(number), repo=_repo(number), number=number, title=f"Change {number}",
-        body="What it is about. " * 20, state=state, merged=state == "closed", draft=False, author=PEOPLE[0], labels=(),
+        body="What it is about. " * 20, state="closed", merged=True, draft=False, author=PEOPLE[0], labels=(),
         milestone=None, assignees=(), comments=20, created_at=moved, updated_at=moved,
-        closed_at=moved if state == "closed" else None, html_url=f"https://{forge}/{_repo(number)}/pulls/{number}",
+        closed_at=moved, html_url=f"https://{forge}/{_repo(number)}/pulls/{number}",
     )  # fmt: skip
     known = Known(row=row, boundary=moved, seen=frozenset(range(number, number + EVENTS_OF_PULL)), read_to=moved)
     return {
-        "forge": forge, "repo_id": row.repo_id, "number": number, "repo": row.repo, "state": state,
+        "forge": forge, "repo_id": row.repo_id, "number": number, "repo": row.repo, "state": "closed",
         "updated_at": moved, "errors": 0, "error": "", "boundary": moved, "known": msgspec.json.encode(known),
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ The same calls with an empty log beside: all that may be slower is what is print
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.benchmarks.ballast import EVENTS_OF_PULL, fill
@@ -22,16 +22,18 @@ ASKED: dict[str, list[str]] = {
     "--kind, a common one": ["events", "--kind", "pull_request_comment", "--limit", "20"],
     "--kind, a rare one": ["events", "--kind", "pull_request_thread", "--limit", "20"],
     "--kind, one there is none of": ["events", "--kind", "pull_request_label/label_cleared"],
-    "--actor, a busy one": ["events", "--actor", "person000", "--limit", "20"],
+    "--actor, a busy one": ["events", "--actor", "person001", "--limit", "20"],
     "--actor, one there is none of": ["events", "--actor", "nobody"],
-    "--actor --kind": ["events", "--actor", "person001", "--kind", "pull_request_thread", "--limit", "20"],
+    "--actor --kind": ["events", "--actor", "person002", "--kind", "pull_request_thread", "--limit", "20"],
     "--since, an hour": ["events", "--since", "1h"],
     "--since, most of it": ["events", "--since", "140d", "--limit", "20"],
     "why": ["why", PULL],
 }
 
 
-def rows(directory: Path, *, rounds: int, events: int = EVENTS) -> Iterator[Row]:
+def rows(
+    directory: Path, *, rounds: int, events: int = EVENTS, asked: Mapping[str, list[str]] = ASKED
+) -> Iterator[Row]:
     with Stage(directory / "long", repos=10) as long, Stage(directory / "short", repos=10) as short:
         for stage, many in ((long, events), (short, EVENTS_OF_PULL * 10)):
             stage.settle()
@@ -42,7 +44,7 @@ def rows(directory: Path, *, rounds: int, events: int = EVENTS) -> Iterator[Row]
         slow, quick = [one.seconds for one, _ in idle], [one.seconds for _, one in idle]
         yield Row(f"{what}: idle", shown(slow), f"few events {shown(quick)}", ratio(slow, quick), "≤ 1.1")
         yield Row(f"{what}: peak memory of an idle call", f"{long.peak():.0f} MB", f"few events {short.peak():.0f} MB")
-        for name, words in ASKED.items():
+        for name, words in asked.items():
             calls = [(long.verb(*words), short.verb(*words)) for _ in range(rounds)]
             slow, quick = [one.seconds for one, _ in calls], [one.seconds for _, one in calls]
             found = f"{shown(slow)}, {calls[0][0].lines} lines"
