@@ -50,10 +50,18 @@ def examine(path: Path, *, environ: Mapping[str, str], live: Live | None = None)
     yield ok("config", f"{path}: {_counted(len(config.repos), 'pattern')}, {_counted(len(config.agents), 'agent')}")
     yield from on_this_machine(config, environ)
 
+    from poller.checks.way import of_the_way
     from poller.forge.control import Control
+    from poller.forge.way import Way
 
-    with Control(config.url, config.token.reveal()) as control:
-        yield from of_the_forge(config, control)
+    try:
+        way = Way.of(config.url, ca_file=config.ca_file, environ=environ)
+        yield from of_the_way(way)
+        with Control(config.url, config.token.reveal(), way=way, renewed=config.token.renewed) as control:
+            yield from of_the_forge(config, control)
+    except ConfigError as error:
+        what, _, mend = str(error).partition("; ")
+        yield fail("way", what, mend or "check `gitea.ca_file`", exit_code=error.exit_code)
     if live is not None:
         yield from live(config, environ)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from poller.checks import Check, fail, ok, warn
+from poller.checks.limits import of_this_forge
 from poller.config import Config
 from poller.forge import errors
 from poller.forge.control import Control, Repo
@@ -40,6 +41,7 @@ def _in_order(config: Config, control: Control) -> Iterator[Check]:
     held = scopes(config, control)
     yield held
     if held.status == "ok":
+        yield from of_this_forge(config, control)
         yield from repositories(config, control)
 
 
@@ -51,12 +53,20 @@ def of_error(error: errors.ForgeError) -> Check:
 
 def server(config: Config, version: str) -> Check:
     """Which server it is, and whether this program was tried with it."""
-    number = re.match(r"(\d+)\.(\d+)", version)
-    if "gitea" in version:
-        return warn("forge", f"Forgejo {version} at {config.url}", "not tested with Forgejo; tell us what you see")
-    if number is None or (int(number[1]), int(number[2])) < (1, 22):
+    fork, _, base = version.partition("+gitea-")
+    if base:
+        found = f"Forgejo {fork} (as Gitea {base}) at {config.url}"
+        if _is_older(fork, (11, 0)):
+            return warn("forge", found, "made for Forgejo from 11 on; update it if you can")
+        return ok("forge", f"{found}: known by its source, tell us what you see; nothing to do")
+    if _is_older(version, (1, 22)):
         return warn("forge", f"Gitea {version} at {config.url}", "tested from 1.22 on; update it if you can")
     return ok("forge", f"Gitea {version} at {config.url}")
+
+
+def _is_older(version: str, than: tuple[int, int]) -> bool:
+    number = re.match(r"(\d+)\.(\d+)", version)
+    return number is None or (int(number[1]), int(number[2])) < than
 
 
 def clock(config: Config, ahead: float | None) -> Check:
@@ -88,7 +98,7 @@ def scopes(config: Config, control: Control) -> Check:
     return ok("scopes", "enough for what the config asks")
 
 
-def _questions(config: Config, control: Control) -> Iterator[Callable[[], None]]:
+def _questions(config: Config, control: Control) -> Iterator[Callable[[], object]]:
     """One for each scope, which Gitea judges before it looks whether the repository is there."""
     name = next((name for name in config.repos if name[0] != "!" and not name.endswith("*")), "-/-")
     replies = {agent.reply for agent in config.agents.values()}
@@ -125,20 +135,35 @@ def _pattern(config: Config, control: Control, name: str) -> tuple[Check, list[R
         if name.endswith("/*"):
             repos = [repo for repo in control.repositories_of(name[:-2]) if config.watches(repo.full_name)]
             if not repos:
+                mend += ", and a token that is not limited to public repositories"
                 return warn(label, "no repository of this owner can be read (yet)", mend), []
-            return ok(label, f"{len(repos):,} {'repository' if len(repos) == 1 else 'repositories'}"), repos
+            closed = next((repo for repo in repos if repo.private), None)
+            if closed is not None:
+                control.repository(closed.full_name)  # a token for public ones lists it, and cannot read it
+            return ok(label, _counted(repos)), repos
         repo = control.repository(name)
     except (errors.NotFound, errors.Declined, errors.Forbidden) as error:
         if isinstance(error, errors.MissingScope):
             raise
-        return fail(label, error.what, error.mend), []
+        public_only = isinstance(error, errors.Forbidden) and "limited to public" in error.what
+        return fail(label, error.what, error.mend, exit_code=4 if public_only else 1), []
     if repo is None:
         return fail(label, "not found, or no access", mend), []
     if repo.full_name.lower() != name.lower():
         return warn(label, f"is now {repo.full_name}", f"write {repo.full_name} in `repos`"), [repo]
     if repo.archived:
-        return warn(label, "is archived: nothing can be posted", f'leave it out: "!{name}"'), [repo]
+        found = "is archived: it is read, but nothing can be posted there (423)"
+        return warn(label, found, f'leave it out: "!{name}", or nothing to do'), [repo]
     return ok(label, _rights(repo)), [repo]
+
+
+def _counted(repos: list[Repo]) -> str:
+    """How many repositories an owner has, and how many of them can only be read."""
+    total = f"{len(repos):,} {'repository' if len(repos) == 1 else 'repositories'}"
+    archived = [repo.full_name for repo in repos if repo.archived]
+    if not archived:
+        return total
+    return f"{total}, {len(archived):,} archived: nothing can be posted there (423), as in {archived[0]}; nothing to do"
 
 
 def _rights(repo: Repo) -> str:
@@ -155,15 +180,17 @@ def trust(config: Config, control: Control, repos: list[Repo]) -> Check:
         case "collaborators":
             return ok("trust", "people who were added to the repository by name, and its owner")
         case "writers":
-            return _writers(repos)
+            return _writers(control, repos)
         case logins:
             return ok("trust", f"{len(logins)} by name: {', '.join(logins)[:80]}" if logins else "nobody")
 
 
-def _writers(repos: list[Repo]) -> Check:
-    unsure = sorted({repo.full_name for repo in repos if not repo.permissions.admin})
+def _writers(control: Control, repos: list[Repo]) -> Check:
+    """Asked about the owner, of whom everybody knows that he may."""
+    tried = [repo for repo in repos if not repo.permissions.admin][:FEW]
+    unsure = [repo for repo in tried if not control.may_ask_permissions(repo.full_name, repo.full_name.split("/")[0])]
     if not unsure:
         return ok("trust", "writers, as the forge says of each person")
-    some = ", ".join(unsure[:3]) + (f" and {len(unsure) - 3:,} more" if len(unsure) > 3 else "")
+    some = ", ".join(repo.full_name for repo in unsure[:3]) + (f" and {len(unsure) - 3:,} more" if unsure[3:] else "")
     # No warning: for users' repositories, and where all teams write, this way is exact; else it fails closed.
-    return ok("trust", f"writers, by assignees and teams: the bot is no administrator of {some}")
+    return ok("trust", f"writers, by assignees and teams: the bot is no administrator of {some}; nothing to do")

@@ -6,7 +6,6 @@ redirects and swaps 401 and 403 (0.2), so every answer is judged by `guard` befo
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,6 +48,7 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     full_name: str
     archived: bool = False
+    private: bool = False
     permissions: Rights = Rights()
 
 
@@ -144,10 +144,21 @@ class Control:
         """GET something only to see whether it is allowed."""
         self._get(path, Any)
 
-    def ask_to_write(self, path: str) -> None:
-        """POST nothing: only to see whether the scope is there, which is judged before the words are."""
-        with contextlib.suppress(errors.NotFound, errors.Declined, errors.Moved, errors.ServerTrouble):
+    def listed(self, path: str, params: dict[str, str | int]) -> list[Any]:
+        """GET one answer that is a list, whatever is in it."""
+        found: list[Any] | None = self._get(path, list[Any] | None, params)
+        return found or []
+
+    def ask_to_write(self, path: str) -> errors.ForgeError | None:
+        """POST nothing: only to see whether the scope is there, which is judged before the words are.
+
+        The answer is how it was turned down; a missing scope is raised.
+        """
+        try:
             self._gitea.requests_post(path, data={})
+        except (errors.NotFound, errors.Declined, errors.Moved, errors.ServerTrouble) as refusal:
+            return refusal
+        return None
 
     def repositories_of(self, owner: str) -> list[Repo]:
         """All repositories of a user or organization that the token may read."""
@@ -232,7 +243,7 @@ class Control:
             return Permission(True, f"{login} can write to {full_name}, as all its teams can")
         return Permission(None, f"{login} may be in a team of {full_name} that only reads; name people in trust.who")
 
-    def _answered(self, path: str, params: dict[str, int]) -> Any:
+    def _answered(self, path: str, params: dict[str, str | int]) -> Any:
         """The raw answer; a repository that was renamed is asked for under its new name."""
         for _ in range(REDIRECTS):
             try:
@@ -259,7 +270,7 @@ class Control:
             yield rows
             page += 1
 
-    def _get(self, path: str, kind: Any, params: dict[str, int] | None = None) -> Any:
+    def _get(self, path: str, kind: Any, params: dict[str, str | int] | None = None) -> Any:
         raw = self._answered(path, params or {})
         # py-gitea makes `{}` of everything shorter than four characters: `[]`, or no body at all.
         if raw == {} and kind is not Any:

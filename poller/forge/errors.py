@@ -80,9 +80,10 @@ class MissingScope(Forbidden):
 
 
 class NotFound(ForgeError):
-    """404: not there, deleted, or no access; Gitea does not tell which."""
+    """404: not there, deleted, or no access; Gitea does not tell which.  Of a route that it lacks nothing is `said`."""
 
     exit_code = 1
+    said: str = ""
 
 
 class Moved(ForgeError):
@@ -121,7 +122,9 @@ def error_of(
         return _forbidden(said, where=where)
     if status == 404:
         mend = "check the name, and that the bot's account has access to the repository"
-        return NotFound("not found, or no access: 404", where=where, mend=mend, status=status)
+        missing = NotFound("not found, or no access: 404", where=where, mend=mend, status=status)
+        missing.said = said
+        return missing
     if status == 429:
         what = "the forge asks for patience: 429"
         if retry_after is not None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from poller import doctor
 from poller.checks import Check
 from poller.checks.forge import clock, server
 from poller.checks.live import live_turn
+from poller.checks.way import certificates, of_the_way
 from poller.config import load
 from poller.demo.world import World
+from poller.forge.way import Way
 
 SCOPES = "read:user,write:issue,write:repository"
 
@@ -147,10 +151,10 @@ def test_each_repository_is_looked_for(examine: Examine, world: World) -> None:
     assert said == {
         "acme/api": "we can push",
         "acme/old": "is now acme/new",
-        "acme/attic": "is archived: nothing can be posted",
+        "acme/attic": "is archived: it is read, but nothing can be posted there (423)",
         "acme/reader": "we can read and comment, not push",
         "acme/none": "not found, or no access",
-        "acme/*": "4 repositories",
+        "acme/*": "4 repositories, 1 archived: nothing can be posted there (423), as in acme/attic; nothing to do",
         "nobody/*": "not found, or no access: 404",
     }
     assert doctor.exit_code_of(checks.values()) == 1
@@ -231,11 +235,142 @@ def test_a_clock_that_is_off_is_a_warning(examine: Examine, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("version", "status"),
     [("1.22.6", "ok"), ("1.26.0+dev-1-g0", "ok"), ("2.0.0", "ok"), ("1.21.11", "warn"), ("development", "warn"),
-     ("11.0.1+gitea-1.22.0", "warn")],
+     ("11.0.1+gitea-1.22.0", "ok"), ("15.0.3+gitea-1.22.0", "ok"), ("10.0.3+gitea-1.22.0", "warn")],
 )  # fmt: skip
 def test_which_servers_this_was_tried_with(examine: Examine, tmp_path: Path, version: str, status: str) -> None:
     examine()
     assert server(load(tmp_path / "config.yaml", environ={}), version).status == status
+
+
+def test_a_forgejo_is_told_with_what_it_is_like(examine: Examine, tmp_path: Path) -> None:
+    examine()
+    config = load(tmp_path / "config.yaml", environ={})
+    found = server(config, "11.0.1+gitea-1.22.0").found
+    assert found.startswith(f"Forgejo 11.0.1 (as Gitea 1.22.0) at {config.url}")
+
+
+# -- what is other from server to server ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Callable[..., dict[str, Check]]:
+    """Findings about a repository with one pull, on a server of that version."""
+
+    def found(
+        version: str, *, scopes: str = SCOPES, comments: int = 2, right: str = "write", repos: str = "[acme/api]",
+        archived: bool = False,
+    ) -> dict[str, Check]:  # fmt: skip
+        world = World(version=version)
+        world.org("acme", owners=["olga"])
+        repo = world.repo("acme/api", private=True, collaborators={"bot": right, "ana": "write"})
+        pull = repo.open_pull(by="ana")
+        for number in range(comments):
+            pull.comment(f"word {number}", by="ana")
+        repo.archived = archived
+        before = len(pull.rows)
+        with world.serve() as forge:
+            file = tmp_path / "config.yaml"
+            file.write_text(
+                f"gitea: {{url: '{forge.url}', token: {world.token('bot', scopes=scopes)}}}\n"
+                f"repos: {repos}\nstate: state\nagents: {{r: {{backend: process, env: []}}}}\n"
+            )
+            file.chmod(0o600)
+            checks = {check.name: check for check in doctor.examine(file, environ={"PATH": os.environ["PATH"]})}
+        assert len(pull.rows) == before, "it is harmless"
+        return checks
+
+    return found
+
+
+At = Callable[..., dict[str, Check]]
+
+
+@pytest.mark.parametrize(
+    ("version", "lists", "threads"),
+    [
+        ("1.22.6", "come whole when no page is asked for", "cannot be resolved"),
+        ("1.25.4", "come whole when no page is asked for", "cannot be resolved"),
+        ("1.26-dev", "are cut, to 50 rows at most", "can be resolved by the API"),
+    ],
+)
+@pytest.mark.parametrize("repos", ["[acme/api]", "['acme/*']"])
+def test_what_a_server_can_is_found_by_trying(at: At, version: str, lists: str, threads: str, repos: str) -> None:
+    checks = at(version, repos=repos)
+    assert checks["lists"].found.startswith(lists) and checks["threads"].found.startswith(threads)
+    assert {checks[name].status for name in ("forge", "lists", "threads", "organizations")} == {"ok"}
+
+
+@pytest.mark.parametrize("version", ["1.22.6", "1.26-dev"])
+def test_where_there_is_nothing_to_try_on_that_is_said(at: At, version: str) -> None:
+    assert at(version, comments=0, repos="[acme/api]")["lists"].status == "ok"
+    assert "no pull with two entries" in at(version, repos="[acme/none]")["lists"].found
+
+
+def test_an_archived_repository_does_not_hide_what_the_server_can(at: At) -> None:
+    checks = at("1.26-dev", archived=True)
+    assert checks["threads"].found == "can be resolved by the API"
+    assert checks["repo acme/api"].status == "warn" and "423" in checks["repo acme/api"].found
+
+
+@pytest.mark.parametrize(
+    ("scopes", "said"),
+    [(SCOPES, "lacks read:organization, which nothing needs"), (f"{SCOPES},read:organization", "has read:organizat")],
+)
+def test_the_scope_that_may_be_there_is_looked_for(at: At, scopes: str, said: str) -> None:
+    assert said in at("1.25.4", scopes=scopes)["organizations"].found
+
+
+def test_how_rights_are_found_out_is_tried_and_not_guessed(at: At) -> None:
+    assert "by assignees and teams" in at("1.25.4")["trust"].found
+    assert at("1.25.4", right="admin")["trust"].found == "writers, as the forge says of each person"
+
+
+def test_a_token_for_public_repositories_only_is_found_out(at: At) -> None:
+    named = at("1.25.4", scopes=f"{SCOPES},public-only")
+    assert "limited to public" in named["scopes"].found and doctor.exit_code_of(named.values()) == 4
+    # A list leaves private ones out without a word: all that can be said is where to look.
+    assert "limited to public" in at("1.25.4", scopes=f"{SCOPES},public-only", repos="['acme/*']")["repo acme/*"].mend
+
+
+# -- the way there --------------------------------------------------------------------------------------------------
+
+
+def test_the_way_is_told(tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    by_proxy = {"HTTPS_PROXY": "http://ann:hunter2@proxy.example.com:3128"}
+
+    def told(url: str, ca_file: Path | None, environ: dict[str, str]) -> list[tuple[str, str]]:
+        return [(check.status, check.found) for check in of_the_way(Way.of(url, ca_file=ca_file, environ=environ))]
+
+    assert told("https://gitea.example.com/git", None, {}) == [
+        ("ok", "straight to gitea.example.com"), ("ok", "those that this machine believes"),
+    ]  # fmt: skip
+    way, certificates = told("https://[fd00::1]:3000", tmp_path / "ca.pem", by_proxy)
+    assert way == ("ok", "to [fd00::1]:3000 by the proxy http://proxy.example.com:3128 (HTTPS_PROXY)")
+    assert certificates[1].startswith(f"{tmp_path / 'ca.pem'}, 1 certificate, which expires on 3000")
+    assert told("https://h", None, {"SSL_CERT_FILE": "x"})[1][1] == "those that SSL_CERT_FILE or SSL_CERT_DIR names"
+    assert told("http://gitea.example.com", None, {})[0][0] == "warn"
+    assert told("http://[::1]:3000", tmp_path / "ca.pem", {}) == [
+        ("ok", "straight to [::1]:3000"), ("ok", f"{tmp_path / 'ca.pem'} is not needed: the address is http"),
+    ]  # fmt: skip
+
+
+def test_certificates_that_have_expired_are_a_warning(tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    way = Way(url="https://h", ca_file=tmp_path / "ca.pem")
+    assert certificates(way, now=1e11).status == "warn"
+    (tmp_path / "ca.pem").unlink()
+    assert certificates(way, now=0).exit_code == 2
+
+
+def test_a_proxy_of_another_kind_is_an_error_of_the_config(examine: Examine, tmp_path: Path) -> None:
+    examine()
+    text = (tmp_path / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(re.sub(r"url: '[^']*'", "url: 'https://gitea.example.com'", text))
+    environ = {"PATH": os.environ["PATH"], "HTTPS_PROXY": "socks5://ann:hunter2@host:1"}
+    checks = list(doctor.examine(tmp_path / "config.yaml", environ=environ))
+    assert checks[-1].name == "way" and checks[-1].mend and "hunter2" not in str(checks)
+    assert doctor.exit_code_of(checks) == 2
 
 
 def test_findings_as_text_and_as_json() -> None:
