@@ -97,7 +97,10 @@ class ForgeUrl(Scalar):
             parts = urlsplit(value)
             port = parts.port
         except ValueError:
-            raise ValueError("the host or port is not one") from None
+            bare = value.count(":") > 2 and "[" not in value
+            raise ValueError(
+                "write an address of IPv6 in brackets: http://[::1]:3000" if bare else "the host or port is not one"
+            ) from None
         if "@" in parts.netloc:
             raise ValueError("no name or password belongs into the address: use `token`")
         if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:

@@ -199,8 +199,7 @@ class Client:
         return target
 
     def _no_answer(self, failure: httpx.HTTPError, where: str) -> errors.Unreachable:
-        proxy = self._way.proxy.shown if self._way.proxy is not None else ""
-        return signs.no_answer(failure, _said(failure), where=where, url=self._url, proxy=proxy)
+        return signs.no_answer(failure, _said(failure), where=where, way=self._way)
 
     # -- reading ------------------------------------------------------------------------------------------------
 

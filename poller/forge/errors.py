@@ -189,13 +189,15 @@ def unreachable(cause: str, *, where: str, url: str, proxy: str = "") -> Unreach
     return Unreachable(f"the forge could not be reached: {one_line(cause)}", where=where, mend=mend)
 
 
-def untrusted(reason: str, *, where: str, url: str) -> Untrusted:
+def untrusted(reason: str, *, where: str, url: str, ca_file: str = "") -> Untrusted:
     """The certificate at `url` is not believed; `reason` in the words of the TLS library."""
     said = one_line(reason).rstrip(".") or "no reason given"
     if "mismatch" in said:
         mend = f"write the name in `gitea.url` ({strip_url(url)}) for which the certificate was made"
     elif "expired" in said or "not yet valid" in said:
         mend = "renew the forge's certificate, or put the clock right"
+    elif ca_file:
+        mend = f"`gitea.ca_file` ({ca_file}) does not hold the authority that signed it: put its certificate there"
     else:
         mend = "set `gitea.ca_file` to a file (PEM) with the certificate of the authority that signed it"
     return Untrusted(f"the forge's certificate is not accepted: {said}", where=where, mend=mend)

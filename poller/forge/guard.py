@@ -92,9 +92,7 @@ class Guard(requests.adapters.HTTPAdapter):
                 response = super().send(request, *args, **kwargs)
                 response.content  # noqa: B018 - a connection that breaks in the body is a failure of sending, too
             except requests.RequestException as failure:
-                proxy = self._way.proxy.shown if self._way.proxy is not None else ""
-                said = _said(failure)
-                raise signs.no_answer(failure, said, where=where, url=self._way.url, proxy=proxy) from None
+                raise signs.no_answer(failure, _said(failure), where=where, way=self._way) from None
         return response
 
     def _error(self, response: requests.Response, where: str) -> errors.ForgeError:

@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from poller.forge import errors
+from poller.forge.way import Way
 from sessions.decoding import decoder
 
 _PORTS = {"http": 80, "https": 443}
@@ -96,11 +97,12 @@ def astray(location: str, *, where: str, url: str, status: int) -> errors.NotGit
     return errors.not_gitea(f"a redirect to {target or 'nowhere'}", where=where, url=url, status=status, mend=mend)
 
 
-def no_answer(failure: BaseException, said: str, *, where: str, url: str, proxy: str = "") -> errors.Unreachable:
+def no_answer(failure: BaseException, said: str, *, where: str, way: Way) -> errors.Unreachable:
     """The error about a failure to get any answer; `said` tells it in a few words, for want of better ones."""
+    url, proxy = way.url, way.proxy.shown if way.proxy is not None else ""
     trouble = next((one for one in _chain(failure) if isinstance(one, ssl.SSLError)), None)
     if isinstance(trouble, ssl.SSLCertVerificationError):
-        return errors.untrusted(trouble.verify_message, where=where, url=url)
+        return errors.untrusted(trouble.verify_message, where=where, url=url, ca_file=str(way.ca_file or ""))
     if trouble is not None and (trouble.reason or "") in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return errors.unreachable("no TLS is spoken there", where=where, url=url, proxy=proxy)
     return errors.unreachable(said, where=where, url=url, proxy=proxy)

@@ -92,6 +92,8 @@ def test_the_forges_name_in_keys(load: Load, url: str, forge: str) -> None:
         ("https://gitea.example.com/?token=hunter2", "leave out `/api/v1`, `?…` and `#…`"),
         ("https://gitea.example.com:99999", "the host or port is not one"),
         ("https://gitea.example.com:x", "the host or port is not one"),
+        ("http://::1:3000", "write an address of IPv6 in brackets: http://[::1]:3000"),
+        ("http://[::1", "the host or port is not one"),
     ],
 )
 def test_a_bad_address(complaint: Callable[..., str], url: str, said: str) -> None:
