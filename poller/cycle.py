@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -20,9 +21,10 @@ from poller.forge.client import Client
 from poller.forge.control import Control
 from poller.forge.questions import Progress
 from poller.halves import Halves
+from poller.quiet import quiet_until, wants_quiet
 from poller.record import Told
 from sessions import leases
-from sessions.database import begin
+from sessions.database import begin, reading
 
 #: Seconds for which the poller's lease is good; renewed while a long cycle goes on.
 LEASE = 300.0
@@ -70,6 +72,7 @@ class Cycle:
 
     def run(self) -> Report:
         """One cycle.  Raises `Busy`, `ForgeError`, `NothingToWatch` or `DatabaseError`: then nothing was changed."""
+        self._mind_quiet()
         with self._leased():
             try:
                 return self._run(dry=False)
@@ -79,7 +82,15 @@ class Cycle:
 
     def rehearse(self) -> Report:
         """The same without lease, and without writing anything: for `--dry-run`."""
+        self._mind_quiet()
         return self._run(dry=True)
+
+    def _mind_quiet(self) -> None:
+        """Raises `RateLimited` as long as the forge wants to be left alone; what it has said stays the last error."""
+        with reading(self._engine) as conn:
+            until = store.forge(conn, self._config.forge).quiet_until
+        if (patience := wants_quiet(until, now=self._now(), forge=self._config.forge)) is not None:
+            raise patience
 
     # -- the lease ----------------------------------------------------------------------------------------------
 
@@ -118,8 +129,12 @@ class Cycle:
 
     def _note_failure(self, failure: Exception) -> None:
         if not isinstance(failure, Busy):
+            now = self._now()
+            noted: dict[str, Any] = {"error": str(failure)[:500], "error_at": now}
+            if until := quiet_until(failure, now=now):
+                noted["quiet_until"] = until
             with begin(self._engine) as conn:
-                store.save_forge(conn, self._config.forge, error=str(failure)[:500], error_at=self._now())
+                store.save_forge(conn, self._config.forge, **noted)
 
     # -- the cycle ----------------------------------------------------------------------------------------------
 

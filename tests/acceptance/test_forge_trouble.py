@@ -143,12 +143,24 @@ def test_trouble_that_passes_is_not_even_seen(
     assert len(bot.comments(pull)) == 1
 
 
-def test_a_forge_that_asks_for_much_patience_gets_it_in_the_next_cycle(bot: Bot, repo: Repo, world: World) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_forge_that_asks_for_much_patience_gets_it_from_every_call(
+    bot: Bot, repo: Repo, world: World, status: int
+) -> None:
     bot.once()
     repo.open_pull(by="ana")
-    world.fault("GET /repos/issues/search", status=429, retry_after=3600)
-    assert "asks for patience: 429" in bot.once(code=3).complaint
+    world.fault("GET /repos/issues/search", status=status, retry_after=1800)
+    assert f"{status}" in bot.once(code=3).complaint
+    world.reset_requests()
+    bot.pass_time(600)
+    for call in ((), ("--dry-run",), ("--format", "json")):
+        assert "the forge has asked for patience, 20 min are left" in bot.once(*call, code=3).complaint
+    assert world.requests == [], "nothing is asked"
+    unwell = bot.poll("status", code=1).out
+    assert f"the last cycle failed: the forge {'asks for patience: 429' if status == 429 else 'failed: 503'}" in unwell
+    bot.pass_time(1201)
     assert bot.tally()["turns"]["done"] == 1
+    assert "healthy" in bot.poll("status").out
 
 
 def test_an_answer_that_is_cut_again_and_again_is_code_3(bot: Bot, repo: Repo, world: World) -> None:

@@ -94,6 +94,13 @@ def test_a_daemon_leaves_a_forge_alone_that_has_asked_for_it(bot: Bot, repo: Rep
     assert world.requests == [], "nor did it post"
     waits = re.findall(r"cycle failed: .*trying again in (\d+)s", running.err)
     assert len(waits) == 1 and 1800 <= int(waits[0]) <= 1980
+    again = bot.start()
+    until(lambda: "watching" in again.err, "another one watches")
+    bot.pass_time(60)  # for who starts from now on: the post that waits is due
+    assert "has asked for patience" in bot.once(code=3).complaint
+    again.tell(signal.SIGTERM).finish()
+    assert "the forge has asked for patience" in again.err
+    assert world.requests == [], "whoever comes next was told as well"
 
 
 def test_a_daemon_whose_forge_is_down_asks_ever_more_rarely_and_says_so_each_time(
