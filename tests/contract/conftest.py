@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from poller.demo.versions import VERSIONS
-from tests.contract.grounds import Ground, Grounds, fresh, no_real_gitea
+from tests.contract.grounds import Ground, Grounds, no_real_gitea
+from tests.contract.patience import fresh
 
 
 @pytest.fixture(scope="session")

@@ -7,28 +7,29 @@ from __future__ import annotations
 
 import base64
 import os
-import re
-import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import httpx
 
-from poller.demo.world import World
+from tests.contract.patience import fresh
+from tests.contract.process import ADMIN_PASSWORD as PASSWORD
+from tests.contract.process import GiteaProcess
+from tests.contract.standin import StandIn
 
-T = TypeVar("T")
 _URL, _TOKEN = "BOTTLEPOST_GITEA_URL", "BOTTLEPOST_GITEA_ADMIN_TOKEN"
 BOT_SCOPES = "read:user,write:issue,write:repository"
-PASSWORD = "Passw0rd-of-tests"
-#: A real server's queues take up to this long (seconds) to write the row of a push.
-PATIENCE = 15.0
+
+#: As a webhook is asked for them; versions that know only the first take it for all.
+PULL_EVENTS = (
+    "pull_request_only", "pull_request_assign", "pull_request_label", "pull_request_milestone", "pull_request_comment",
+    "pull_request_review", "pull_request_sync", "pull_request_review_request",
+)  # fmt: skip
 
 
 class Ground(Protocol):
@@ -50,38 +51,33 @@ class Ground(Protocol):
         """One more commit on the pull's head; its SHA."""
         ...
 
+    def force_push(self, repo: str, number: int, *, by: str) -> str:
+        """The last commit of the pull's head, made anew; its SHA."""
+        ...
+
+    def branch(self, repo: str, name: str) -> None: ...
+
+    def label(self, repo: str, name: str) -> int: ...
+
+    def delete_label(self, repo: str, label_id: int) -> None: ...
+
+    def milestone(self, repo: str, title: str) -> int: ...
+
+    def delete_pull(self, repo: str, number: int) -> None: ...
+
     def rename(self, repo: str, name: str) -> None: ...
 
+    def hook(self, repo: str, url: str) -> None:
+        """From now on everything that happens on pulls of the repository is delivered there."""
+        ...
+
+    def now(self) -> float:
+        """Its clock, in epoch seconds."""
+        ...
+
+    def pass_time(self, seconds: int) -> None: ...
+
     def close(self) -> None: ...
-
-
-class StandIn:
-    """Our own stand-in, in one of the versions that it plays."""
-
-    def __init__(self, version: str) -> None:
-        self.world = World(version=version)
-        self.server = self.world.serve()
-        self.url = self.server.url
-
-    def token(self, login: str, *, scopes: str = BOT_SCOPES) -> str:
-        return self.world.token(login, scopes=scopes)
-
-    def repo(self, full_name: str, *, private: bool = False, collaborators: Mapping[str, str] | None = None) -> str:
-        return self.world.repo(full_name, private=private, collaborators=dict(collaborators or {})).full_name
-
-    def open_pull(self, repo: str, *, by: str) -> int:
-        return self.world.repo(repo).open_pull(by=by).number
-
-    def push(self, repo: str, number: int, *, by: str) -> str:
-        pull = self.world.repo(repo).pulls[number]
-        pull.push(by=by)
-        return pull.head_sha
-
-    def rename(self, repo: str, name: str) -> None:
-        self.world.repo(repo).rename(name)
-
-    def close(self) -> None:
-        self.server.close()
 
 
 class Gitea:
@@ -122,9 +118,66 @@ class Gitea:
         pull = self._http.get(f"/repos/{repo}/pulls/{number}", auth=(by, PASSWORD)).raise_for_status().json()
         return self._commit(repo, {"branch": pull["head"]["ref"]}, by=by)
 
+    def force_push(self, repo: str, number: int, *, by: str) -> str:
+        pull = self._http.get(f"/repos/{repo}/pulls/{number}", auth=(by, PASSWORD)).raise_for_status().json()
+        login = base64.b64encode(f"{by}:{PASSWORD}".encode()).decode()
+        environment = os.environ | {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "http.extraHeader",
+            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {login}",
+        }
+        with tempfile.TemporaryDirectory() as place:
+
+            def git(*words: str) -> str:
+                who = ("-c", f"user.name={by}", "-c", f"user.email={by}@example.com")
+                run = ["git", *who, *words]
+                return subprocess.run(
+                    run, cwd=place, env=environment, check=True, capture_output=True, text=True
+                ).stdout
+
+            git("clone", "--branch", pull["head"]["ref"], f"{self.url}/{repo}.git", ".")
+            git("commit", "--amend", "--message", fresh("amended"))
+            git("push", "--force")
+            return git("rev-parse", "HEAD").strip()
+
+    def branch(self, repo: str, name: str) -> None:
+        sent = {"new_branch_name": name, "old_branch_name": "main"}
+        self._post(f"/repos/{repo}/branches", sent, auth=self._owner(repo))
+
+    def label(self, repo: str, name: str) -> int:
+        return int(
+            self._post(f"/repos/{repo}/labels", {"name": name, "color": "#ff0000"}, auth=self._owner(repo))["id"]
+        )
+
+    def delete_label(self, repo: str, label_id: int) -> None:
+        self._http.delete(f"/repos/{repo}/labels/{label_id}", auth=self._owner(repo)).raise_for_status()
+
+    def milestone(self, repo: str, title: str) -> int:
+        return int(self._post(f"/repos/{repo}/milestones", {"title": title}, auth=self._owner(repo))["id"])
+
+    def delete_pull(self, repo: str, number: int) -> None:
+        self._http.delete(f"/repos/{repo}/issues/{number}", auth=self._owner(repo)).raise_for_status()
+
     def rename(self, repo: str, name: str) -> None:
-        owner = repo.partition("/")[0]
-        self._http.patch(f"/repos/{repo}", json={"name": name}, auth=(owner, PASSWORD)).raise_for_status()
+        self._http.patch(f"/repos/{repo}", json={"name": name}, auth=self._owner(repo)).raise_for_status()
+
+    def hook(self, repo: str, url: str) -> None:
+        sent = {
+            "type": "gitea",
+            "active": True,
+            "config": {"url": url, "content_type": "json"},
+            "events": ["pull_request", *PULL_EVENTS],
+        }
+        self._post(f"/repos/{repo}/hooks", sent, auth=self._owner(repo))
+
+    def now(self) -> float:
+        return time.time()
+
+    def pass_time(self, seconds: int) -> None:
+        time.sleep(seconds)  # its clock cannot be set
+
+    def _owner(self, repo: str) -> tuple[str, str]:
+        return repo.partition("/")[0], PASSWORD
 
     def close(self) -> None:
         self._http.close()
@@ -153,85 +206,6 @@ class Gitea:
         return answer
 
 
-class GiteaProcess:
-    """A `gitea` from PATH with a database of its own under the temporary directory, never run as root."""
-
-    def __init__(self, program: str) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="gitea-"))
-        # Gitea refuses to run as root; 65534 is nobody on every Linux.
-        self.who: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-        if self.who:
-            os.chown(self.directory, 65534, 65534)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.program, self.url = program, f"http://127.0.0.1:{self.port}"
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "USER": "gitea"}
-        (self.directory / "app.ini").write_text(_APP_INI.format(directory=self.directory, port=self.port, url=self.url))
-        self.log = (self.directory / "out.log").open("wb")
-
-    def start(self) -> Gitea:
-        """Make the database and an administrator, serve, and wait until it answers."""
-        admin = ("--username", "root1", "--password", PASSWORD, "--email", "root1@example.com")
-        self._run("migrate")
-        self._run("admin", "user", "create", *admin, "--admin", "--must-change-password=false")
-        made = self._run(
-            "admin", "user", "generate-access-token", "-u", "root1", "-t", "t1", "--scopes", "all", "--raw"
-        )
-        token = re.findall(r"\b[0-9a-f]{40}\b", made)[-1]
-        self.process = subprocess.Popen(
-            self._argv("web"), env=self.environment, cwd=self.directory, stdout=self.log, stderr=self.log, **self.who
-        )
-        eventually(self._answers, patience=60)
-        return Gitea(self.url, token, stop=self.stop)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-        self.log.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _argv(self, *words: str) -> list[str]:
-        return [self.program, "-c", str(self.directory / "app.ini"), *words]
-
-    def _run(self, *words: str) -> str:
-        done: subprocess.CompletedProcess[str] = subprocess.run(
-            self._argv(*words), env=self.environment, cwd=self.directory, capture_output=True, text=True, **self.who
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
-
-    def _answers(self) -> bool:
-        assert self.process.poll() is None, (self.directory / "out.log").read_text()[-2000:]
-        try:
-            return httpx.get(f"{self.url}/api/v1/version").status_code == 200
-        except httpx.TransportError:
-            return False
-
-
-_APP_INI = """
-RUN_MODE = prod
-WORK_PATH = {directory}
-[database]
-DB_TYPE = sqlite3
-SQLITE_JOURNAL_MODE = WAL
-[server]
-HTTP_ADDR = 127.0.0.1
-HTTP_PORT = {port}
-ROOT_URL = {url}/
-DISABLE_SSH = true
-OFFLINE_MODE = true
-[security]
-INSTALL_LOCK = true
-SECRET_KEY = test
-PASSWORD_HASH_ALGO = pbkdf2_v1
-[indexer]
-ISSUE_INDEXER_TYPE = db
-[cron]
-ENABLED = false
-"""
-
-
 def no_real_gitea() -> str:
     """Why there is no real server, and what would mend it; "" if there is one."""
     given = [name for name in (_URL, _TOKEN) if os.environ.get(name)]
@@ -249,7 +223,8 @@ def real_gitea() -> Gitea:
     """The server that was named, else one that is started here."""
     if os.environ.get(_URL):
         return Gitea(os.environ[_URL], os.environ[_TOKEN])
-    return GiteaProcess(shutil.which("gitea") or "gitea").start()
+    process = GiteaProcess(shutil.which("gitea") or "gitea")
+    return Gitea(process.url, process.start(), stop=process.stop)
 
 
 class Grounds:
@@ -271,17 +246,3 @@ class Grounds:
     ) -> None:
         for ground in self._started.values():
             ground.close()
-
-
-def fresh(word: str) -> str:
-    """A name that nobody has."""
-    return f"{word}-{secrets.token_hex(4)}"
-
-
-def eventually(look: Callable[[], T], *, patience: float = PATIENCE) -> T:
-    """What `look` finds, as soon as it finds anything."""
-    deadline = time.monotonic() + patience
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"still nothing after {patience:.0f} s"
-        time.sleep(0.05)
-    return found

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import Scene
-from tests.contract.grounds import eventually, fresh, no_real_gitea
+from tests.contract.grounds import no_real_gitea
+from tests.contract.patience import eventually, fresh
 
 MARKER = "<!-- bottlepost turn=12 part=1 -->"
 
