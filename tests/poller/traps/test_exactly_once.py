@@ -170,5 +170,6 @@ def test_a_cycle_that_fails_half_way_commits_nothing_of_that_half(desk: Desk, tr
             desk.cycle()
         assert state_of(desk) == before
     fault.times = 0
+    desk.world.clock.advance(seconds=60)  # the patience that it asked for
     assert bodies(happened(desk)) == ["read before the failure", "never reached"]
     nothing_more(desk)

@@ -157,7 +157,7 @@ def test_trap_23_without_a_token_the_search_is_not_refused_but_blind(desk: Desk)
     pull = watched(desk)
     desk.repo.rename("service")
     pull.comment("hello", by="ana")
-    assert told(desk) == ["comment created"]
+    assert told(desk) == ["repository renamed", "comment created"]
     desk.world.clock.advance(seconds=90_000)  # who we are and what we watch is asked anew, by the old name
     assert told(desk) == []
     assert {request.user for request in desk.world.requests if request.path != "/version"} == {"bot"}
@@ -208,8 +208,9 @@ def test_trap_35_a_comment_that_goes_while_the_timeline_is_read_hides_its_neighb
     meanwhile(desk, f"{path}…page=2", comments[0].delete)
     found = happened(desk)
     if desk.world.version.paged_by_default:
-        assert len(found) == 69, "the row that slid over to the first page"
+        assert "c49" not in {event.subject.body for event in found}, "its row slid over to the first page"
     desk.world.clock.advance(seconds=301)
     found += happened(desk)
-    assert sorted(str(event.subject.body) for event in found) == sorted(f"c{n}" for n in range(70))
+    made = [str(event.subject.body) for event in found if event.action == "created"]
+    assert sorted(made) == sorted(f"c{n}" for n in range(70))
     nothing_more(desk)
