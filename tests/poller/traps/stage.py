@@ -62,7 +62,7 @@ def settled(desk: Desk) -> list[str]:
 
 def nothing_more(desk: Desk) -> None:
     """Nothing is told any more, however long one waits."""
-    for _ in range(3):
+    for _ in range(2):
         assert told(desk) == []
         assert settled(desk) == []
 
