@@ -23,6 +23,7 @@ from poller.forge.client import Client
 from poller.forge.control import Control
 from poller.forge.questions import Progress, Questions
 from poller.inventory import Inventory
+from poller.quiet import quiet_until
 from poller.record import Record, Told, triaged, write_down
 from poller.scope import Watching
 from poller.trust import Trust
@@ -150,6 +151,7 @@ class Halves:
                 store.save_forge(
                     conn, config.forge, credit=budget.after(spent), owed=budget.owed, credit_at=now,
                     swept=forge.swept + spent, requests=forge.requests + spent,
+                    quiet_until=quiet_until(swept.stopped, now=now) if swept.stopped else forge.quiet_until,
                 )  # fmt: skip
         unread = [look.trouble for look in swept.looks if look.trouble is not None]
         write_down(told, unread)
