@@ -1,7 +1,8 @@
 """A bottle's state directory: the only thing of it that outlives a turn, and the only thing to move or copy.
 
 `<state>/state/<identity>/`: `metadata.json`, `Dockerfile` (an override, absent = default), `transcript/` (the guest's
-home, with its `.claude/`), `work/` (its cwd), `turns/<n>/` (one launch each), `.preserve`.  Everything private (0700),
+home, with its `.claude/`), `work/` (its cwd), `checkout/` (what the host knows of that, unseen by the agent),
+`turns/<n>/` (one launch each), `.preserve`.  Everything private (0700),
 nothing in it names an absolute path.  Must not know SQL, Claude's arguments or processes.
 """
 
@@ -79,13 +80,19 @@ def identities(state: Path) -> list[str]:
 
 def prepare(bottle: Path, metadata: Metadata) -> None:
     """Make what a launch needs, or mend what is missing; written at every launch."""
-    # One after the other: `parents=True` would give the outer ones the umask's mode.
-    for path in (bottle.parent.parent, bottle.parent, bottle, *_rooms(bottle, metadata.cwd)):
-        path.mkdir(mode=0o700, parents=path == bottle.parent.parent, exist_ok=True)
+    for path in _rooms(bottle, metadata.cwd):
+        make(path, bottle=bottle)
     settings = config_dir(bottle) / "settings.json"
     if not settings.exists():
         write(settings, json.dumps(_SETTINGS, indent=2) + "\n")
     write(bottle / "metadata.json", json.dumps(msgspec.structs.asdict(metadata), indent=2) + "\n")
+
+
+def make(path: Path, *, bottle: Path) -> None:
+    """A private directory in a bottle's state, with the bottle's own where they are missing."""
+    # One after the other: `parents=True` would give the outer ones the umask's mode.
+    for each in (bottle.parent.parent, bottle.parent, bottle, path):
+        each.mkdir(mode=0o700, parents=each == bottle.parent.parent, exist_ok=True)
 
 
 def read_metadata(bottle: Path) -> Metadata | None:

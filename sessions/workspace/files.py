@@ -1,0 +1,174 @@
+"""Files in a directory that somebody hostile has written: seen, read and moved without leaving it.
+
+Every step down is taken with `O_NOFOLLOW` from a descriptor of the directory before it, so no symbolic link leads
+anywhere, and only regular files are read.  Paths are bytes, relative, with "/".  Must not know git.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+_DOWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: What opening says when the thing is not there, or is not what it should be.
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL}
+_DEEP = 200
+
+
+class TooMuch(Exception):
+    """More than we are willing to read."""
+
+
+class Tree:
+    """A directory and what is below it.  A context manager."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.open(root, _DOWN)
+
+    def __enter__(self) -> Tree:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._root)
+
+    def look(self, path: bytes) -> os.stat_result | None:
+        """What is there (a link is a link), or `None`."""
+        with self._inside(path) as (parent, name):
+            return None if parent is None else _look(parent, name)
+
+    def read(self, path: bytes, *, most: int) -> bytes | None:
+        """A regular file's content; `None` when there is none.  Raises `TooMuch`, `OSError`."""
+        with self._inside(path) as (parent, name):
+            if parent is None:
+                return None
+            try:
+                handle = os.open(name, _READ, dir_fd=parent)
+            except OSError as error:
+                if error.errno in _NOT_THERE:
+                    return None
+                raise
+            with os.fdopen(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    return None
+                content = file.read(most + 1)
+        if len(content) > most:
+            raise TooMuch(f"a file has more than {most // (1024 * 1024)} MiB")
+        return content
+
+    def link(self, path: bytes) -> bytes | None:
+        """Where a symbolic link points to."""
+        with self._inside(path) as (parent, name), contextlib.suppress(OSError):
+            return None if parent is None else os.readlink(name, dir_fd=parent)
+        return None
+
+    def names(self, path: bytes) -> list[tuple[bytes, os.stat_result]]:
+        """What a directory holds, by name; nothing when it is none."""
+        with self._directory(path) as directory:
+            if directory is None:
+                return []
+            with os.scandir(directory) as entries:
+                found = [(os.fsencode(entry.name), entry.stat(follow_symlinks=False)) for entry in entries]
+            return sorted(found, key=lambda one: one[0])
+
+    def walk(self, path: bytes, *, most: int) -> Iterator[tuple[bytes, os.stat_result]]:
+        """Everything below a directory that is no directory, but for what belongs to a repository in it."""
+        waiting = [path.strip(b"/")]
+        while waiting:
+            at = waiting.pop()
+            if at.count(b"/") > _DEEP:
+                raise TooMuch("directories are nested too deeply")
+            for name, info in self.names(at):
+                inner = at + b"/" + name if at else name
+                if is_git(name):
+                    continue
+                if stat.S_ISDIR(info.st_mode):
+                    waiting.append(inner)
+                else:
+                    most -= 1
+                    if most < 0:
+                        raise TooMuch("there are too many files")
+                    yield inner, info
+
+    def hand_over(self, path: bytes, other: Tree, *, onto: bytes) -> bool:
+        """Move something into another tree, where its directory is there and its name is free."""
+        with self._inside(path) as (here, name), other._inside(onto) as (there, new):
+            if here is None or there is None or _look(there, new) is not None:
+                return False
+            try:
+                os.rename(name, new, src_dir_fd=here, dst_dir_fd=there)
+            except OSError:
+                return False
+            return True
+
+    def copy(self, path: bytes, to: Path) -> bool:
+        """A regular file, as another name of it where the system allows, else as a copy; false when it is none."""
+        with self._inside(path) as (parent, name):
+            if parent is None:
+                return False
+            with contextlib.suppress(OSError):
+                os.link(name, to, src_dir_fd=parent, follow_symlinks=False)
+                if stat.S_ISREG(to.lstat().st_mode):
+                    return True
+                to.unlink()
+                return False
+            try:
+                handle = os.open(name, _READ, dir_fd=parent)
+            except OSError:
+                return False
+            with os.fdopen(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    return False
+                with to.open("xb") as copy:
+                    shutil.copyfileobj(file, copy)
+            return True
+
+    @contextlib.contextmanager
+    def _directory(self, path: bytes) -> Iterator[int | None]:
+        at = os.dup(self._root)
+        try:
+            for part in path.split(b"/") if path else ():
+                if part in (b"", b".", b".."):
+                    yield None
+                    return
+                try:
+                    below = os.open(part, _DOWN, dir_fd=at)
+                except OSError as error:
+                    if error.errno not in _NOT_THERE:
+                        raise
+                    yield None
+                    return
+                os.close(at)
+                at = below
+            yield at
+        finally:
+            os.close(at)
+
+    @contextlib.contextmanager
+    def _inside(self, path: bytes) -> Iterator[tuple[int | None, bytes]]:
+        """The directory that holds it, and its name there."""
+        before, _, name = path.rstrip(b"/").rpartition(b"/")
+        if name in (b"", b".", b"..") or b"\0" in path:
+            yield None, name
+            return
+        with self._directory(before) as directory:
+            yield directory, name
+
+
+def is_git(name: bytes) -> bool:
+    """Whether git, somewhere, would take it for a repository's own directory."""
+    return name.lower().rstrip(b" .") in (b".git", b"git~1")
+
+
+def _look(parent: int, name: bytes) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise

@@ -1,0 +1,205 @@
+"""The host's bare mirror of one repository: `<state>/mirrors/<name>.git`, ours alone, no bottle ever sees it.
+
+Knows how to fetch into it, take a pack out of it, and keep it small.  Must not know bottles' directories.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from sessions.git import Git, GitError, Tick
+from sessions.locks import Busy, locked
+from sessions.logs import fields
+from sessions.workspace.nouns import FETCHING, MOST_PACK, Source, Unfetchable
+
+log = logging.getLogger("sessions.workspace")
+
+#: Packs above which a mirror is put in order, and the seconds that may take.
+_PACKS, _ORDER = 25, 300.0
+#: Seconds after which a mirror that was never finished is nobody's.
+_LEFT = 3600.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+#: What git says about a repository that is damaged; another try would only say so again.
+_DAMAGED = re.compile(
+    r"corrupt|bad object|bad tree|loose object|unable to read|missing (?:blob|tree|commit)|necessary objects"
+    r"|not a git repository|bad config|packfile|unresolved delta|null sha1|broken"
+)
+
+
+class Tips(msgspec.Struct, frozen=True):
+    """Commits; `base` is "" when the forge has no such branch."""
+
+    head: str
+    base: str
+
+
+def mirrors(state: Path) -> Path:
+    return state / "mirrors"
+
+
+class Mirror:
+    """One mirror, held by us: made by `held`."""
+
+    def __init__(self, place: Path, git: Git) -> None:
+        self._place, self._git = place, git
+
+    def fetch(self, source: Source) -> Tips:
+        """Bring head and base up to date.  Raises `Unfetchable`."""
+        try:
+            try:
+                return self._fetched(source)
+            except GitError as error:
+                if not _DAMAGED.search(str(error)):
+                    raise
+                # Bottles do not need it: it can be made again, from nothing.
+                log.warning("mirror is damaged, and is made anew", extra=fields(reason=error))
+                shutil.rmtree(self._place, ignore_errors=True)
+                _make(self._git)
+                return self._fetched(source)
+        except GitError as error:
+            raise Unfetchable(f"the code could not be fetched from {source.access.url}: {error}") from None
+
+    def has(self, commit: str) -> bool:
+        return bool(_COMMIT.fullmatch(commit)) and self._git.says("cat-file", "-t", commit) == "commit"
+
+    def pack(self, commits: list[str], into: IO[bytes]) -> None:
+        """All that these commits need, and nothing else of the mirror.  Raises `GitError`."""
+        feed = "".join(f"{commit}\n" for commit in commits).encode()
+        self._git.run(
+            "pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset", feed=feed, into=into, seconds=FETCHING,
+            most=MOST_PACK,
+        )  # fmt: skip
+
+    def put_in_order(self) -> None:
+        """Few packs instead of many; what nothing needs goes after two weeks.  Failing it costs nothing."""
+        if len(list((self._place / "objects" / "pack").glob("*.pack"))) <= _PACKS:
+            return
+        try:
+            self._git.run("gc", "--quiet", "--prune=2.weeks.ago", seconds=_ORDER, most=MOST_PACK)
+        except GitError as error:
+            log.warning("mirror could not be put in order", extra=fields(reason=error))
+
+    def _fetched(self, source: Source) -> Tips:
+        head, base = _local(source.head_ref), _local(f"refs/heads/{source.base}")
+        wanted = [f"+{source.head_ref}:{head}"]
+        with_base = self._is_branch(source.base)
+        try:
+            self._fetch(source, *wanted, *([f"+refs/heads/{source.base}:{base}"] if with_base else []))
+        except GitError as error:
+            if not with_base or "find remote ref refs/heads/" not in str(error):
+                raise
+            with_base = False  # the base's branch is gone; the head is still worth looking at
+            self._fetch(source, *wanted)
+        tips = Tips(self._commit(head), self._commit(base) if with_base else "")
+        if not source.head or source.head == tips.head:
+            return tips
+        return Tips(self._exactly(source, tips.head), tips.base)
+
+    def _exactly(self, source: Source, found: str) -> str:
+        """The commit the turn is about, where the ref has another one: it lags, or has moved on meanwhile."""
+        if not self.has(source.head):
+            try:
+                self._fetch(source, f"+{source.head}:{_local(source.head)}")
+            except GitError as error:
+                if source.exact:
+                    raise Unfetchable(
+                        f"{source.head_ref} is at {found}, and {source.head} cannot be had from {source.access.url} "
+                        f"({error})"
+                    ) from None
+        if self.has(source.head):
+            return source.head
+        if source.exact:
+            raise Unfetchable(f"{source.head_ref} is at {found}, expected {source.head}")
+        log.warning("the head is another one than the forge says", extra=fields(found=found, said=source.head))
+        return found
+
+    def _fetch(self, source: Source, *refspecs: str) -> None:
+        self._git.run(
+            "fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
+            "--no-auto-maintenance", "--", source.access.url, *refspecs, access=source.access, seconds=FETCHING,
+            most=MOST_PACK,
+        )  # fmt: skip
+
+    def _commit(self, ref: str) -> str:
+        return self._git.run("rev-parse", "--verify", f"{ref}^{{commit}}").decode().strip()
+
+    def _is_branch(self, name: str) -> bool:
+        # What git itself would refuse (control characters, "..", "~", a leading dash) is no branch to ask for.
+        return name.isprintable() and self._git.says("check-ref-format", "--branch", name) == name
+
+
+@contextlib.contextmanager
+def held(state: Path, name: str, *, environ: Mapping[str, str], tick: Tick) -> Iterator[Mirror]:
+    """The mirror of that name, made if it is missing, for us alone.  Raises `Unfetchable`."""
+    if not _NAME.fullmatch(name):
+        raise Unfetchable(f"{name!r} cannot name a mirror")
+    room = mirrors(state)
+    room.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = room / f"{name}.git"
+    try:
+        with locked(room / f"{name}.lock", seconds=FETCHING, tick=tick) as lock:
+            git = Git(place, environ=environ, tick=tick, keep=[lock])
+            if not place.is_dir():
+                _make(git)
+            _clear(place)
+            mirror = Mirror(place, git)
+            yield mirror
+            mirror.put_in_order()
+    except Busy:
+        raise Unfetchable(f"mirror {name} was busy for {FETCHING:.0f} s") from None
+
+
+def remove_unused(state: Path, used: Callable[[], set[str]]) -> list[str]:
+    """Remove the mirrors that nobody names; their names.  A bottle names its mirror before it takes the lock."""
+    gone = []
+    room = mirrors(state)
+    for place in sorted(room.glob("*.git")):
+        name = place.name.removesuffix(".git")
+        if name in used():
+            continue
+        with contextlib.suppress(Busy), locked(room / f"{name}.lock", seconds=0):
+            if name in used():
+                continue
+            shutil.rmtree(place, ignore_errors=True)
+            (room / f"{name}.lock").unlink()
+            gone.append(name)
+    for left in room.glob(".making-*"):
+        if left.stat().st_mtime < time.time() - _LEFT:
+            shutil.rmtree(left, ignore_errors=True)
+    return gone
+
+
+def _make(git: Git) -> None:
+    """Whole or not at all: a half-made repository would be taken for a damaged one."""
+    making = Path(tempfile.mkdtemp(dir=git.at.parent, prefix=".making-"))
+    try:
+        git.on(making).run("init", "--quiet", "--bare", "--template=")
+        making.rename(git.at)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+
+
+def _clear(place: Path) -> None:
+    """What a fetch left that was killed: nobody else is at work here."""
+    for left in [*place.glob("*.lock"), *place.glob("refs/**/*.lock"), *place.glob("objects/pack/tmp_*")]:
+        left.unlink(missing_ok=True)
+    for left in place.glob("objects/incoming-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _local(ref: str) -> str:
+    """A ref of ours for one of theirs: no name of theirs becomes a file's, or stands in another's way."""
+    return f"refs/bottlepost/{hashlib.sha256(ref.encode('utf-8', 'replace')).hexdigest()[:32]}"

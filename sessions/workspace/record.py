@@ -1,0 +1,112 @@
+"""What the host knows of a bottle's working directory, and how one directory is put in the other's place.
+
+Everything in `<bottle>/checkout/`, which no bottle can see.  The change is written down before it is made: killed at
+any point, the next call finds either the old directory with its record or the new one with its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from sessions import state
+from sessions.decoding import decoder
+from sessions.logs import fields
+from sessions.workspace.nouns import Record
+
+log = logging.getLogger("sessions.workspace")
+
+#: Directories of agents that could not be carried over: so many are kept.
+_ASIDES = 2
+
+
+class _Pending(msgspec.Struct, frozen=True):
+    record: Record
+    old: str
+
+
+class Room:
+    """`<bottle>/checkout/` and, beside it, `<bottle>/work/`."""
+
+    def __init__(self, bottle: Path) -> None:
+        self._bottle = bottle
+        self.place, self.work = bottle / "checkout", bottle / "work"
+
+    def prepare(self, mirror: str) -> None:
+        """Make it, and say which mirror this bottle needs."""
+        state.make(self.place, bottle=self._bottle)
+        state.write(self.place / "mirror", mirror)
+
+    @property
+    def record(self) -> Record | None:
+        """`None`: the working directory, if there is one, is not ours."""
+        try:
+            return decoder(Record).decode((self.place / "record.json").read_bytes())
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def is_whole(self) -> bool:
+        """Whether the working directory still has a repository, as far as can be told without asking it."""
+        git = self.work / ".git"
+        return not self.work.is_symlink() and not git.is_symlink() and git.is_dir()
+
+    def is_empty(self) -> bool:
+        return not self.work.is_symlink() and (not self.work.is_dir() or not any(self.work.iterdir()))
+
+    def recover(self) -> None:
+        """Finish, or undo, what was killed half-way; remove what it left."""
+        try:
+            pending = decoder(_Pending).decode((self.place / "pending.json").read_bytes())
+        except (OSError, msgspec.MsgspecError):
+            pending = None
+        if pending is not None:
+            old = self.place / pending.old
+            if self.work.exists() and (old.exists() or not pending.old):
+                # Both are there, or there was none before: the new one has its place.
+                self._settle(pending.record)
+            elif old.exists():
+                old.rename(self.work)
+        (self.place / "pending.json").unlink(missing_ok=True)
+        self.sweep()
+
+    def swap(self, new: Path, record: Record, *, aside: bool) -> None:
+        """`new` becomes the working directory; `aside`: what was there is kept, out of the agent's sight."""
+        old = (
+            f"{'aside' if aside else 'old'}-{record.turn}-{secrets.token_hex(3)}" if os.path.lexists(self.work) else ""
+        )
+        state.write(self.place / "pending.json", msgspec.json.encode(_Pending(record, old)).decode())
+        if old:
+            self.work.rename(self.place / old)
+        new.rename(self.work)
+        self._settle(record)
+        (self.place / "pending.json").unlink(missing_ok=True)
+        self.sweep()
+
+    def _settle(self, record: Record) -> None:
+        state.write(self.place / "record.json", msgspec.json.encode(record).decode())
+
+    def sweep(self) -> None:
+        """Remove what is not in use; of what was kept aside, all but the latest."""
+        record = self.record
+        for left in [*self.place.glob("old-*"), *self.place.glob("next-*"), *self.place.glob("quarantine-*")]:
+            shutil.rmtree(left, ignore_errors=True)
+        for left in self.place.glob("index-*"):
+            if record is None or left.name != record.index:
+                left.unlink(missing_ok=True)
+        asides = sorted(self.place.glob("aside-*"), key=lambda path: path.stat().st_mtime)
+        for left in asides[:-_ASIDES]:
+            log.warning("an old working directory that was kept aside is removed", extra=fields(path=left.name))
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def mirror_of(bottle: Path) -> str:
+    """The mirror that a bottle needs, "" when it needs none."""
+    try:
+        return (bottle / "checkout" / "mirror").read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
