@@ -34,6 +34,7 @@ from sessions.config import ConfigError
 from sessions.database import DatabaseError, database_of, is_absent, open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
+from sessions.sources import Access
 from sessions.turns import OnProgress, Tally, Turn
 from sessions.turns import Progress as TurnProgress
 
@@ -173,7 +174,14 @@ class App:
             engine=self.engine,
             state=config.state,
             agents=config.agents,
-            errand=PullErrand(self.engine, self.questions, forge=config.forge, agents=config.agents, now=self.clock),
+            errand=PullErrand(
+                self.engine,
+                self.questions,
+                forge=config.forge,
+                agents=config.agents,
+                now=self.clock,
+                remote=Access(url=config.url, secret=config.token.reveal),
+            ),
             parallel=config.limits.parallel,
             environ=self._environ,
             clock=self.clock,

@@ -5,11 +5,14 @@ The only place where turns and pull requests meet.  Must not know how an agent i
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
+import msgspec
 import sqlalchemy as sa
 
 from poller import eventlog, outbox, replies, store
@@ -21,6 +24,7 @@ from poller.forge.questions import Questions
 from sessions.config import Agent
 from sessions.database import reading
 from sessions.logs import fields
+from sessions.sources import Access, Checkout, Fetch, Source
 from sessions.turns import Dropped, Mode, NotNow, Outcome, Ready, Session, Turn
 
 log = logging.getLogger(__name__)
@@ -43,12 +47,14 @@ class PullErrand:
         *,
         forge: str,
         agents: Mapping[str, Agent],
+        remote: Access | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """`remote`: the forge's address without `/api/v1`, and how to fetch from it; `None` = code is never fetched."""
         self._engine, self._questions, self._forge = engine, questions, forge
-        self._agents, self._now = agents, now
+        self._agents, self._remote, self._now = agents, remote, now
 
-    def prepare(self, turn: Turn, session: Session, mode: Mode) -> Ready | Dropped | NotNow:
+    def prepare(self, turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Ready | Dropped | NotNow:
         """The prompt, after a last look at the pull: what was true when the events came need not be true now."""
         agent = self._agents.get(turn.agent)
         if agent is None:
@@ -74,8 +80,12 @@ class PullErrand:
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         except errors.ForgeError as trouble:
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
+        source = self._source(known, heads) if agent.checkout else None
+        how_to_diff = _told(fetch(source)) if source is not None else ""
         login = bot.login if bot is not None else ""
-        return self._ready(turn, agent, mode, bot=login, known=known, heads=heads, events=events, diff=diff)
+        return self._ready(
+            turn, agent, mode, bot=login, known=known, heads=heads, events=events, diff=diff, how_to_diff=how_to_diff
+        )
 
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
         """The agent's words, or a word about why there are none, into the outbox."""
@@ -97,6 +107,23 @@ class PullErrand:
         text, _whole = self._questions.diff(known.row.repo, known.row.number, limit=DIFF)
         return text
 
+    def _source(self, known: Known, heads: Heads) -> Source | None:
+        """The head as we have just seen it: a push after this look is another turn's, and perhaps nobody's."""
+        if self._remote is None:
+            return None
+        row = known.row
+        mark = hashlib.sha256(self._forge.encode()).hexdigest()[:8]
+        path = "/".join(quote(part, safe="") for part in row.repo.split("/"))
+        return Source(
+            mirror=f"{row.repo_id}-{mark}",  # forges may share a state directory
+            access=msgspec.structs.replace(self._remote, url=f"{self._remote.url.rstrip('/')}/{path}.git"),
+            head_ref=f"refs/pull/{row.number}/head",
+            base=heads.base_ref,
+            branch=f"pull-{row.number}",
+            head=heads.head_sha,
+            exact=heads.fork,  # of a fork's head somebody may have approved this commit, and no other
+        )
+
     def _ready(
         self,
         turn: Turn,
@@ -108,6 +135,7 @@ class PullErrand:
         heads: Heads,
         events: list[Event],
         diff: str | None,
+        how_to_diff: str,
     ) -> Ready | NotNow:
         from poller.prompts.compose import PromptError, PromptFacts, compose
 
@@ -127,6 +155,7 @@ class PullErrand:
             html_url=row.html_url,
             description=row.body,
             diff=diff,
+            how_to_diff=how_to_diff,
             events=tuple(folded(events)),
             repeat=turn.attempts > 0,
             heard=frozenset(turn.told) if still_there else frozenset(),
@@ -139,6 +168,12 @@ class PullErrand:
             log.error("template cannot be used", extra=fields(error=trouble))
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         return Ready(prompt=prompt, events=tuple(turn.events))
+
+
+def _told(checkout: Checkout) -> str:
+    from poller.prompts.checkout import how_to_see
+
+    return how_to_see(checkout)
 
 
 def words_after(turn: Turn, outcome: Outcome) -> list[str]:

@@ -19,6 +19,7 @@ from sessions.bottles import EngineError, bottle_for
 from sessions.config import Agent, Settings
 from sessions.database import begin, database_of, open_database
 from sessions.dispatcher import Dispatcher, new_session
+from sessions.sources import Fetch
 from sessions.turns import Dropped, Mode, OnProgress, Outcome, Ready, Session, Turn
 
 _LEASE = 60.0
@@ -43,7 +44,7 @@ class Task:
     def __init__(self, text: str, *, only: str | None = None) -> None:
         self._text, self._only = text, only
 
-    def prepare(self, turn: Turn, session: Session, mode: Mode) -> Ready | Dropped:
+    def prepare(self, turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Ready | Dropped:
         if self._only is not None and mode == "fresh":
             return Dropped(reason=f"claude knows no conversation {self._only}")
         return Ready(prompt=self._text)

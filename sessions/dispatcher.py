@@ -23,6 +23,7 @@ from sessions import claims, processes, registry, state
 from sessions.bottles import EngineError
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import bound, hide
+from sessions.sources import Fetch
 from sessions.terms import Terms
 from sessions.turns import Dropped, Errand, Mode, OnProgress, Outcome, Progress, Session, Tally, Turn
 from sessions.worker import Left, Worker
@@ -252,7 +253,7 @@ class _Shift:
 class _Nobodys:
     """The errand of a turn that a person began and left: its end is recorded, nothing is begun again."""
 
-    def prepare(self, turn: Turn, session: Session, mode: Mode) -> Dropped:
+    def prepare(self, turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Dropped:
         return Dropped(reason="who started it by hand has gone")
 
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:

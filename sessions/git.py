@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-import msgspec
-
 from sessions.logs import escaped, redacted
+from sessions.sources import Access
 
 #: Called about every second while git works; what it raises ends git, and goes on.
 Tick = Callable[[], None]
@@ -81,15 +80,6 @@ _TELLING = re.compile(r"^(?:remote|error|fatal|warning): *(.*)$", re.MULTILINE)
 
 class GitError(Exception):
     """A command failed, took too long or grew too large.  The text is one line, without secrets."""
-
-
-class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """How to speak with one forge.  `secret` is asked right before a command, and goes into its environment only."""
-
-    url: str
-    secret: Callable[[], str] | None = None
-    #: A file of certificates to trust besides the system's.
-    ca_file: str | None = None
 
 
 class Git:

@@ -43,6 +43,11 @@ def run(engine: sa.Engine, root: Path, *, now: float, grace: float = registry.GR
     gone = [one.identity for one in over if not one.running and remove(engine, root, one, now=now, why=one.closed_why)]
     for left in state.bottles(root).glob(".removing-*"):  # a removal that was killed half-way
         shutil.rmtree(left, ignore_errors=True)
+    if (root / "mirrors").is_dir():
+        from sessions import workspace  # an idle call without code needs none of it
+
+        for mirror in workspace.remove_unused(root):
+            log.info("mirror removed: no bottle needs it", extra=fields(mirror=mirror))
     return gone
 
 

@@ -14,6 +14,8 @@ import msgspec
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from sessions.sources import Fetch
+
 Mode = Literal["fresh", "resume"]
 TurnState = Literal["waiting", "running", "done", "failed", "dropped"]
 Kind = Literal[
@@ -180,12 +182,13 @@ class NotNow(msgspec.Struct, frozen=True, kw_only=True):
 class Errand(Protocol):
     """What the caller brings to a turn."""
 
-    def prepare(self, turn: Turn, session: Session, mode: Mode) -> Ready | Dropped | NotNow:
-        """The words for the agent.
+    def prepare(self, turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Ready | Dropped | NotNow:
+        """The words for the agent; with `fetch` the code is put into its working directory, if that is wanted.
 
         Called right before a launch, outside any transaction, perhaps from several threads at once (for different
         turns); and again with "fresh" when the conversation turned out to be lost.  `turn.attempts > 0` tells that it
-        is a repeat, `turn.kind` how the last try ended.  Raise only for bugs.
+        is a repeat, `turn.kind` how the last try ended.  Let through what
+        `fetch` raises; else raise only for bugs.
         """
         ...
 

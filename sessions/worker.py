@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from sessions import claims, claude, lifecycle, registry, runs, state, transcript
+from sessions import claims, claude, lifecycle, preparing, registry, runs, state, transcript
 from sessions.bottles import Bottle, EngineError, bottle_for
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import fields, redacted
@@ -112,7 +112,9 @@ class Worker:
             self._put_back(f"agent {self.turn.agent} is not in the config", at=self.terms.clock())
             return None
         try:
-            ready = self.terms.errand.prepare(self.turn, self.session, opening.mode)
+            ready = preparing.ready(self.terms, self.turn, self.session, opening.mode, tick=self._tend)
+        except claims.LeaseLost:
+            raise
         except BaseException as error:
             # A bug, which will stop us; but not every later cycle at this same turn.
             self._put_back(f"preparing it failed: {type(error).__name__}", at=self.terms.clock() + 60, more=1)
@@ -123,7 +125,21 @@ class Worker:
         if isinstance(ready, NotNow):
             self._put_back(ready.reason, at=ready.at)
             return None
+        if isinstance(ready, Outcome):
+            self._count_try(opening)
+            return ready
         return self._start(opening, ready)
+
+    def _tend(self) -> None:
+        """Hold the turn while something takes its time."""
+        if self._why_stop():
+            raise preparing.Interrupted(self.turn.stop_asked)
+
+    def _count_try(self, opening: lifecycle.Opening) -> None:
+        """It came to nothing before its launch, and is repeated as if it had been launched."""
+        mode, now = opening.mode, self.terms.clock()
+        with begin(self.terms.engine) as conn:
+            self.turn = claims.launching(conn, self.turn, self.session, mode=mode, told=(), now=now, minutes=1.0)
 
     def _start(self, opening: lifecycle.Opening, ready: Ready) -> Launch | Outcome | None:
         agent, now = self.terms.agents[self.turn.agent], self.terms.clock()
@@ -134,24 +150,14 @@ class Worker:
         state.clear_turn_directory(state.bottle(self.terms.state, self.session.identity), upcoming.directory)
         with begin(self.terms.engine) as conn:
             self.turn = claims.launching(
-                conn,
-                self.turn,
-                self.session,
-                mode=opening.mode,
-                told=ready.events,
-                now=now,
+                conn, self.turn, self.session, mode=opening.mode, told=ready.events, now=now,
                 minutes=agent.limits.minutes,
-            )
+            )  # fmt: skip
         try:
             launch = runs.write_down(
-                self.terms.state,
-                self.turn,
-                self.session,
-                agent=agent,
-                prompt=ready.prompt,
-                environ=self.terms.environ,
-                now=now,
-            )
+                self.terms.state, self.turn, self.session, agent=agent, prompt=ready.prompt,
+                environ=self.terms.environ, now=now,
+            )  # fmt: skip
         except FileExistsError:
             raise claims.LeaseLost(f"turn {self.turn.id}: its launch was forbidden by whoever adopted it") from None
         except OSError as error:
@@ -264,13 +270,9 @@ class Worker:
     def _put_back(self, reason: str, *, at: float, more: int = 0) -> None:
         with begin(self.terms.engine) as conn:
             self.turn = claims.put_back(
-                conn,
-                self.turn,
-                reason=reason,
-                now=self.terms.clock(),
-                not_before=at,
+                conn, self.turn, reason=reason, now=self.terms.clock(), not_before=at,
                 attempts=self.turn.attempts + more,
-            )
+            )  # fmt: skip
         self._say("turn waits", reason=reason)
 
     def _drop(self, reason: str) -> None:

@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sessions import state
-from sessions.git import Access, Git, GitError, Tick
+from sessions.git import Git, GitError, Tick
 from sessions.locks import Busy, locked
+from sessions.sources import Checkout, Source, Unfetchable
 from sessions.workspace import build, mirror
-from sessions.workspace.nouns import Checkout, Record, Source, Unfetchable
+from sessions.workspace.nouns import Record
 from sessions.workspace.record import Room, mirror_of
 
-__all__ = ["Access", "Checkout", "Source", "Unfetchable", "checkout", "remove_unused"]
+__all__ = ["checkout", "remove_unused"]
 
 _BUSY = 600.0
 

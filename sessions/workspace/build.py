@@ -15,9 +15,10 @@ import msgspec
 
 from sessions.git import Git, GitError
 from sessions.logs import fields
+from sessions.sources import Source, Unfetchable
 from sessions.workspace.files import TooMuch, Tree
 from sessions.workspace.mirror import Mirror, Tips
-from sessions.workspace.nouns import BUILDING, MOST_FILES, MOST_PACK, MOST_TREE, Record, Source, Unfetchable
+from sessions.workspace.nouns import BUILDING, MOST_FILES, MOST_PACK, MOST_TREE, Record
 from sessions.workspace.record import Room
 from sessions.workspace.salvage import Own, ignored, salvage
 

@@ -21,7 +21,8 @@ import msgspec
 from sessions.git import Git, GitError, Tick
 from sessions.locks import Busy, locked
 from sessions.logs import fields
-from sessions.workspace.nouns import FETCHING, MOST_PACK, Source, Unfetchable
+from sessions.sources import Source, Unfetchable
+from sessions.workspace.nouns import FETCHING, MOST_PACK
 
 log = logging.getLogger("sessions.workspace")
 

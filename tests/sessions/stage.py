@@ -15,6 +15,7 @@ from sessions import registry, state, tables
 from sessions.config import Agent, AgentLimits
 from sessions.database import Component, begin, open_database, reading
 from sessions.dispatcher import Dispatcher
+from sessions.sources import Fetch, Source
 from sessions.turns import Dropped, Mode, NotNow, Outcome, Progress, Ready, Session, Tally, Turn
 
 REF = "forge|12|7"
@@ -37,12 +38,16 @@ class Errand:
         self.prepared: list[tuple[int, Mode, int]] = []
         self.settled_as: list[tuple[int, str, str, str]] = []
         self.answer_instead: Callable[[Turn], Dropped | NotNow | None] = lambda turn: None
+        #: The code that turns want.
+        self.source: Source | None = None
 
-    def prepare(self, turn: Turn, session: Session, mode: Mode) -> Ready | Dropped | NotNow:
+    def prepare(self, turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Ready | Dropped | NotNow:
         self.prepared.append((turn.id, mode, turn.attempts))
         instead = self.answer_instead(turn)
         if instead is not None:
             return instead
+        if self.source is not None:
+            fetch(self.source)
         told = "\n".join(f"{event}: {self.texts.get(event, '')}" for event in turn.events)
         again = "This was interrupted before.\n" if turn.attempts else ""
         return Ready(prompt=f"{'Full' if mode == 'fresh' else 'Delta'} prompt\n{again}{told}", events=turn.events)

@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 
 from sessions import workspace
-from sessions.git import Access
-from sessions.workspace import Checkout, Source
+from sessions.sources import Access, Checkout, Source
 from tests.gitside.origin import Origin, git
 from tests.gitside.server import GitServer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sessions.workspace import Unfetchable
+from sessions.sources import Access, Unfetchable
 from tests.gitside.origin import git
 from tests.sessions.workspace.desk import TOKEN, Desk
 
@@ -119,7 +119,7 @@ def test_renamed_repository_is_followed(desk: Desk) -> None:
     old, new = desk.source.access.url, desk.source.access.url.replace("acme/api", "acme/before")
     path = "/acme/before.git/info/refs"
     desk.server.moved[path] = f"{old}/info/refs"
-    desk.asks(access=desk.source.access.__class__(url=new, secret=desk.source.access.secret))
+    desk.asks(access=Access(url=new, secret=desk.source.access.secret))
     assert desk.checkout().head == head
     assert ("GET", path, "") in desk.server.asked
     assert desk.mirrors() == ["12-forge.git"]
