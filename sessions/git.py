@@ -73,8 +73,10 @@ _CONFIG = {
 }
 _SECRET = "BOTTLEPOST_GIT_SECRET"  # noqa: S105 (a name)
 _HELPER = f'!f() {{ test "$1" = get && printf "username=bottlepost\\npassword=%s\\n" "${_SECRET}"; }}; f'
-#: The limit on files in blocks of 512 bytes, then the command.
+#: The limit on files in blocks of 512 bytes, then the command.  A signal ends what writes too much, at once; a fetch
+#: goes without, for it is its helper that writes, and that can only so say what it died of.
 _LIMITED = 'ulimit -f "$1" && shift && exec "$@"'
+_FETCHING = f'trap "" XFSZ && {_LIMITED}'
 _TELLING = re.compile(r"^(?:remote|error|fatal|warning): *(.*)$", re.MULTILINE)
 
 
@@ -112,9 +114,10 @@ class Git:
             given.seek(0)
             out = into if into is not None else closing.enter_context(tempfile.TemporaryFile())
             err = closing.enter_context(tempfile.TemporaryFile())
+            script = _LIMITED if access is None else _FETCHING
             try:
                 process = subprocess.Popen(
-                    ["/bin/sh", "-c", _LIMITED, "git", str(max(most // 512, 1)), "git", *args],
+                    ["/bin/sh", "-c", script, "git", str(max(most // 512, 1)), "git", *args],
                     stdin=given, stdout=out, stderr=err, cwd=self.at, env=environment, start_new_session=True,
                     pass_fds=self._keep,  # a lock of ours is held for as long as a git lives that needs it
                 )  # fmt: skip
@@ -178,22 +181,22 @@ def _origin(url: str) -> str:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """It and its helpers; politely first, so that it takes its lock files along."""
+    if process.poll() is not None:
+        return
     for number, grace in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0)):
         if process.poll() is not None:
-            return
+            break
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=grace)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _reason(verb: str, code: int, err: bytes, *, most: int) -> str:
     text = err.decode("utf-8", "replace")
-    if (
-        code in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
-        or "File too large" in text
-        or f"signal {signal.SIGXFSZ}" in text
-    ):
+    if code == -signal.SIGXFSZ or "File too large" in text:
         return f"git {verb} would write more than {most // (1024 * 1024)} MiB, and was ended"
     told = list(dict.fromkeys(line.strip() for line in _TELLING.findall(text) if line.strip()))
     words = "; ".join(told[:4]) or " ".join(text.split())[:200] or f"exit code {code}"

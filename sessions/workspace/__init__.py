@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from sessions import state
 from sessions.git import Git, GitError, Tick
 from sessions.locks import Busy, locked
@@ -34,10 +36,13 @@ def checkout(
     `environ` is the runner's own (PATH, proxies); `tick` is called about every second, and may raise to end it.
     Raises `Unfetchable`; the directory is then as it was."""
     room = Room(bottle)
+    # JSON can carry half a character (a lone surrogate), no branch can.
+    source = msgspec.structs.replace(source, base=source.base.encode("utf-8", "replace").decode())
     try:
-        room.prepare(source.mirror)
+        room.prepare()
         with locked(room.place / "lock", seconds=_BUSY, tick=tick):
             room.recover()
+            room.claim(source.mirror)
             try:
                 return _checkout(source, room, state=state, turn=turn, environ=environ, tick=tick)
             finally:

@@ -37,10 +37,14 @@ class Room:
         self._bottle = bottle
         self.place, self.work = bottle / "checkout", bottle / "work"
 
-    def prepare(self, mirror: str) -> None:
-        """Make it, and say which mirror this bottle needs."""
+    def prepare(self) -> None:
+        """Make it, for its lock."""
         state.make(self.place, bottle=self._bottle)
-        state.write(self.place / "mirror", mirror)
+
+    def claim(self, mirror: str) -> None:
+        """Say which mirror this bottle needs, before it is fetched into."""
+        if mirror_of(self._bottle) != mirror:
+            state.write(self.place / "mirror", mirror)
 
     @property
     def record(self) -> Record | None:
@@ -95,6 +99,8 @@ class Room:
         record = self.record
         for left in [*self.place.glob("old-*"), *self.place.glob("next-*"), *self.place.glob("quarantine-*")]:
             shutil.rmtree(left, ignore_errors=True)
+        for left in self.place.glob(".*"):  # half-written
+            left.unlink(missing_ok=True)
         for left in self.place.glob("index-*"):
             if record is None or left.name != record.index:
                 left.unlink(missing_ok=True)

@@ -67,7 +67,7 @@ class Bot:
             "state": "state",
             "poll": {"start": "24h"},
             "trust": {"who": "collaborators", "forks": "never"},
-            "agents": {"reviewer": {"backend": "process"}},
+            "agents": {"reviewer": {"backend": "process", "checkout": False}},
         }
         self._install()
 

@@ -1,0 +1,202 @@
+"""Killed, crowded, damaged, stalled: a checkout is the old one or the new one, and the next try goes on from there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from sessions import workspace
+from sessions.sources import Checkout, Unfetchable
+from sessions.workspace import mirror
+from tests.gitside.origin import git
+from tests.sessions.workspace.desk import TOKEN, Desk
+
+ROOT = Path(__file__).parents[3]
+#: One checkout in a process of its own, which dies (as by `kill -9`) before its n-th renaming of a file.
+PROCESS = """
+import json, os, pathlib, sys
+from sessions import workspace
+from sessions.sources import Access, Source
+given = json.loads(sys.argv[1])
+left = given["left"]
+def watch(event, args):
+    global left
+    if event == "os.rename":
+        left -= 1
+        if left < 0:
+            os._exit(9)
+sys.addaudithook(watch)
+source = Source(mirror=given["mirror"], access=Access(url=given["url"], secret=lambda: given["token"]),
+                head_ref="refs/pull/7/head", base="main", branch="pull-7")
+made = workspace.checkout(source, state=pathlib.Path(given["state"]), bottle=pathlib.Path(given["bottle"]),
+                          turn=given["turn"], environ=os.environ, tick=lambda: None)
+print(made.kept)
+"""
+
+
+def start(desk: Desk, *, left: int = 10**6, bottle: Path | None = None, turn: int = 9) -> subprocess.Popen[str]:
+    source = desk.source
+    given = {"left": left, "mirror": source.mirror, "url": source.access.url, "token": TOKEN, "turn": turn}
+    given |= {"state": str(desk.state), "bottle": str(bottle or desk.bottle)}
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", PROCESS, json.dumps(given)], env=environ, stdout=pipe, text=True)
+
+
+def test_killed_at_any_step_nothing_is_lost(desk: Desk) -> None:
+    desk.checkout()
+    for left in range(100):
+        desk.write("app.txt", f"mine {left}\n")
+        desk.push({"pushed.txt": f"theirs {left}\n"})
+        process = start(desk, left=left, turn=100 + left)
+        process.communicate(timeout=60)
+        made = desk.checkout(turn=100 + left)
+        assert desk.read("pushed.txt") == f"theirs {left}\n"
+        assert desk.agent("show", f"{made.kept}:app.txt") == f"mine {left}"
+        left_over = {path.name.partition("-")[0] for path in (desk.bottle / "checkout").iterdir()}
+        assert left_over == {"index", "lock", "mirror", "record.json"}
+        if process.returncode == 0:
+            break
+    assert left >= 4 and process.returncode == 0
+
+
+def test_many_processes_share_one_mirror(desk: Desk) -> None:
+    bottles = [desk.bottle.with_name(f"reviewer-{number:05}") for number in range(4)]
+    processes = [start(desk, bottle=bottle) for bottle in bottles]
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    heads = {git("rev-parse", "HEAD", at=bottle / "work") for bottle in bottles}
+    assert heads == {desk.origin.tip("feature")}
+    assert desk.mirrors() == ["12-forge.git"]
+
+
+def test_two_workers_of_one_bottle_take_turns(desk: Desk) -> None:
+    desk.checkout()
+    desk.push({"pushed.txt": "theirs\n"})
+    processes = [start(desk) for _ in range(2)]
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert desk.read("pushed.txt") == "theirs\n"
+
+
+def test_what_a_killed_fetch_left_does_not_stop_the_next(desk: Desk) -> None:
+    desk.checkout()
+    place = desk.state / "mirrors" / "12-forge.git"
+    for name in ("packed-refs.lock", "config.lock", "refs/bottlepost/x.lock", "objects/pack/tmp_pack_x"):
+        (place / name).write_text("")
+    for ref in (place / "refs" / "bottlepost").glob("*"):
+        ref.with_name(f"{ref.name}.lock").write_text("")
+    head = desk.push({"pushed.txt": "theirs\n"})
+    assert desk.checkout().head == head
+    assert not list(place.rglob("*.lock")) and not list(place.rglob("tmp_*"))
+
+
+def test_damaged_mirror_is_made_anew(desk: Desk) -> None:
+    desk.checkout()
+    place = desk.state / "mirrors" / "12-forge.git"
+    for pack in (place / "objects" / "pack").glob("*.pack"):
+        pack.chmod(0o600)
+        pack.write_bytes(b"PACK garbage")
+    head = desk.push({"pushed.txt": "theirs\n"})
+    assert desk.checkout().head == head
+
+
+def test_mirror_stays_in_order(desk: Desk) -> None:
+    """Without it every fetch would leave a pack behind."""
+    for number in range(27):
+        desk.push({"a.txt": f"{number}\n"})
+        with mirror.held(desk.state, desk.source.mirror, environ=desk.environ, tick=desk.tick) as held:
+            held.fetch(desk.source)
+    packs = list((desk.state / "mirrors" / "12-forge.git" / "objects" / "pack").glob("*.pack"))
+    assert len(packs) < 10
+
+
+def test_mirror_goes_with_its_last_bottle(desk: Desk) -> None:
+    desk.checkout()
+    assert workspace.remove_unused(desk.state) == []
+    desk.bottle.rename(desk.root / "gone")
+    assert workspace.remove_unused(desk.state) == ["12-forge"]
+    assert list((desk.state / "mirrors").iterdir()) == []
+    assert desk.checkout().head == desk.origin.tip("feature")
+
+
+def test_forge_that_says_nothing_keeps_nobody_who_wants_to_go(desk: Desk) -> None:
+    class Enough(Exception):
+        pass
+
+    def enough() -> None:
+        raise Enough
+
+    desk.tick = enough
+    desk.server.stalled.set()
+    began = time.monotonic()
+    with pytest.raises(Enough):
+        desk.checkout()
+    assert time.monotonic() - began < 20
+    desk.server.stalled.clear()
+    desk.tick = lambda: None
+    assert desk.checkout().head == desk.origin.tip("feature")
+
+
+def test_waiting_for_another_bottles_fetch_is_no_silence(desk: Desk) -> None:
+    """Who waits goes on saying that he lives."""
+    waited = threading.Event()
+    desk.tick = waited.set
+    desk.server.stalled.set()
+    first = start(desk, bottle=desk.bottle.with_name("reviewer-first"))
+    while not desk.server.asked:
+        time.sleep(0.01)
+    made: list[Checkout] = []
+    second = threading.Thread(target=lambda: made.append(desk.checkout()))
+    second.start()
+    assert waited.wait(30)
+    desk.server.stalled.clear()
+    second.join(60)
+    first.communicate(timeout=60)
+    assert made[0].head == desk.origin.tip("feature") and first.returncode == 0
+
+
+def test_repository_that_is_not_there_is_one_line(desk: Desk) -> None:
+    desk.asks(head_ref="refs/pull/8/head")
+    with pytest.raises(
+        Unfetchable, match=r"^the code could not be fetched from http://\S+: git fetch: .*refs/pull/8/head"
+    ):
+        desk.checkout()
+    assert not desk.work.exists()
+
+
+def test_trouble_leaves_the_directory_as_it_was(desk: Desk) -> None:
+    desk.checkout()
+    desk.write("app.txt", "mine\n")
+    desk.push({"pushed.txt": "theirs\n"})
+    desk.server.token = "another"
+    with pytest.raises(Unfetchable):
+        desk.checkout()
+    assert desk.read("app.txt") == "mine\n"
+
+
+def test_tree_that_stands_for_a_billion_files_is_refused(desk: Desk) -> None:
+    name = git("hash-object", "-w", "--stdin", at=desk.origin.place, feed=b"x")
+    kind, mode = "blob", "100644"
+    for _ in range(9):
+        entries = "".join(f"{mode} {kind} {name}\t{number}\n" for number in range(10))
+        name, kind, mode = git("mktree", at=desk.origin.place, feed=entries.encode()), "tree", "040000"
+    commit = git("commit-tree", name, "-m", "x", at=desk.origin.place)
+    git("update-ref", "refs/pull/7/head", commit, at=desk.origin.place)
+    with pytest.raises(Unfetchable, match="git ls-tree would write more than"):
+        desk.checkout()
+
+
+def test_mirror_is_not_named_by_a_path(desk: Desk) -> None:
+    desk.asks(mirror="../../x")
+    with pytest.raises(Unfetchable, match="cannot name a mirror"):
+        desk.checkout()
