@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from sessions import claims, claude, processes, registry, state, transcript
 from sessions import tables as t
-from sessions.bottles import EngineError, bottle_for
+from sessions.bottles import EngineError, bottle_for, cwd_of
 from sessions.config import Agent, Settings
 from sessions.database import begin, database_of, open_database
 from sessions.dispatcher import Dispatcher, new_session
@@ -61,8 +61,9 @@ class Terminal:
 
     def run(self, agent: str, task: str, *, on_progress: OnProgress | None = None) -> Ended:
         """A new bottle, a new conversation.  Raises `Refused`, `DatabaseError`."""
-        backend = self._ready(agent).backend
-        self._check(backend)
+        settings = self._ready(agent)
+        backend = settings.backend
+        self._check(backend, settings)
         engine = _open(self._settings)
         try:
             now = time.time()
@@ -84,8 +85,7 @@ class Terminal:
             now = time.time()
             with begin(engine) as conn:
                 session = self._known(conn, identity, claude_session, now=now)
-                self._ready(session.agent)
-                self._check(session.backend)
+                self._check(session.backend, self._ready(session.agent))
                 self._has(session, claude_session)
                 turn = _enter(conn, session, why="bottle run-resume", now=now)
             errand = Task(task, only=claude_session)
@@ -116,9 +116,9 @@ class Terminal:
             raise Refused(f"agent {name!r} is not in the config; it has: {known}")
         return agent
 
-    def _check(self, backend: str) -> None:
+    def _check(self, backend: str, agent: Agent) -> None:
         try:
-            bottle_for(backend, environ=self._environ).check()
+            bottle_for(backend, environ=self._environ).check(agent)
         except EngineError as error:
             raise Refused(str(error)) from None
 
@@ -136,7 +136,7 @@ class Terminal:
                 agent=metadata.agent_name,
                 identity=identity,
                 backend=metadata.backend,
-                cwd=metadata.cwd or "work",
+                cwd=metadata.cwd or cwd_of(metadata.backend),
                 now=now,
             )
         if session is None or session.removed_at is not None:

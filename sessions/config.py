@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from sessions.boxing import HostLine, Network, Runner, Size
 from sessions.document import Document
 from sessions.wording import Scalar, kind_of, shown
 from sessions.yamlfile import ConfigError
@@ -105,6 +106,13 @@ class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     rotate_tokens: Annotated[
         int, Meta(ge=1, description="Past this many tokens of context a session is handed over to a fresh one.")
     ] = 120_000
+    memory: Annotated[
+        str | None, Size, Meta(description="Memory, such as 512m; null: 4g in a container, no limit for a process.")
+    ] = None
+    cpus: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="Processors of a container; null: 2.")] = None
+    pids: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Processes and threads in a container; null: 1024.")
+    ] = None
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,8 +133,14 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     )
     backend: Annotated[Literal["docker", "process", "command"], Meta(description="What a bottle is.")] = "docker"
     image: Annotated[str, Meta(min_length=1, description="The image of a docker bottle.")] = "bottlepost/claude:latest"
-    network: Annotated[str, Meta(min_length=1, description="none, bridge, or a network's name.")] = "bridge"
-    extra_hosts: Annotated[tuple[str, ...], Meta(description="`name:address` lines for a docker bottle.")] = ()
+    network: Annotated[str, Network, Meta(description="none, bridge, or a network's name.")] = "bridge"
+    extra_hosts: Annotated[
+        tuple[Annotated[str, HostLine], ...], Meta(description="`name:address` lines for a docker bottle.")
+    ] = ()
+    read_only: Annotated[
+        bool, Meta(description="No writing in a docker bottle but in its mounts and in memory; false: `bottle commit`.")
+    ] = True
+    command: Annotated[Runner, Meta(description="The runner of `backend: command`.")] = Runner()
     model: Annotated[str | None, Meta(description="null: what the agent itself prefers.")] = None
     env: Annotated[
         tuple[Annotated[str, VariableName, Meta(pattern=f"^{_VARIABLE_NAME}$")], ...],
@@ -174,6 +188,9 @@ def settings_of(document: Document, file: SettingsFile) -> Settings:
             expected = "letters, digits, `-`, `_` and `.`, 40 at most"
             raise document.error(f"agents.{name}", found="a name that cannot name a bottle", expected=expected)
         _check_env(document, name, agent)
+        if agent.backend == "command" and not agent.command.start:
+            key, mend = f"agents.{name}.command.start", "for example [my-runner, '{session}', '{args}']"
+            raise document.error(key, found="nothing", expected="the words of a command", mend=mend)
         prompts = str(document.path_of(agent.prompts, key=f"agents.{name}.prompts")) if agent.prompts else None
         agents[name] = msgspec.structs.replace(agent, prompts=prompts)
     return Settings(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sessions import claims, processes, registry, state
-from sessions.bottles import EngineError
+from sessions.bottles import EngineError, cwd_of
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import bound, hide
 from sessions.sources import Fetch
@@ -267,7 +267,14 @@ def new_session(
     identity = _unused_identity(conn, state, agent)
     own = f"bottle/{identity}"
     return registry.add_session(
-        conn, ref=ref or own, key=key or own, agent=agent, identity=identity, backend=backend, cwd="work", now=now
+        conn,
+        ref=ref or own,
+        key=key or own,
+        agent=agent,
+        identity=identity,
+        backend=backend,
+        cwd=cwd_of(backend),
+        now=now,
     )
 
 

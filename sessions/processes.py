@@ -44,12 +44,12 @@ class Process(msgspec.Struct, frozen=True):
 
 def me() -> Process:
     """This process, by a name that no later one will have."""
-    return Process(_host(), boot_id(), _pid_space(), os.getpid(), start_of(os.getpid()) or "")
+    return Process(host(), boot_id(), _pid_space(), os.getpid(), start_of(os.getpid()) or "")
 
 
 def is_alive(process: Process) -> bool | None:
     """Whether it still runs; `None` when that cannot be seen from here (another host, another pid namespace)."""
-    if process.host != _host():
+    if process.host != host():
         return None
     if process.boot != boot_id():
         return False
@@ -92,7 +92,7 @@ def boot_id() -> str:
 
 
 @functools.cache
-def _host() -> str:
+def host() -> str:
     # Hosts that share a database may share a name ("debian"): the machine id tells them apart.
     machine = ""
     with contextlib.suppress(OSError):
@@ -141,6 +141,29 @@ def marked(name: str, value: str) -> Iterator[int]:
             continue
         if wanted in environ.split(b"\0") and start_of(int(entry.name)) is not None:
             yield int(entry.name)
+
+
+def descendants(pid: int) -> list[int]:
+    """Children of `pid`, their children, and so on, whatever their session or environment."""
+    children: dict[int, list[int]] = {}
+    for entry in _PROC.iterdir() if _PROC.is_dir() else ():
+        if entry.name.isdigit() and (above := _parent_of(int(entry.name))) is not None:
+            children.setdefault(above, []).append(int(entry.name))
+    found: list[int] = []
+    ahead = [pid]
+    while ahead:
+        below = children.pop(ahead.pop(), [])
+        found += below
+        ahead += below
+    return found
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        stat = _PROC.joinpath(str(pid), "stat").read_text("utf-8", "replace")
+        return int(stat.rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:

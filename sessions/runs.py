@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions import claude, state
+from sessions import claude, files, state
 from sessions.turns import Launch, Session, Turn
 
 if TYPE_CHECKING:
@@ -22,18 +22,27 @@ _MOST_OUTPUT = 64 * 1024 * 1024
 _MOST_ERRORS = 256 * 1024
 
 
-def launch_of(root: Path, turn: Turn, session: Session) -> Launch:
-    """Where the turn's last launch is to be found."""
+def launch_of(root: Path, turn: Turn, session: Session, *, agent: Agent | None = None) -> Launch:
+    """Where the turn's last launch is to be found.  `agent`: as the config has it now."""
     bottle = state.bottle(root, session.identity)
-    directory = bottle / "turns" / turn.directory
-    return Launch(identity=session.identity, bottle=bottle, directory=directory, cwd=session.cwd)
+    return Launch(
+        identity=session.identity,
+        bottle=bottle,
+        directory=bottle / "turns" / turn.directory,
+        cwd=session.cwd,
+        mode=turn.mode or "fresh",
+        claude_session=turn.claude_session,
+        key=turn.key,
+        agent=turn.agent,
+        settings=agent,
+    )
 
 
 def write_down(
     root: Path, turn: Turn, session: Session, *, agent: Agent, prompt: str, environ: Mapping[str, str], now: float
 ) -> Launch:
     """The bottle and the launch's directory, ready to start.  Raises FileExistsError when it was forbidden."""
-    launch = launch_of(root, turn, session)
+    launch = launch_of(root, turn, session, agent=agent)
     metadata = state.metadata(
         identity=session.identity, agent=session.agent, cwd=session.cwd, backend=session.backend, now=now
     )
@@ -55,14 +64,5 @@ def write_down(
 
 def output(launch: Launch) -> tuple[bytes, bytes]:
     """What it printed, stdout and stderr."""
-    return _tail(launch.directory / "out.jsonl", _MOST_OUTPUT), _tail(launch.directory / "err.log", _MOST_ERRORS)
-
-
-def _tail(path: Path, most: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - most))
-            return file.read()
-    except FileNotFoundError:
-        return b""
+    directory = launch.directory
+    return files.tail(directory / "out.jsonl", _MOST_OUTPUT), files.tail(directory / "err.log", _MOST_ERRORS)

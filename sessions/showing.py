@@ -22,7 +22,7 @@ from sessions.turns import Session, Turn, Usage
 
 def session_row(session: Session, *, root: Path, now: float) -> dict[str, Any]:
     """One object of `bottle list --format json`.  A process's cwd is where it is now: the state can be moved."""
-    is_here = session.backend == "process"
+    is_here = not Path(session.cwd).is_absolute()
     return {
         "key": session.key,
         "agent": session.agent,

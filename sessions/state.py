@@ -30,7 +30,7 @@ _SETTINGS = {"cleanupPeriodDays": 3650}
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bottle is.  `cwd` is relative to the state directory, "" = none.  No secrets."""
+    """What a bottle is.  `cwd` is relative to the state directory, or a path in the guest, "" = none.  No secrets."""
 
     identity: str
     agent_name: str = ""
@@ -67,8 +67,8 @@ def config_dir(bottle: Path) -> Path:
 
 
 def work(bottle: Path, cwd: str = "work") -> Path:
-    """The agent's working directory."""
-    return bottle / cwd
+    """The agent's working directory, as this machine sees it: a path in a guest (absolute) is `work/` here."""
+    return bottle / ("work" if Path(cwd).is_absolute() else cwd)
 
 
 def identities(state: Path) -> list[str]:
@@ -165,7 +165,7 @@ def write(path: Path, text: str) -> None:
 
 
 def _rooms(bottle: Path, cwd: str) -> tuple[Path, ...]:
-    own = (work(bottle, cwd),) if cwd and not Path(cwd).is_absolute() else ()
+    own = (work(bottle, cwd),) if cwd else ()
     return (bottle / "transcript", config_dir(bottle), bottle / "turns", *own)
 
 

@@ -14,6 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from sessions.config import Agent
     from sessions.sources import Fetch
 
 Mode = Literal["fresh", "resume"]
@@ -157,6 +158,13 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...] = ()
     #: Names and values from the caller's environment that the agent may see.
     env: Mapping[str, str] = {}
+    mode: Mode = "fresh"
+    claude_session: str = ""
+    #: What the turn is about, as people write it, and who runs it.
+    key: str = ""
+    agent: str = ""
+    #: The agent as the config has it now; `None` when it is no longer there.
+    settings: Agent | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):

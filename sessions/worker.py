@@ -54,7 +54,9 @@ class Worker:
 
     def adopt(self, *, wait: bool) -> Outcome | None:
         """See through what another worker began."""
-        launch, bottle = runs.launch_of(self.terms.state, self.turn, self.session), self._bottle()
+        agent = self.terms.agents.get(self.turn.agent)
+        launch = runs.launch_of(self.terms.state, self.turn, self.session, agent=agent)
+        bottle = self._bottle()
         sight = bottle.look(launch)
         if self.turn.started_at is None or (sight.state == "not started" and bottle.forbid(launch)):
             # Nobody was told anything: that was no attempt.

@@ -6,16 +6,33 @@ from collections.abc import Mapping
 
 from sessions.bottles.protocol import Bottle, EngineError, Sight
 
-__all__ = ["BUILT", "Bottle", "EngineError", "Sight", "bottle_for"]
+__all__ = ["BUILT", "Bottle", "EngineError", "Sight", "bottle_for", "cwd_of"]
 
 #: The backends that this version can run.
-BUILT = frozenset({"process"})
+BUILT = frozenset({"docker", "process", "command"})
 
 
 def bottle_for(backend: str, *, environ: Mapping[str, str]) -> Bottle:
-    """The bottle of this kind.  Raises `EngineError` for one that this version cannot run."""
+    """The bottle of this kind.  Raises `EngineError` for one that this version does not know."""
     if backend == "process":
         from sessions.bottles.process import ProcessBottle
 
         return ProcessBottle(environ=environ)
-    raise EngineError(f"backend {backend or 'docker'} is not in this version yet, use process")
+    if backend == "command":
+        from sessions.bottles.command import CommandBottle
+
+        return CommandBottle(environ=environ)
+    if backend == "docker":
+        from sessions.bottles.docker import DockerBottle
+
+        return DockerBottle(environ=environ)
+    raise EngineError(f"backend {backend!r} is not known to this version; it has docker, process, command")
+
+
+def cwd_of(backend: str) -> str:
+    """Where an agent works, for all its life: beside its state, or a path of the guest."""
+    if backend == "docker":
+        from sessions.bottles.box import WORK
+
+        return WORK
+    return "work"

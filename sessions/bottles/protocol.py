@@ -5,11 +5,15 @@ Knows launches.  Must not know SQL, prompts, or what the output means.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from sessions.turns import Launch
+
+if TYPE_CHECKING:
+    from sessions.config import Agent
 
 
 class EngineError(Exception):
@@ -27,14 +31,16 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bottle(Protocol):
-    """Calls take a `Launch`, and find everything else in its directory: whoever adopts a run knows no more."""
+    """Calls take a `Launch`, and find everything else in its directory: whoever adopts a run knows no more.
 
-    def check(self) -> None:
-        """Whether runs can be started here at all; raises `EngineError` with the mend."""
+    Each of them raises `EngineError` when what runs the bottles cannot be reached; nothing is decided then."""
+
+    def check(self, agent: Agent | None = None) -> None:
+        """Whether runs (of this agent) can be started here at all; raises `EngineError` with the mend."""
         ...
 
     def start(self, launch: Launch) -> None:
-        """Start it, detached.  Returns at once; raises `EngineError`."""
+        """Start it, detached; if it was started already, that one is it.  Raises `EngineError`."""
         ...
 
     def look(self, launch: Launch) -> Sight: ...
@@ -53,4 +59,8 @@ class Bottle(Protocol):
 
     def sweep(self, launch: Launch) -> None:
         """End what a run left behind (a server that a tool started, a child whose keeper was killed)."""
+        ...
+
+    def destroy(self, bottle: Path, agent: Agent | None = None) -> None:
+        """Remove all that is kept of a bottle beside its state directory; nothing of it runs when this is called."""
         ...

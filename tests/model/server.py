@@ -41,13 +41,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model:
-    """`with Model() as model:`; then `model.url` is an ANTHROPIC_BASE_URL."""
+    """`with Model() as model:`; then `model.url` is an ANTHROPIC_BASE_URL.  `host`: the address to listen at."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, host: str = "127.0.0.1") -> None:
         self.requests: list[Request] = []
         self._script: collections.deque[Answer] = collections.deque()
         self._changed = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server = ThreadingHTTPServer((host, 0), _Handler)
         self._server.daemon_threads = True
         self._server.model = self  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -55,7 +55,8 @@ class Model:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
 
     @property
     def environ(self) -> dict[str, str]:

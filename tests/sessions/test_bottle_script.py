@@ -32,7 +32,7 @@ Bottle = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def environ(tmp_path: Path, scripted_environ: dict[str, str]) -> dict[str, str]:
     (tmp_path / "config.yaml").write_text(CONFIG)
-    return {**scripted_environ, "PYTHONPATH": str(ROOT)}
+    return {**scripted_environ, "PYTHONPATH": str(ROOT), "DOCKER_HOST": "unix:///nobody.sock"}
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_failed_run_exits_1_says_why_and_is_not_tried_again(bottle: Bottle) -> N
     ("words", "said"),
     [
         (("run", "nobody", "x"), "agent 'nobody' is not in the config; it has: reviewer, boxed"),
-        (("run", "boxed", "x"), "backend docker is not in this version yet, use process"),
+        (("run", "boxed", "x"), "bottle: the container engine at unix:///nobody.sock does not answer"),
         (("run", "reviewer", " "), "TASK is empty"),
         (("show", "reviewer-00000"), "no bottle 'reviewer-00000': its state would be in "),
         (("show", "../../etc"), "no bottle '../../etc'"),

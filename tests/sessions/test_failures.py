@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -226,11 +227,15 @@ def test_missing_claude_is_not_the_sessions_fault(stage: Stage, monkeypatch: pyt
     assert (turn.state, turn.kind) == ("waiting", "engine") and "pip install" in turn.reason
 
 
-def test_backend_of_a_later_version_is_refused_in_one_clear_line(stage: Stage) -> None:
+def test_engine_that_is_away_is_not_the_sessions_fault(stage: Stage, tmp_path: Path) -> None:
+    stage.environ["DOCKER_HOST"] = f"unix://{tmp_path / 'nobody.sock'}"
     stage.agents["reviewer"] = stage.agents["reviewer"].__class__(backend="docker")
     stage.want("opened")
-    stage.run()
-    assert stage.turn(1).reason == "backend docker is not in this version yet, use process"
+    assert stage.run().failed == 1
+    turn = stage.turn(1)
+    assert (turn.state, turn.kind) == ("waiting", "engine") and stage.session().note == ""
+    assert turn.reason.startswith(f"the container engine at unix://{tmp_path / 'nobody.sock'} does not answer")
+    assert turn.reason.endswith("start it, set DOCKER_HOST, or use backend: process")
 
 
 def test_damaged_transcript_is_kept_aside_and_the_conversation_begins_anew(stage: Stage) -> None:

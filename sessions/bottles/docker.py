@@ -1,0 +1,255 @@
+"""The bottle that is a container: one for each launch, detached, its output and exit code in the launch's directory.
+
+Its name is the claim: the engine gives it once.  Secrets do not go into the container's description, which is kept and
+shown: they lie in a file of the launch's directory until the guest has read it.  Must not know SQL, prompts or what the
+output means.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sessions import files, processes, state
+from sessions.bottles import engine, holdings, images
+from sessions.bottles.box import User, marks_of, name_of, shape_of, user_of
+from sessions.bottles.protocol import EngineError, Sight
+from sessions.config import Agent
+from sessions.turns import Launch
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
+
+log = logging.getLogger("sessions.bottles.docker")
+
+_STEPS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+_KILL_PATIENCE = 20.0
+_ENDED = ("exited", "dead", "removing")
+
+
+class DockerBottle:
+    """Speaks to the engine that `environ` names (DOCKER_HOST), which has to see this machine's files."""
+
+    def __init__(self, *, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def check(self, agent: Agent | None = None) -> None:
+        with engine.connected(self._environ) as client:
+            client.ping()
+            if agent is not None:
+                images.common_or_refuse(client, agent.image)
+
+    # -- one launch ----------------------------------------------------------------------------------------------
+
+    def start(self, launch: Launch) -> None:
+        if _is_forbidden(launch):
+            return
+        images.build_own(self._environ, launch.bottle, say=lambda words: log.debug("build: %s", words))
+        with engine.connected(self._environ) as client:
+            agent = launch.settings or Agent()
+            image = images.to_boot(client, launch.bottle, agent.image)
+            user = user_of(engine.about(self._environ))
+            _end_others(client, launch)
+            _hand_over(launch, user)
+            try:
+                container = _create(client, launch, image=image, agent=agent, user=user)
+                # In this order: whoever forbids writes first, and then looks for what was created.
+                if _is_forbidden(launch):
+                    _remove_idle(container)
+                else:
+                    _begin(container, launch)
+            except BaseException:
+                _secrets(launch).unlink(missing_ok=True)
+                raise
+            if _is_forbidden(launch):
+                _secrets(launch).unlink(missing_ok=True)
+
+    def look(self, launch: Launch) -> Sight:
+        code = files.number_in(launch.directory / "exit")
+        if code is not None and not files.is_plain(_mark(launch)):
+            return Sight(state="ended", exit=code)
+        try:
+            with engine.connected(self._environ) as client:
+                container = _find(client, launch)
+        except EngineError as away:
+            if not files.is_plain(_mark(launch)):
+                raise
+            # What cannot be asked is taken to run on: a restarted engine is no reason to begin a turn twice.
+            log.warning("%s; waiting for it", away)
+            return Sight(state="running")
+        if container is None:
+            if code is not None:
+                return Sight(state="ended", exit=code)
+            is_claimed = _is_forbidden(launch) or files.is_plain(_mark(launch))
+            return Sight(state="cut off" if is_claimed else "not started")
+        found = container.attrs["State"]
+        if found["Status"] in _ENDED:
+            return Sight(state="ended", exit=int(found["ExitCode"]) if code is None else code)
+        return Sight(state="not started" if found["Status"] == "created" else "running")
+
+    def wait(self, launch: Launch, seconds: float) -> None:
+        pid = 0
+        try:
+            with engine.connected(self._environ) as client:
+                container = _find(client, launch)
+                if container is not None and container.attrs["State"]["Status"] in _ENDED:
+                    return
+                if container is not None and engine.is_local(self._environ):
+                    pid = int(container.attrs["State"].get("Pid") or 0)
+        except EngineError:
+            time.sleep(min(seconds, 1.0))
+            return
+        # A hint, no more: an engine in a machine of its own counts processes of its own.
+        processes.wait_for(pid, seconds) if pid else time.sleep(min(seconds, 0.05))
+
+    def forbid(self, launch: Launch) -> bool:
+        launch.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark = launch.directory / "forbidden"
+        state.write(mark, "")
+        with engine.connected(self._environ) as client:
+            container = _find(client, launch)
+            if container is not None and container.attrs["State"]["Status"] == "created":
+                _remove_idle(container)
+                container = _find(client, launch)
+        if container is None:
+            return True
+        mark.unlink(missing_ok=True)
+        return False
+
+    def stop(self, launch: Launch, *, grace: float) -> None:
+        for number in _STEPS:
+            with engine.connected(self._environ) as client:
+                container = _find(client, launch)
+                if container is None or container.attrs["State"]["Status"] != "running":
+                    return
+                _kill(container, number)
+            deadline = time.monotonic() + (grace if number != signal.SIGKILL else _KILL_PATIENCE)
+            while (left := deadline - time.monotonic()) > 0 and self.look(launch).state == "running":
+                self.wait(launch, min(left, 0.5))
+
+    def sweep(self, launch: Launch) -> None:
+        """The end of the container is the end of all in it.  It is kept only where it could be frozen."""
+        with engine.connected(self._environ) as client:
+            container = _find(client, launch)
+            if container is not None:
+                if container.attrs["State"]["Status"] not in _ENDED:
+                    container.kill()
+                    container.wait(timeout=_KILL_PATIENCE)
+                    container.reload()
+                exit = launch.directory / "exit"
+                if files.number_in(exit) is None:
+                    state.write(exit, f"{container.attrs['State']['ExitCode']}\n")
+                _mark(launch).unlink(missing_ok=True)
+                # What was written into its own file system can be frozen, until the next launch.
+                if container.attrs["HostConfig"]["ReadonlyRootfs"]:
+                    container.remove(v=True)
+        _secrets(launch).unlink(missing_ok=True)
+
+    def destroy(self, bottle: Path, agent: Agent | None = None) -> None:
+        with engine.connected(self._environ) as client:
+            holdings.remove(client, bottle)
+
+
+def _end_others(client: docker.DockerClient, launch: Launch) -> None:
+    """Containers of earlier launches of this bottle.  None should run; but an engine that did not answer in time may
+    have started one all the same, and two that speak in one conversation would each lose what the other heard."""
+    for one in holdings.containers(client, launch.bottle):
+        if one.name != name_of(launch):
+            one.remove(force=True, v=True)
+
+
+def _hand_over(launch: Launch, user: User) -> None:
+    """The guest's files to the guest's user, the secrets among them."""
+    if launch.env:
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in launch.env.items()]
+        handle = os.open(_secrets(launch), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(os.fsencode("".join(lines)))
+    if user.owns is not None:
+        for place in (state.config_dir(launch.bottle), state.work(launch.bottle, launch.cwd), launch.directory):
+            files.give(place, *user.owns)
+
+
+def _create(client: docker.DockerClient, launch: Launch, *, image: str, agent: Agent, user: User) -> Container:
+    import docker.errors
+
+    try:
+        return client.containers.create(image, **shape_of(launch, agent=agent, user=user))
+    except docker.errors.APIError as error:
+        found = _find(client, launch) if error.status_code == 409 else None
+        if found is None:
+            raise
+        return found  # another start of this launch, whole or half: it is this one
+
+
+def _begin(container: Container, launch: Launch) -> None:
+    import docker.errors
+
+    state.write(_mark(launch), f"{container.id}\n")
+    try:
+        container.start()
+    except docker.errors.NotFound:
+        if not _is_forbidden(launch):
+            raise
+    except docker.errors.APIError:
+        # The engine says that it never ran: nothing is to be taken for its beginning.
+        _mark(launch).unlink(missing_ok=True)
+        _remove_idle(container)
+        raise
+
+
+def _find(client: docker.DockerClient, launch: Launch) -> Container | None:
+    """The launch's container; one of the same name that is not ours is nobody's business here."""
+    import docker.errors
+
+    try:
+        found = client.containers.get(name_of(launch))
+    except docker.errors.NotFound:
+        return None
+    ours = marks_of(launch.bottle) | {engine.TURN: launch.directory.name}
+    if any(found.labels.get(name) != value for name, value in ours.items()):
+        raise EngineError(f"a container {name_of(launch)} is there that is not of this state directory; remove it")
+    return found
+
+
+def _remove_idle(container: Container) -> None:
+    """Unless it was started meanwhile: the engine decides."""
+    import docker.errors
+
+    try:
+        container.remove(v=True)
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        if error.status_code != 409:
+            raise
+
+
+def _kill(container: Container, number: signal.Signals) -> None:
+    import docker.errors
+
+    try:
+        container.kill(signal=number.name)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):  # it ended meanwhile
+            raise
+
+
+def _secrets(launch: Launch) -> Path:
+    return launch.directory / "env"
+
+
+def _is_forbidden(launch: Launch) -> bool:
+    return files.is_plain(launch.directory / "forbidden")
+
+
+def _mark(launch: Launch) -> Path:
+    """There from the start to the sweep."""
+    return launch.directory / "container"

@@ -1,0 +1,175 @@
+"""A command as a detached child of nobody, its output and exit code in the launch's directory.
+
+The child claims the directory itself (`pid`, made by a hard link: whole or not at all, and by one only), so that a
+poller that comes later can decide without a race.  Knows processes; must not know claude, SQL or prompts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sessions import files, processes
+from sessions.bottles.protocol import EngineError, Sight
+from sessions.turns import Launch
+
+#: In the environment of everything a turn starts.  Claude's tools run in process groups of their own: this finds them.
+MARKER = "BOTTLEPOST_TURN"
+
+#: $1 the turn's directory, $2 the cwd, $3 limits, then the command.  It outlives the poller, and knows the exit code.
+_KEEPER = """
+umask 077
+twentieth() { shift 19; echo "$1"; }
+cd -- "$1" || exit 126
+directory=$PWD; cwd=$2; limits=$3; shift 3
+start=; boot=
+if [ -r /proc/$$/stat ]; then
+    read -r stat < /proc/$$/stat
+    after_name=${stat##*)}
+    start=$(twentieth $after_name)
+    read -r boot < /proc/sys/kernel/random/boot_id
+fi
+echo "$$ $start $boot" > pid.$$
+ln pid.$$ pid 2> /dev/null || { rm -f pid.$$; exit 125; }
+rm -f pid.$$
+trap : HUP INT TERM
+for limit in $limits; do ulimit -${limit%%=*} ${limit#*=} 2> /dev/null; done
+{ cd -- "$cwd" && "$@"; } < "$directory/prompt.md" > "$directory/out.jsonl" 2> "$directory/err.log"
+echo $? > "$directory/exit.part" && mv -f "$directory/exit.part" "$directory/exit"
+"""
+
+_STEPS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+_BETWEEN = 0.5
+_KILL_PATIENCE = 10.0
+_CLAIM_PATIENCE = 5.0
+
+
+class Keeper:
+    """Starts commands, and knows them again: also those that another process of ours started."""
+
+    def __init__(self) -> None:
+        self._children: set[int] = set()
+
+    def start(
+        self, launch: Launch, argv: Sequence[str], environ: Mapping[str, str], *, cwd: Path, limits: str = ""
+    ) -> None:
+        """`limits`: words such as `c=0 f=16777216`, as the shell's `ulimit` takes them."""
+        call = ["/bin/sh", "-c", _KEEPER, "bottle", str(launch.directory.absolute()), str(cwd.absolute()), limits]
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            child = os.posix_spawn(
+                call[0],
+                [*call, *argv],
+                {**environ, MARKER: mark_of(launch)},
+                file_actions=[(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)],
+                setsid=True,  # a session of its own: a signal to our group, or our end, does not reach it
+                setsigmask=(),
+                setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE),
+            )
+        except OSError as error:
+            raise EngineError(f"/bin/sh could not be started: {error.strerror}") from None
+        finally:
+            os.close(null)
+        self._children.add(child)
+        self._until_claimed(launch, child)
+
+    def look(self, launch: Launch) -> Sight:
+        keeper = _keeper(launch)
+        running = keeper is not None and keeper.boot == processes.boot_id() and processes.runs(keeper.pid, keeper.start)
+        if keeper is not None and not running and keeper.pid in self._children:
+            self._children.discard(keeper.pid)
+            processes.reap(keeper.pid)
+        # The exit code after the process: it writes the one and then ends the other.
+        code = files.number_in(launch.directory / "exit")
+        if code is not None:
+            return Sight(state="ended", exit=code)
+        if keeper is None:
+            return Sight(state="not started")
+        return Sight(state="running" if running else "cut off")
+
+    def wait(self, launch: Launch, seconds: float) -> None:
+        keeper = _keeper(launch)
+        if keeper is None:
+            time.sleep(min(seconds, 0.01))
+        elif files.number_in(launch.directory / "exit") is None:
+            processes.wait_for(keeper.pid, seconds)
+
+    def forbid(self, launch: Launch) -> bool:
+        launch.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mine = launch.directory / f"pid.{os.getpid()}"
+        mine.write_text("0 0 forbidden\n")
+        try:
+            os.link(mine, launch.directory / "pid")
+        except FileExistsError:
+            return False
+        finally:
+            mine.unlink()
+        return True
+
+    def stop(self, launch: Launch, *, grace: float) -> None:
+        for number in _STEPS:
+            if not self.is_left(launch):
+                return
+            self._signal(launch, number)
+            self.wait_for_end(launch, grace if number != signal.SIGKILL else _KILL_PATIENCE)
+
+    def is_left(self, launch: Launch) -> bool:
+        """Whether anything of it runs."""
+        return self._running(launch) is not None or bool(_left(launch))
+
+    def wait_for_end(self, launch: Launch, seconds: float) -> None:
+        """Until nothing of it runs, or for so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.is_left(launch):
+            self.wait(launch, _BETWEEN) if self._running(launch) else time.sleep(0.02)
+
+    def sweep(self, launch: Launch) -> None:
+        deadline = time.monotonic() + _KILL_PATIENCE
+        while time.monotonic() < deadline and (left := _left(launch)):
+            processes.send(left, signal.SIGKILL)
+            time.sleep(0.02)
+
+    def _until_claimed(self, launch: Launch, child: int) -> None:
+        """Else whoever looks right now would find it not started, and forbid it."""
+        deadline = time.monotonic() + _CLAIM_PATIENCE
+        while not (launch.directory / "pid").exists() and processes.start_of(child) and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _signal(self, launch: Launch, number: signal.Signals) -> None:
+        keeper = self._running(launch)
+        if keeper is not None and number != signal.SIGKILL:
+            # The group: the keeper only notes it, and lives to write down how the command took it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(keeper.pid, number)
+            return
+        # Its children by name first: without their parent nobody could tell whose they are.
+        below = processes.descendants(keeper.pid) if keeper is not None else []
+        processes.send({*_left(launch), *below}, number)
+        if keeper is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(keeper.pid, number)
+
+    def _running(self, launch: Launch) -> processes.Process | None:
+        keeper = _keeper(launch)
+        return keeper if keeper is not None and self.look(launch).state == "running" else None
+
+
+def mark_of(launch: Launch) -> str:
+    return f"{launch.identity}/{launch.directory.name}"
+
+
+def _left(launch: Launch) -> list[int]:
+    return list(processes.marked(MARKER, mark_of(launch)))
+
+
+def _keeper(launch: Launch) -> processes.Process | None:
+    """Who claimed the directory."""
+    try:
+        pid, start, boot = files.tail(launch.directory / "pid", 200).decode().rstrip("\n").split(" ")
+        return processes.Process("", boot, "", int(pid), start)
+    except ValueError:
+        return None
