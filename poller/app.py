@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,12 @@ def check_agents(config: Config) -> None:
         if agent.backend not in BUILT:
             raise ConfigError(
                 f"{config.path}: agents.{name}.backend: found {agent.backend}, which this version "
-                "cannot run yet, expected process; write `backend: process`"
+                f"cannot run, expected one of {', '.join(sorted(BUILT))}"
+            )
+        if agent.backend == "docker" and find_spec("docker") is None:
+            raise ConfigError(
+                f"{config.path}: agents.{name}.backend: found docker without its library, expected it installed; "
+                "pip install '.[docker]' in bottlepost's checkout, or write `backend: process`"
             )
         if agent.prompts is not None:
             _check_templates(config, name, Path(agent.prompts))
@@ -214,7 +220,9 @@ class App:
     def put_in_order(self) -> list[str]:
         """Remove what is old: events of pulls closed long ago, and bottles of those closed for the grace time."""
         pruning.run(self.engine, forge=self.config.forge, now=self.clock())
-        return housekeeping.run(self.engine, self.config.state, now=self.clock())
+        return housekeeping.run(
+            self.engine, self.config.state, now=self.clock(), environ=self._environ, agents=self.config.agents
+        )
 
     def _progressed(self, progress: TurnProgress) -> None:
         if self._on_turn is not None:

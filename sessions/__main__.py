@@ -171,6 +171,50 @@ def log(
         typer.echo(f"no turns of {of}" if of else "no turns", err=True)
 
 
+@app.command("build")
+def build(
+    context: typer.Context,
+    identity: Annotated[
+        str | None,
+        typer.Argument(metavar="[IDENTITY]", help="A bottle with a Dockerfile of its own.", show_default=False),
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", metavar="IMAGE", help="Build on this image.")] = None,
+    tag: Annotated[str, typer.Option("--tag", metavar="TAG", help="Its name.")] = "bottlepost/claude:latest",
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Make the image that containers are started from (or that of a bottle's own Dockerfile); print its name."""
+    from sessions import imaging
+
+    if identity is None:
+        context.obj.overlaid(config=config, log_format=log_format, verbose=verbose)
+        typer.echo(imaging.build(base=base, tag=tag, environ=os.environ, say=console.note))
+        return
+    _, settings = _begin(context, config=config, log_format=log_format, verbose=verbose)
+    with _database(settings) as engine:
+        typer.echo(imaging.build_own(engine, settings, identity, environ=os.environ, say=console.note))
+
+
+@app.command("commit")
+def commit(
+    context: typer.Context,
+    identity: Identity,
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Freeze a container's file system as the image that the bottle boots from now on; print its name."""
+    from sessions import imaging
+
+    _, settings = _begin(context, config=config, log_format=log_format, verbose=verbose)
+    with _database(settings) as engine:
+        tag, note = imaging.commit(engine, settings, identity, environ=os.environ)
+    if note:
+        console.complain(note)
+    typer.echo(tag)
+
+
 @app.command("cleanup")
 def cleanup(
     context: typer.Context,
@@ -195,19 +239,12 @@ def cleanup(
             return
         typer.echo(showing.candidates_table(found))
         going = [one for one in found if one.fate in ("remove", "orphan")]
-        if not going or not _agreed(len(going), yes=yes):
+        if not going or not console.agreed(len(going), yes=yes):
             return
-        gone = housekeeping.clean(engine, settings.state, going, now=time.time())
+        gone = housekeeping.clean(
+            engine, settings.state, going, now=time.time(), environ=os.environ, agents=settings.agents
+        )
         typer.echo(f"removed: {', '.join(gone) or 'nothing'}")
-
-
-def _agreed(number: int, *, yes: bool) -> bool:
-    if yes:
-        return True
-    if sys.stdin.isatty():
-        return typer.confirm(f"remove {number}?")
-    typer.echo("nothing removed: say --yes to remove those", err=True)
-    return False
 
 
 def _begin(

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sessions.logs import escaped
+
 if TYPE_CHECKING:
     from sessions.byhand import Ended, Terminal
     from sessions.config import Settings
@@ -63,6 +65,24 @@ def say_result(ended: Ended, *, as_json: bool, options: str) -> bool:
 
 def complain(words: object) -> None:
     sys.stderr.write(f"bottle: {words}\n")
+
+
+def agreed(number: int, *, yes: bool) -> bool:
+    """Whether so many may be removed."""
+    if yes:
+        return True
+    if sys.stdin.isatty():
+        sys.stderr.write(f"remove {number}? [y/N]: ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    sys.stderr.write("nothing removed: say --yes to remove those\n")
+    return False
+
+
+def note(words: str) -> None:
+    """A line of something that takes long."""
+    line = escaped(" ".join(words.split()))
+    sys.stderr.write(f"{line if len(line) <= 160 else line[:159] + '…'}\n")
 
 
 def _elapsed(progress: Progress) -> None:

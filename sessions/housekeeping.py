@@ -7,23 +7,34 @@ removed; a directory without a row that says "there" is finished by the next cal
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import sqlalchemy as sa
 
 from sessions import registry, state
 from sessions import tables as t
+from sessions.bottles import EngineError, bottle_for
 from sessions.database import begin, reading
 from sessions.logs import fields
 from sessions.turns import Session
+
+if TYPE_CHECKING:
+    from sessions.bottles.holdings import Held
+    from sessions.config import Agent
 
 log = logging.getLogger("sessions.housekeeping")
 
 #: Why a session was closed whose bottle somebody removed.
 CLEANED = "cleaned up"
+#: Seconds that a container may be there without a turn that runs it: whoever made it may be about to write that down.
+_STRAY = 600.0
+#: Seconds between two looks for such containers: a look costs more than a whole idle cycle.
+_LOOK_AGAIN = 3600.0
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +47,27 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-def run(engine: sa.Engine, root: Path, *, now: float, grace: float = registry.GRACE) -> list[str]:
-    """Remove the state of sessions closed for longer than `grace` seconds; the identities that went."""
+def run(
+    engine: sa.Engine,
+    root: Path,
+    *,
+    now: float,
+    grace: float = registry.GRACE,
+    environ: Mapping[str, str] | None = None,
+    agents: Mapping[str, Agent] | None = None,
+) -> list[str]:
+    """Remove the state of sessions closed for longer than `grace` seconds; the identities that went.
+
+    `environ` leads to the container engine; `agents` are those of the config."""
+    environ = os.environ if environ is None else environ
     with reading(engine) as conn:
         over = registry.over(conn, before=now - grace)
-    gone = [one.identity for one in over if not one.running and remove(engine, root, one, now=now, why=one.closed_why)]
+    gone = [
+        one.identity
+        for one in over
+        if not one.running
+        and remove(engine, root, one, now=now, why=one.closed_why, environ=environ, agents=agents or {})
+    ]
     for left in state.bottles(root).glob(".removing-*"):  # a removal that was killed half-way
         shutil.rmtree(left, ignore_errors=True)
     if (root / "mirrors").is_dir():
@@ -48,17 +75,79 @@ def run(engine: sa.Engine, root: Path, *, now: float, grace: float = registry.GR
 
         for mirror in workspace.remove_unused(root):
             log.info("mirror removed: no bottle needs it", extra=fields(mirror=mirror))
+    if any(agent.backend == "docker" for agent in (agents or {}).values()) and _is_time_to_look(root, now):
+        remove_strays(engine, root, now=now, environ=environ)
     return gone
 
 
-def remove(engine: sa.Engine, root: Path, session: Session, *, now: float, why: str) -> bool:
-    """The state directory, and the session's right to come back; false when it runs, or lives again."""
+def remove_strays(engine: sa.Engine, root: Path, *, now: float, environ: Mapping[str, str]) -> list[str]:
+    """Remove containers of this state directory that no turn and no bottle needs; the names of their launches."""
+    from sessions.bottles import holdings
+
+    gone = []
+    try:
+        for one in holdings.held(environ, root):
+            if now - one.created > _STRAY and _is_stray(engine, one):
+                holdings.drop(environ, one)
+                gone.append(f"{one.identity}/{one.turn}")
+                log.info("stray container removed", extra=fields(bottle=one.identity, launch=one.turn))
+    except EngineError as error:
+        log.warning("stray containers are not looked for: %s", error)
+    return gone
+
+
+def _is_stray(engine: sa.Engine, one: Held) -> bool:
+    with reading(engine) as conn:
+        session = registry.session_of(conn, one.identity)
+        running = registry.turns(conn, identity=one.identity, state="running")
+    if any(turn.directory == one.turn for turn in running):
+        return False
+    # One that has ended is kept for `bottle commit`, as long as its bottle is.
+    return one.running or session is None or session.removed_at is not None
+
+
+def _is_time_to_look(root: Path, now: float) -> bool:
+    """Once in a while, whoever comes: cron's calls have no memory but this file's time."""
+    mark = root / ".looked-for-containers"
+    try:
+        if abs(now - mark.stat().st_mtime) < _LOOK_AGAIN:
+            return False
+    except FileNotFoundError:
+        pass
+    if not root.is_dir():
+        return False
+    mark.touch(mode=0o600)
+    os.utime(mark, (now, now))
+    return True
+
+
+def remove(
+    engine: sa.Engine,
+    root: Path,
+    session: Session,
+    *,
+    now: float,
+    why: str,
+    environ: Mapping[str, str],
+    agents: Mapping[str, Agent],
+) -> bool:
+    """The bottle, its state directory, and the session's right to come back; false when it runs, lives again, or cannot
+    be removed now."""
     with begin(engine) as conn:
         current = registry.session_of(conn, session.identity)
         if current is None or current.running or (session.closed_at is not None and current.closed_at is None):
             return False
         values = {"closed_at": current.closed_at or now, "closed_why": why, "removed_at": current.removed_at or now}
         conn.execute(t.session.update().where(t.session.c.id == current.id).values(**values))
+    place = state.bottle(root, session.identity)
+    if place.is_dir():
+        try:
+            bottle_for(session.backend, environ=environ).destroy(place, agents.get(session.agent))
+        except EngineError as error:
+            log.warning("bottle %s is not removed yet: %s", session.identity, error)
+            with begin(engine) as conn:  # so that the next call tries again
+                conn.execute(t.session.update().where(t.session.c.id == session.id).values(removed_at=None))
+            return False
     there = state.remove(state.bottle(root, session.identity))
     if there:
         log.info("bottle removed", extra=fields(bottle=session.identity, pull=session.key, why=why))
@@ -82,14 +171,23 @@ def candidates(engine: sa.Engine, root: Path, identities: list[str], *, orphans:
     return found
 
 
-def clean(engine: sa.Engine, root: Path, going: list[Candidate], *, now: float) -> list[str]:
+def clean(
+    engine: sa.Engine,
+    root: Path,
+    going: list[Candidate],
+    *,
+    now: float,
+    environ: Mapping[str, str],
+    agents: Mapping[str, Agent],
+) -> list[str]:
     """Do it; the identities that really went."""
     gone = []
     for one in going:
         with reading(engine) as conn:
             session = registry.session_of(conn, one.identity)
         if session is not None:
-            went = remove(engine, root, session, now=now, why=session.closed_why or CLEANED)
+            why = session.closed_why or CLEANED
+            went = remove(engine, root, session, now=now, why=why, environ=environ, agents=agents)
         else:
             went = state.remove(state.bottle(root, one.identity))
         gone += [one.identity] if went else []

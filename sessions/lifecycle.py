@@ -66,6 +66,9 @@ def opening(condition: Condition, session: Session) -> Opening:
     if condition == "stub":
         # Both --resume and --session-id would fail: the file is there, and there is nothing in it.
         return Opening(mode="fresh", set_aside=True, why="a first run was cut off before its message was written")
+    if session.backend == "command" and session.turns and not session.transcript_bytes:
+        # Somebody else's runner keeps it where we never saw it; if it has lost it, it will say so.
+        return Opening(mode="resume", why="")
     if session.transcript_bytes:
         return Opening(mode="fresh", renew=True, why="its transcript is gone")
     return Opening(mode="fresh", why="first turn of this session")
@@ -115,8 +118,10 @@ def spent(total: float | None, before: float) -> float:
     return total - before if total >= before else total
 
 
-def kept(outcome: Outcome, *, bytes_before: int, bytes_after: int) -> str:
+def kept(outcome: Outcome, *, bytes_before: int, bytes_after: int, backend: str = "") -> str:
     """Why the conversation that was just held cannot be resumed, or "" when it was written down."""
     if outcome.kind != "done" or bytes_after > bytes_before:
         return ""
+    if backend == "command" and not bytes_before and not bytes_after:
+        return ""  # somebody else's runner keeps it elsewhere
     return "the last turn was not written to its transcript (is the bottle's config directory writable, the disk full?)"

@@ -17,6 +17,7 @@ from sessions import claims, claude, lifecycle, preparing, registry, runs, state
 from sessions.bottles import Bottle, EngineError, bottle_for
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import fields, redacted
+from sessions.patience import while_beating
 from sessions.terms import Terms
 from sessions.turns import Dropped, Launch, NotNow, Outcome, Progress, Ready, Session, Turn
 
@@ -167,7 +168,7 @@ class Worker:
         self._say(lifecycle.announcement(opening, self.session), mode=opening.mode)
         self._tell("started")
         try:
-            self._bottle().start(launch)
+            while_beating(lambda: self._bottle().start(launch), every=self.terms.lease / 3, beat=self._beat)
         except EngineError as error:
             return Outcome(kind="engine", reason=str(error))
         return launch
@@ -232,7 +233,8 @@ class Worker:
         # Somebody may have talked the agent into printing its environment, and these words are going to be posted.
         clean = {"text": redacted(outcome.text), "reason": redacted(outcome.reason)}
         outcome = msgspec.structs.replace(outcome, cost_usd=cost, **clean)
-        note = lifecycle.kept(outcome, bytes_before=size_before, bytes_after=size)
+        backend = self.session.backend
+        note = lifecycle.kept(outcome, bytes_before=size_before, bytes_after=size, backend=backend)
         if note:
             log.error("this session cannot be resumed: %s", note)
         again = self._patiently(lambda: self._commit(outcome, note=note, size=size))

@@ -100,25 +100,29 @@ def agents(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
     if not config.agents:
         yield warn("agents", "none: events are only kept", "add one under `agents`")
     for backend in sorted({agent.backend for agent in config.agents.values()}):
-        yield from _backend(backend, environ)
+        mine = {name: agent for name, agent in config.agents.items() if agent.backend == backend}
+        yield from _backend(backend, mine, config.state, environ)
     for name, agent in config.agents.items():
         yield _agent(f"agent {name}", agent, environ)
 
 
-def _backend(backend: str, environ: Mapping[str, str]) -> Iterator[Check]:
+def _backend(backend: str, agents: Mapping[str, Agent], state: Path, environ: Mapping[str, str]) -> Iterator[Check]:
     from sessions.bottles import EngineError, bottle_for
 
-    try:
-        bottle_for(backend, environ=environ).check()
-    except EngineError as error:
-        yield fail(f"backend {backend}", str(error), "see the message, or choose another `backend`")
+    if backend == "docker":
+        from poller.checks.engine import containers
+
+        yield from containers(state, agents, environ)
         return
-    if backend == "process":
-        yield claude(environ)
-    elif backend == "docker":
-        yield docker(environ)
-    else:
-        yield ok(f"backend {backend}", "can start runs")
+    for name, agent in agents.items():
+        try:
+            bottle_for(backend, environ=environ).check(agent)
+        except EngineError as error:
+            found, _, mend = str(error).partition("; ")
+            which = f" of {name}" if backend == "command" else ""
+            yield fail(f"backend {backend}{which}", found, mend or "see the message, or choose another `backend`")
+            return
+    yield claude(environ) if backend == "process" else ok(f"backend {backend}", "its programs are there")
 
 
 def _agent(name: str, agent: Agent, environ: Mapping[str, str]) -> Check:
@@ -158,17 +162,3 @@ def claude(environ: Mapping[str, str]) -> Check:
     if said.returncode != 0 or not version:
         return fail("claude", f"{binary} --version ended with {said.returncode}", mend)
     return ok("claude", f"{version}, {binary}")
-
-
-def docker(environ: Mapping[str, str]) -> Check:
-    """Whether a container engine listens where docker's would."""
-    host = environ.get("DOCKER_HOST", "")
-    if host and not host.startswith("unix://"):
-        return ok("docker", f"DOCKER_HOST={host}")
-    socket = Path(host.removeprefix("unix://") or "/var/run/docker.sock")
-    if not socket.exists():
-        mend = "start the engine, or set DOCKER_HOST, or use backend: process"
-        return fail("docker", f"no engine listens at {socket}", mend)
-    if not os.access(socket, os.R_OK | os.W_OK):
-        return fail("docker", f"{socket} may not be used by us", "add this user to the group of the socket")
-    return ok("docker", str(socket))

@@ -114,6 +114,13 @@ def common_or_refuse(client: docker.DockerClient, image: str) -> None:
         raise EngineError(f"the image {image} is not on this engine; {mend}")
 
 
+def version_in(environ: Mapping[str, str], image: str) -> str:
+    """Which claude is in an image, "" when it does not say.  Raises `EngineError` when there is no such image."""
+    with engine.connected(environ) as client:
+        common_or_refuse(client, image)
+        return (_labels(client, image) or {}).get("bottlepost.claude", "")
+
+
 def dockerfile(bottle: Path) -> bytes | None:
     """The bottle's own Dockerfile.  Nothing that runs in a bottle can write it: it is in no mount."""
     try:

@@ -140,7 +140,7 @@ def _agent(plan: Plan) -> Agent:
     runner = Runner(
         start=(*mine, "claude", "{args}"),
         resume=(*mine, "RESUMED={session}", "claude", "{args}"),
-        stop=("sh", "-c", "touch {directory}/told; kill -INT -- -$(cut -d ' ' -f 1 {directory}/pid)"),
+        stop=("sh", "-c", "touch {directory}/told; kill -s INT -- -$(cut -d ' ' -f 1 {directory}/pid)"),
         cleanup=("touch", f"{plan.root}/cleaned-{{identity}}"),
     )
     return Agent(
