@@ -55,9 +55,8 @@ class Worker:
 
     def adopt(self, *, wait: bool) -> Outcome | None:
         """See through what another worker began."""
-        agent = self.terms.agents.get(self.turn.agent)
+        agent, bottle = self.terms.agents.get(self.turn.agent), self._bottle()
         launch = runs.launch_of(self.terms.state, self.turn, self.session, agent=agent)
-        bottle = self._bottle()
         sight = bottle.look(launch)
         if self.turn.started_at is None or (sight.state == "not started" and bottle.forbid(launch)):
             # Nobody was told anything: that was no attempt.
@@ -233,8 +232,7 @@ class Worker:
         # Somebody may have talked the agent into printing its environment, and these words are going to be posted.
         clean = {"text": redacted(outcome.text), "reason": redacted(outcome.reason)}
         outcome = msgspec.structs.replace(outcome, cost_usd=cost, **clean)
-        backend = self.session.backend
-        note = lifecycle.kept(outcome, bytes_before=size_before, bytes_after=size, backend=backend)
+        note = lifecycle.kept(outcome, bytes_before=size_before, bytes_after=size, backend=self.session.backend)
         if note:
             log.error("this session cannot be resumed: %s", note)
         again = self._patiently(lambda: self._commit(outcome, note=note, size=size))
