@@ -59,7 +59,7 @@ def _happening(
         "sender_id": by.id if by is not None else None,
         "at": stamp(repo.world.now()),
         "nth": repo.world.ids.happening(),
-        "about": about or {},
+        "about": {} if about is None else about,
     }
 
 
