@@ -48,7 +48,7 @@ def _after(marks: Marks, step: Step) -> Marks:
         labels = tuple(label for label in labels if label.id != step.label_id)
         if step.body == "1":
             labels = tuple(sorted((*labels, Label(step.label_id, step.label))))
-    elif step.kind == "milestone":
+    elif step.kind == "milestone" and (step.milestone or step.old_milestone):
         milestone = Label(step.milestone_id, step.milestone) if step.milestone is not None else None
     elif step.kind == "assignees" and step.assignee is not None:
         assignees = tuple(one for one in assignees if one.id != step.assignee.id)

@@ -66,6 +66,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     label_id: int = 0
     milestone: str | None = None
     milestone_id: int = 0
+    old_milestone: str | None = None
     assignee: Actor | None = None
     team: str | None = None
     removed: bool = False

@@ -194,7 +194,7 @@ class Walk:
             case "assignees" if step.assignee:
                 name, action = "pull_request_assign", "unassigned" if step.removed else "assigned"
                 subject, key = Subject(assignee=step.assignee), ("assign", step.id)
-            case "milestone":
+            case "milestone" if step.milestone or step.old_milestone:  # neither: what it named was deleted since
                 name, action = "pull_request_milestone", "milestoned" if step.milestone else "demilestoned"
                 subject, key = Subject(milestone=step.milestone), ("milestone", step.id)
             case "review_request":

@@ -78,6 +78,7 @@ class TimelineRow(msgspec.Struct, frozen=True):
     review_id: int = 0
     label: Named | None = None
     milestone: Named | None = None
+    old_milestone: Named | None = None
     assignee: User | None = None
     assignee_team: Named | None = None
     removed_assignee: bool = False
@@ -215,6 +216,7 @@ def step(found: TimelineRow) -> pulls.Step:
         label_id=found.label.id if found.label else 0,
         milestone=found.milestone.title if found.milestone else None,
         milestone_id=found.milestone.id if found.milestone else 0,
+        old_milestone=found.old_milestone.title if found.old_milestone else None,
         assignee=actor(found.assignee),
         team=found.assignee_team.name if found.assignee_team else None,
         removed=found.removed_assignee,
