@@ -104,6 +104,7 @@ def look_at(
         ref_head=care.ref_head,
         read_at=read_at,
         settling=settling,
+        overlap=overlap,
     )
     return _without_what_is_gone(questions, known, seen)
 

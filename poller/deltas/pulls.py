@@ -147,6 +147,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     read_at: str
     #: nothing can come late any more: the row has been quiet for the overlap
     settling: bool = False
+    #: for how long a new head waits for its row (seconds)
+    overlap: float = 0
 
 
 class ReviewMemo(msgspec.Struct, frozen=True, kw_only=True):

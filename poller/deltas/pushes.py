@@ -91,8 +91,8 @@ def _is_of_a_base_change(walk: Walk, row: Step) -> bool:
 def _from_head(walk: Walk) -> Stray | None:
     """What the live head says beyond the rows.
 
-    It leads them by a second or two, so it is believed only when a later look, with the row of the pull quiet for the
-    overlap, finds it still unexplained.
+    It leads them by a second or two, so it is believed only when a look that is later by the overlap, with the row
+    of the pull quiet for as long, finds it still unexplained.
     """
     live = walk.seen.heads.head_sha if walk.seen.heads else None
     known = walk.known
@@ -104,8 +104,11 @@ def _from_head(walk: Walk) -> Stray | None:
     noted = known is not None and known.stray_head == live
     was_closed = walk.reopened or (known is not None and known.row.state == "closed")
     is_old = known.stray_is_old if known is not None and noted else was_closed or (walk.is_first and not walk.is_new)
-    at = known.stray_at if known is not None and noted and known.stray_at else walk.seen.read_at
-    if not (noted and walk.seen.settling):
+    at = walk.seen.read_at
+    if known is not None and noted and known.stray_at:
+        at = min(at, known.stray_at)  # the forge's clock may have been put back
+    waited = walk.seen.read_at >= ids.shifted(at, seconds=walk.seen.overlap)
+    if not (noted and waited and walk.seen.settling):
         return Stray(live, is_old, at)
     if not is_old:
         _tell(walk, walk.head, live, at=at, actor=None)

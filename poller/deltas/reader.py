@@ -170,7 +170,7 @@ def _next_look(seen: Sighting, memory: Known, *, overlap: float) -> str | None:
     row, read_at = seen.row, seen.read_at
     if seen.settling:
         # A head that leads its row, found just now: the row has one overlap to come.
-        return ids.shifted(read_at, seconds=overlap) if memory.stray_head is not None else None
+        return ids.shifted(memory.stray_at or read_at, seconds=overlap) if memory.stray_head is not None else None
     if row.updated_at >= read_at:
         return read_at  # the second is not over: another change in it would not move the stamp
     due_at = ids.shifted(row.updated_at, seconds=overlap)
