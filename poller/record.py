@@ -114,11 +114,14 @@ class Record:
     def events(self, told: Sequence[Told]) -> list[Told]:
         """Log them.  What the log knew already becomes nothing again, and is left out of the answer."""
         new = {event.id for event in eventlog.add_events(self._conn, [one.event for one in told])}
-        return [self._becomes(one) for one in told if one.event.id in new]
+        made = [self._becomes(one) for one in told if one.event.id in new]
+        turns = {(one.event.id, agent): turn for one in made for agent, turn in one.turns.items()}
+        eventlog.save_decisions(self._conn, (decision for one in made for decision in one.decisions), turns)
+        return made
 
     def _becomes(self, told: Told) -> Told:
         conn, event, now = self._conn, told.event, self._now
-        turns: dict[tuple[str, str], int] = {}
+        turns: dict[str, int] = {}
         for decision in told.decisions:
             if decision.verdict == "wake":
                 turn = registry.enqueue(
@@ -126,14 +129,13 @@ class Record:
                     why=decision.reason.partition(";")[0], now=now,
                 )  # fmt: skip
                 if turn is not None:
-                    turns[event.id, decision.agent] = turn
-        eventlog.save_decisions(conn, told.decisions, turns)
+                    turns[decision.agent] = turn
         if event.event == "pull_request" and event.action in ("closed", "deleted"):
             merged = event.pull is not None and event.pull.merged
             registry.put_away(conn, ref=event.ref, reason="merged" if merged else event.action, now=now)
         elif event.event == "pull_request" and event.action == "reopened":
             registry.bring_back(conn, ref=event.ref, now=now)
-        return msgspec.structs.replace(told, turns={agent: turn for (_, agent), turn in turns.items()})
+        return msgspec.structs.replace(told, turns=turns)
 
 
 def write_down(told: Iterable[Told], troubles: Iterable[Place]) -> None:

@@ -189,3 +189,13 @@ def test_counts_and_limits(conn: sa.Connection) -> None:
     claim(conn)
     assert registry.counts(conn) == registry.Counts(waiting=2, running=1, next_at=6.0)
     assert [turn.id for turn in registry.turns(conn, limit=2)] == [2, 3], "the last ones, oldest first"
+
+
+@pytest.mark.parametrize("call", [registry.put_away, registry.bring_back, registry.forget])
+def test_one_session_is_found_without_reading_all(conn: sa.Connection, call: Any) -> None:
+    asked = list[tuple[str, Any]]()
+    sa.event.listen(conn, "before_cursor_execute", lambda _c, _cur, sql, values, *_: asked.append((sql, values)))
+    call(conn, ref="r1", now=1.0, **({"reason": "closed"} if call is registry.put_away else {}))
+    sql, values = next((sql, values) for sql, values in asked if "FROM session" in sql)
+    plan = [row.detail for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert plan[0].startswith("SEARCH session USING INDEX one_live_session"), plan
