@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sessions import claims, processes, registry, state
-from sessions.bottles import EngineError, cwd_of
+from sessions.bottles import EngineError, cwd_of, warm
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import bound, hide
 from sessions.sources import Fetch
@@ -190,6 +190,7 @@ class _Shift:
 
     def start(self, turn: Turn, session: Session, *, adopted: bool) -> None:
         terms = self.terms
+        warm(session.backend)
         if turn.by_hand:
             terms = msgspec.structs.replace(terms, errand=_Nobodys(), tries=1)
         worker = Worker(terms, turn, session, stop=self.leave, end_on_stop=False)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import threading
 from collections.abc import Mapping
 
 from sessions.bottles.protocol import Bottle, EngineError, Sight
 
-__all__ = ["BUILT", "Bottle", "EngineError", "Sight", "bottle_for", "cwd_of"]
+__all__ = ["BUILT", "Bottle", "EngineError", "Sight", "bottle_for", "cwd_of", "warm"]
 
 #: The backends that this version can run.
 BUILT = frozenset({"docker", "process", "command"})
@@ -36,3 +39,14 @@ def cwd_of(backend: str) -> str:
 
         return WORK
     return "work"
+
+
+def warm(backend: str) -> None:
+    """Have at hand what a start will need, while its turn is still being prepared."""
+    if backend == "docker":
+        threading.Thread(target=_warm_docker, name="warm", daemon=True).start()
+
+
+def _warm_docker() -> None:
+    with contextlib.suppress(ImportError):  # who needs it will say so
+        importlib.import_module("docker")

@@ -138,7 +138,9 @@ class DockerBottle:
         """The end of the container is the end of all in it.  It is kept only where it could be frozen."""
         with engine.connected(self._environ) as client:
             container = _find(client, launch)
-            if container is not None:
+            if container is not None and container.attrs["State"]["Status"] == "created":
+                _remove_idle(container)
+            elif container is not None:
                 if container.attrs["State"]["Status"] not in _ENDED:
                     container.kill()
                     container.wait(timeout=_KILL_PATIENCE)
@@ -195,14 +197,12 @@ def _begin(container: Container, launch: Launch) -> None:
     state.write(_mark(launch), f"{container.id}\n")
     try:
         container.start()
-    except docker.errors.NotFound:
-        if not _is_forbidden(launch):
-            raise
     except docker.errors.APIError:
         # The engine says that it never ran: nothing is to be taken for its beginning.
         _mark(launch).unlink(missing_ok=True)
         _remove_idle(container)
-        raise
+        if not _is_forbidden(launch):
+            raise
 
 
 def _find(client: docker.DockerClient, launch: Launch) -> Container | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import changes, crowd, history, idle, sweeps, turns
+from tests.benchmarks import changes, containers, crowd, history, idle, sweeps, turns
 
 PARTS = {
     "idle": idle.rows,
@@ -19,6 +19,7 @@ PARTS = {
     "crowd": crowd.rows,
     "sweeps": sweeps.rows,
     "turns": turns.rows,
+    "containers": containers.rows,
 }
 
 

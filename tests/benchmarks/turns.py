@@ -118,7 +118,7 @@ def _whole_turns(directory: Path, claude: str, *, rounds: int) -> Iterator[Row]:
             for nth, pull in enumerate(stage.pulls):
                 alone: _Bare | None = None
                 for what, flag in (("fresh", "--session-id"), ("resumed", "--resume")):
-                    call, seconds = _turn(stage, pull)
+                    call, seconds = turn(stage, pull)
                     calls.append(call.seconds)
                     ours[what].append(seconds)
                     alone = alone or _Bare(stage, claude, directory / f"bare-{nth}", model)
@@ -129,7 +129,7 @@ def _whole_turns(directory: Path, claude: str, *, rounds: int) -> Iterator[Row]:
     yield Row("`poll --once` with one turn, all in all", shown(calls))
 
 
-def _turn(stage: Stage, pull: Pull) -> tuple[Run, float]:
+def turn(stage: Stage, pull: Pull) -> tuple[Run, float]:
     """A call in which one turn is run; and the seconds from the turn's last look at the pull until its answer comes."""
     stage.world.reset_requests()
     pull.comment("@bot please have a look", by="ana")
