@@ -140,7 +140,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     read_only: Annotated[
         bool, Meta(description="No writing in a docker bottle but in its mounts and in memory; false: `bottle commit`.")
     ] = True
-    command: Annotated[Runner, Meta(description="The runner of `backend: command`.")] = Runner()
+    command: Runner = Runner()
     model: Annotated[str | None, Meta(description="null: what the agent itself prefers.")] = None
     env: Annotated[
         tuple[Annotated[str, VariableName, Meta(pattern=f"^{_VARIABLE_NAME}$")], ...],

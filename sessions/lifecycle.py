@@ -118,7 +118,7 @@ def spent(total: float | None, before: float) -> float:
     return total - before if total >= before else total
 
 
-def kept(outcome: Outcome, *, bytes_before: int, bytes_after: int, backend: str = "") -> str:
+def kept(outcome: Outcome, backend: str, *, bytes_before: int, bytes_after: int) -> str:
     """Why the conversation that was just held cannot be resumed, or "" when it was written down."""
     if outcome.kind != "done" or bytes_after > bytes_before:
         return ""

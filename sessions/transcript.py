@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from sessions.files import is_plain
 from sessions.lifecycle import Condition
 
 #: The name of the one directory under `projects/`, by CLAUDE_CODE_PROJECT_DIR_NAME: else it would be made of the cwd,
@@ -33,7 +34,8 @@ _decode = msgspec.json.Decoder(_Line)
 
 def look(config_dir: Path, claude_session: str) -> Transcript:
     """What there is of a conversation under `config_dir`."""
-    paths = tuple(sorted(config_dir.glob(f"projects/*/{claude_session}.jsonl")))
+    # The agent could have put anything there: a pipe would let us wait for ever.
+    paths = tuple(path for path in sorted(config_dir.glob(f"projects/*/{claude_session}.jsonl")) if is_plain(path))
     if not paths:
         return Transcript(condition="absent")
     # A copy of one id in a second project directory shadows nothing: the longest is the one that was last spoken in.

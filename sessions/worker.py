@@ -232,7 +232,7 @@ class Worker:
         # Somebody may have talked the agent into printing its environment, and these words are going to be posted.
         clean = {"text": redacted(outcome.text), "reason": redacted(outcome.reason)}
         outcome = msgspec.structs.replace(outcome, cost_usd=cost, **clean)
-        note = lifecycle.kept(outcome, bytes_before=size_before, bytes_after=size, backend=self.session.backend)
+        note = lifecycle.kept(outcome, self.session.backend, bytes_before=size_before, bytes_after=size)
         if note:
             log.error("this session cannot be resumed: %s", note)
         again = self._patiently(lambda: self._commit(outcome, note=note, size=size))

@@ -123,7 +123,16 @@ def test_cost_is_the_difference_of_totals_or_the_smaller_total_itself(
 
 
 def test_conversation_that_did_not_grow_is_said_not_to_be_resumable() -> None:
-    assert lifecycle.kept(Outcome(kind="done"), bytes_before=10, bytes_after=10)
-    assert lifecycle.kept(Outcome(kind="done"), bytes_before=0, bytes_after=0)
-    assert not lifecycle.kept(Outcome(kind="done"), bytes_before=10, bytes_after=11)
-    assert not lifecycle.kept(Outcome(kind="failed", reason="so"), bytes_before=10, bytes_after=10)
+    assert lifecycle.kept(Outcome(kind="done"), "docker", bytes_before=10, bytes_after=10)
+    assert lifecycle.kept(Outcome(kind="done"), "docker", bytes_before=0, bytes_after=0)
+    assert not lifecycle.kept(Outcome(kind="done"), "docker", bytes_before=10, bytes_after=11)
+    assert not lifecycle.kept(Outcome(kind="failed", reason="so"), "docker", bytes_before=10, bytes_after=10)
+
+
+def test_conversation_that_somebody_elses_runner_keeps_is_resumed_without_a_file_of_ours() -> None:
+    theirs = msgspec.structs.replace(SESSION, backend="command", turns=1)
+    assert lifecycle.opening("absent", theirs).mode == "resume"
+    assert lifecycle.opening("absent", msgspec.structs.replace(theirs, turns=0)).mode == "fresh"
+    assert lifecycle.opening("absent", msgspec.structs.replace(theirs, transcript_bytes=9)).mode == "fresh"
+    assert not lifecycle.kept(Outcome(kind="done"), "command", bytes_before=0, bytes_after=0)
+    assert lifecycle.kept(Outcome(kind="done"), "command", bytes_before=9, bytes_after=9)
