@@ -94,6 +94,17 @@ def _check_templates(config: Config, name: str, directory: Path) -> None:
         raise ConfigError(f"{where}: {trouble}; mend the template") from None
 
 
+def _access(config: Config, way: Way) -> Access:
+    """How git reaches the forge: as our clients do, and with the token as it is by then."""
+    proxy = way.proxy
+    return Access(
+        url=config.url,
+        secret=config.token.reveal,
+        ca_file=str(way.ca_file) if way.ca_file is not None else None,
+        proxy=(lambda: proxy.url) if proxy is not None else None,
+    )
+
+
 def has_no_database(config: Config) -> bool:
     """Is this before the first run?"""
     return is_absent(database_of(config.state, config.database))
@@ -186,7 +197,7 @@ class App:
                 forge=config.forge,
                 agents=config.agents,
                 now=self.clock,
-                remote=Access(url=config.url, secret=config.token.reveal),
+                remote=_access(config, self._way),
             ),
             parallel=config.limits.parallel,
             environ=self._environ,

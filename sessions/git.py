@@ -27,11 +27,8 @@ Tick = Callable[[], None]
 
 #: What one listing may print (bytes), and how long what should take a moment may take (seconds).
 LISTING, MOMENT = 256 * 1024 * 1024, 120.0
-#: From the caller's environment: where programs are, and the way through a proxy.
-_PASSED = (
-    "PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy",
-    "NO_PROXY", "all_proxy", "ALL_PROXY",
-)  # fmt: skip
+#: From the caller's environment, under the names by which git knows it.
+_PASSED = {"PATH": "PATH", "TMPDIR": "TMPDIR", "SSL_CERT_FILE": "GIT_SSL_CAINFO", "SSL_CERT_DIR": "GIT_SSL_CAPATH"}
 _ENVIRONMENT = {
     "LC_ALL": "C",
     "HOME": os.devnull,  # also for libcurl, which would look for a .netrc
@@ -153,7 +150,7 @@ class Git:
             _end(process)
 
     def _environment(self, *, work: Path | None, index: Path | None, access: Access | None) -> dict[str, str]:
-        environment = {name: self._environ[name] for name in _PASSED if name in self._environ}
+        environment = {ours: self._environ[name] for name, ours in _PASSED.items() if self._environ.get(name)}
         environment = {"PATH": os.defpath} | environment | _ENVIRONMENT
         environment |= {"GIT_DIR": str(self.at), "GIT_ALLOW_PROTOCOL": "none"}
         if work is not None:
@@ -167,7 +164,10 @@ class Git:
                 environment[_SECRET] = access.secret()
                 config[f"credential.{_origin(access.url)}.helper"] = _HELPER
             if access.ca_file is not None:
-                config["http.sslCAInfo"] = access.ca_file
+                environment["GIT_SSL_CAINFO"] = access.ca_file
+                environment.pop("GIT_SSL_CAPATH", None)
+            if access.proxy is not None:
+                environment |= {"http_proxy": access.proxy(), "https_proxy": access.proxy()}
         for number, (key, value) in enumerate(config.items()):
             environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         return environment | {"GIT_CONFIG_COUNT": str(len(config))}

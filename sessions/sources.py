@@ -15,8 +15,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     secret: Callable[[], str] | None = None
-    #: A file of certificates to trust instead of the system's.
+    #: A file with the only certificates that are believed.
     ca_file: str | None = None
+    #: The proxy that leads there, whose address may hold a password; none but this is ever used.
+    proxy: Callable[[], str] | None = None
 
 
 class Unfetchable(Exception):

@@ -46,6 +46,11 @@ class History:
         self._commits[sha] = Commit(sha=sha, parents=parents, author=author, message=message, at=at, files=files)
         return sha
 
+    def take(self, commit: Commit) -> str:
+        """Add a commit that was made elsewhere, under the name it has there."""
+        self._commits[commit.sha] = commit
+        return commit.sha
+
     def edit(self, parent: str, *, author: User, message: str, at: int, files: dict[str, str] | None) -> str:
         """Add a commit that changes some files (path → text), by default the next line of `app.txt` from 5 on."""
         tree = dict(self[parent].files)

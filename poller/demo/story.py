@@ -41,6 +41,7 @@ agents:
   reviewer:
     on: [opened, synchronized, mentioned, rejected]
     backend: process
+    checkout: false  # the stand-in has no git side
     env: [{env}]
     limits: {{turns: 10, minutes: 5, usd: 0.50}}
 """

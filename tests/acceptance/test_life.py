@@ -173,8 +173,8 @@ def test_without_agents_there_is_still_the_event_log(bot: Bot, repo: Repo) -> No
 
 def test_two_agents_of_one_pull_have_two_bottles_and_take_turns(bot: Bot, repo: Repo) -> None:
     bot.config["agents"] = {
-        "reviewer": {"backend": "process"},
-        "tester": {"backend": "process", "on": ["opened"], "reply": "none"},
+        "reviewer": {"backend": "process", "checkout": False},
+        "tester": {"backend": "process", "on": ["opened"], "reply": "none", "checkout": False},
     }
     pull = repo.open_pull(by="ana")
     assert bot.tally()["turns"]["done"] == 2

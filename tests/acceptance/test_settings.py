@@ -45,7 +45,8 @@ def test_each_word_of_on_wakes_on_its_act_and_on_no_other(bot: Bot, repo: Repo) 
     bot.pass_time(2)
     for word, pull in pulls.items():
         WORDS[word](pull)
-    bot.config["agents"] = {word.replace(":", "."): {"backend": "process", "on": [word]} for word in ("opened", *WORDS)}
+    agent = {"backend": "process", "checkout": False}
+    bot.config["agents"] = {word.replace(":", "."): {**agent, "on": [word]} for word in ("opened", *WORDS)}
     woken: dict[str, set[str]] = {}
     for turn in bot.once("--dry-run", "--format", "json").json["turns"]:
         woken.setdefault(turn["key"], set()).add(turn["agent"].replace(".", ":"))

@@ -6,6 +6,7 @@ Knows HTTP and CGI.  Must not know the poller.
 from __future__ import annotations
 
 import base64
+import http.client
 import os
 import subprocess
 import threading
@@ -17,10 +18,12 @@ from urllib.parse import unquote
 
 
 class GitServer:
-    """Serves `root/<owner>/<name>.git` until it is closed.  `token` "" = everybody may read."""
+    """Serves `root/<owner>/<name>.git` until it is closed.  `token` "" = everybody may read.
 
-    def __init__(self, root: Path, *, token: str = "") -> None:
-        self.root, self.token = root, token
+    `beyond`: the address of a server that answers for everything else."""
+
+    def __init__(self, root: Path, *, token: str = "", beyond: str = "") -> None:
+        self.root, self.token, self.beyond = root, token, beyond
         #: Path → where it redirects to.
         self.moved: dict[str, str] = {}
         #: (method, path, Authorization), in order.
@@ -64,6 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
         side = cast("_Listener", self.server).side
         path, _, query = self.path.partition("?")
         given = self.headers.get("Authorization", "")
+        if side.beyond and ".git/" not in path:
+            return self._pass_on(side)
         side.asked.append((self.command, path, given))
         while side.stalled.is_set() and not side.stopping.wait(0.05):
             pass
@@ -75,6 +80,18 @@ class _Handler(BaseHTTPRequestHandler):
         return self._serve(side, unquote(path), query, body)
 
     do_GET = do_POST = _handle
+
+    def _pass_on(self, side: GitServer) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        connection = http.client.HTTPConnection(side.beyond.removeprefix("http://"), timeout=60)
+        try:
+            connection.request(self.command, self.path, body or None, dict(self.headers))
+            answer = connection.getresponse()
+            said = answer.read()
+            passed = {name: value for name, value in answer.getheaders() if name != "Content-Length"}
+            self._say(answer.status, passed, said)
+        finally:
+            connection.close()
 
     def _say(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
         self.send_response(status)

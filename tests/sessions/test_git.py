@@ -19,7 +19,7 @@ from tests.sessions.stage import eventually
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Git:
-    made = Git(tmp_path, environ=os.environ, tick=lambda: None)
+    made = Git(tmp_path, environ=os.environ, tick=_nothing)
     made.run("init", "--quiet", "--bare", "--template=")
     return made
 
@@ -76,9 +76,29 @@ def test_transports_need_an_access_and_are_http(repository: Git, tmp_path: Path)
     assert not (tmp_path / "x").exists()
 
 
+def test_way_to_the_forge_is_the_one_that_is_given(repository: Git, server: GitServer) -> None:
+    """Through this proxy, and through none that the caller's environment names."""
+    hide("pr0xy-password")
+    elsewhere = Git(
+        repository.at, environ={"PATH": os.environ["PATH"], "http_proxy": "http://127.0.0.1:1"}, tick=_nothing
+    )
+    fetch(elsewhere, server)
+    proxy = server.url.replace("http://", "http://name:pr0xy-password@")
+    access = Access(url="http://gitea.invalid/acme/api.git", proxy=lambda: proxy)
+    server.asked.clear()
+    with pytest.raises(GitError) as raised:
+        repository.run("fetch", access.url, access=access)
+    assert [path for _, path, _ in server.asked] == ["http://gitea.invalid/acme/api.git/info/refs"]
+    assert "pr0xy-password" not in f"{raised.value} {access}"
+
+
 def test_absent_git_is_a_reason(tmp_path: Path) -> None:
     with pytest.raises(GitError, match="git"):
-        Git(tmp_path, environ={"PATH": str(tmp_path)}, tick=lambda: None).run("version")
+        Git(tmp_path, environ={"PATH": str(tmp_path)}, tick=_nothing).run("version")
+
+
+def _nothing() -> None:
+    """Nobody is waiting."""
 
 
 def _content(path: Path) -> bytes:

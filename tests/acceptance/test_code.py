@@ -1,0 +1,126 @@
+"""The code of a pull request in the agent's working directory, from a forge that serves git too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from poller.demo.pulls import Pull
+from poller.demo.repos import Repo
+from poller.demo.state import Commit
+from poller.demo.world import World
+from tests.acceptance.bot import Bot
+from tests.gitside.origin import Origin, git
+from tests.gitside.server import GitServer
+
+
+class Forge:
+    """The stand-in's repository and a real one, with the same commits."""
+
+    def __init__(self, root: Path, world: World, repo: Repo) -> None:
+        self.origin, self._world, self._repo = Origin(root), world, repo
+        self._take("main", self.origin.tip("main"), parents=())
+
+    def open_pull(self, files: dict[str, str | bytes | None], **more: str) -> Pull:
+        branch = f"feature-{self._repo.last_number + 1}"
+        self._take(branch, self.origin.commit(branch, files, onto="main"), parents=(self.origin.tip("main"),))
+        pull = self._repo.open_pull(by="ana", head=branch, **more)  # type: ignore[arg-type]
+        self.origin.pull(pull.number, branch)
+        return pull
+
+    def push(self, pull: Pull, files: dict[str, str | bytes | None]) -> str:
+        before = self.origin.tip(pull.head_ref)
+        sha = self.origin.commit(pull.head_ref, files)
+        self._commit(sha, parents=(before,))
+        self._repo.move_branch(pull.head_ref, sha, by=self._world.person("ana"))
+        self.origin.pull(pull.number, pull.head_ref)
+        return sha
+
+    def _take(self, branch: str, sha: str, *, parents: tuple[str, ...]) -> None:
+        self._repo.branches[branch] = self._commit(sha, parents=parents)
+
+    def _commit(self, sha: str, *, parents: tuple[str, ...]) -> str:
+        author, files = self._world.person("ana"), {"app.txt": (sha,)}
+        commit = Commit(sha=sha, parents=parents, author=author, message="edit\n", at=self._world.now(), files=files)
+        return self._world.history.take(commit)
+
+
+@pytest.fixture
+def forge(tmp_path: Path, world: World, repo: Repo) -> Forge:
+    return Forge(tmp_path / "forge", world, repo)
+
+
+@pytest.fixture
+def coder(tmp_path: Path, world: World, forge: Forge) -> Iterator[tuple[Bot, GitServer]]:
+    """A bot whose agent gets the code."""
+    place = tmp_path / "bot"
+    place.mkdir()
+    with world.serve() as stand_in, GitServer(tmp_path / "forge", beyond=stand_in.url) as server:
+        made = Bot(place, world, server.url)
+        made.agent(checkout=True)
+        server.token = made.token
+        yield made, server
+        made.leave()
+
+
+def test_agent_finds_the_pulls_code_and_is_told_how_to_see_the_change(
+    coder: tuple[Bot, GitServer], forge: Forge
+) -> None:
+    bot, _ = coder
+    pull = forge.open_pull({"greet.py": "print('hello')\n"})
+    assert bot.tally()["turns"]["done"] == 1
+    [turn] = bot.turns(pull)
+    work = bot.state / "state" / turn["identity"] / "work"
+    assert (work / "greet.py").read_text() == "print('hello')\n"
+    assert git("rev-parse", "HEAD", at=work) == forge.origin.tip(pull.head_ref)
+    [prompt] = bot.prompts(turn["identity"])
+    assert "`git diff origin/main...HEAD`" in prompt
+    assert "greet.py" in git("diff", "--name-only", "origin/main...HEAD", at=work)
+
+
+def test_push_moves_the_code_and_keeps_what_the_agent_had_made(coder: tuple[Bot, GitServer], forge: Forge) -> None:
+    bot, _ = coder
+    pull = forge.open_pull({"greet.py": "print('hello')\n"})
+    bot.once()
+    [turn] = bot.turns(pull)
+    work = bot.state / "state" / turn["identity"] / "work"
+    (work / "notes.txt").write_text("half an idea")
+    head = forge.push(pull, {"greet.py": "print('hello, ana')\n"})
+    bot.once()
+    assert git("rev-parse", "HEAD", at=work) == head
+    prompt = bot.prompts(turn["identity"])[1]
+    assert "was kept on branch `bottlepost/kept-2`" in " ".join(prompt.split())
+    assert git("show", "bottlepost/kept-2:notes.txt", at=work) == "half an idea"
+
+
+def test_unfetchable_code_fails_its_turn_with_the_reason_and_no_other(
+    coder: tuple[Bot, GitServer], forge: Forge
+) -> None:
+    bot, _ = coder
+    pull, other = forge.open_pull({"a.py": "1\n"}), forge.open_pull({"b.py": "2\n"})
+    git("update-ref", "-d", f"refs/pull/{pull.number}/head", at=forge.origin.place)
+    said = bot.tally(code=1)
+    assert (said["turns"]["done"], said["turns"]["failed"], said["turns"]["waiting"]) == (1, 1, 1)
+    [turn] = bot.turns(pull)
+    [(reason,)] = bot.query(f"SELECT reason FROM turn WHERE id = {turn['turn']}")
+    assert turn["state"] == "waiting" and "refs/pull/1/head" in reason
+    assert bot.turns(other)[0]["state"] == "done"
+    forge.origin.pull(pull.number, pull.head_ref)
+    bot.pass_time(60)
+    assert bot.tally()["turns"]["done"] == 1
+
+
+def test_renamed_repository_keeps_its_mirror(coder: tuple[Bot, GitServer], forge: Forge, repo: Repo) -> None:
+    bot, _ = coder
+    bot.configure(repos=["acme/*"])
+    pull = forge.open_pull({"a.py": "1\n"})
+    bot.once()
+    repo.rename("api-two")
+    forge.origin.place.rename(forge.origin.place.with_name("api-two.git"))
+    forge.origin.place = forge.origin.place.with_name("api-two.git")
+    forge.push(pull, {"a.py": "2\n"})
+    bot.once()
+    assert [turn["state"] for turn in bot.turns()] == ["done", "done"]
+    assert len(list((bot.state / "mirrors").glob("*.git"))) == 1
