@@ -6,6 +6,7 @@ Looks and changes nothing: a state directory that is not there is not made.  Mus
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -20,6 +21,8 @@ from sessions.config import Agent
 #: Bytes below which a disk is nearly full: the checkout of one large repository.
 LITTLE_DISK = 1_000_000_000
 CLAUDE_SECONDS = 30
+#: Older ones take no configuration from the environment.
+GIT = (2, 31)
 
 
 def on_this_machine(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -102,6 +105,8 @@ def agents(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
     for backend in sorted({agent.backend for agent in config.agents.values()}):
         mine = {name: agent for name, agent in config.agents.items() if agent.backend == backend}
         yield from _backend(backend, mine, config.state, environ)
+    if any(agent.checkout for agent in config.agents.values()):
+        yield git(environ)
     for name, agent in config.agents.items():
         yield _agent(f"agent {name}", agent, environ)
 
@@ -162,3 +167,19 @@ def claude(environ: Mapping[str, str]) -> Check:
     if said.returncode != 0 or not version:
         return fail("claude", f"{binary} --version ended with {said.returncode}", mend)
     return ok("claude", f"{version}, {binary}")
+
+
+def git(environ: Mapping[str, str]) -> Check:
+    """The program that fetches code, and its version."""
+    found = shutil.which("git", path=environ.get("PATH"))
+    mend = f"install git {GIT[0]}.{GIT[1]} or later, or write checkout: false"
+    if found is None:
+        return fail("git", "not found on PATH", mend)
+    try:
+        said = subprocess.run([found, "version"], capture_output=True, timeout=CLAUDE_SECONDS, check=False, text=True)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return fail("git", f"{found} does not run: {type(error).__name__}", mend)
+    version = re.search(r"(\d+)\.(\d+)[\w.]*", said.stdout)
+    if version is None or (int(version[1]), int(version[2])) < GIT:
+        return fail("git", f"{found}: {said.stdout.strip()[:60] or 'says no version'}", mend)
+    return ok("git", f"{version[0]}, {found}")

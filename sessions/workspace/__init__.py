@@ -84,8 +84,9 @@ def _checkout(
 def _put_in_place(room: Room, made: build.Made) -> Checkout:
     record = room.record
     rescued = build.rescued(room, made, record)
-    if record is not None and record.head == made.tips.head and (rescued.own.kept or rescued.lost) and room.is_whole():
-        # Only the base has moved: not worth taking the agent's work out of its hands.
+    moved = record is None or (record.head, record.base_name) != (made.tips.head, made.source.base)
+    if record is not None and not moved and (rescued.own.kept or rescued.lost) and room.is_whole():
+        # Only the base has more commits: not worth taking the agent's work out of its hands.
         return _as_it_was(record, made.turn, stale=True)
     after = build.finish(room, made, rescued, record)
     return Checkout(

@@ -16,7 +16,7 @@ import msgspec
 from sessions.git import Git, GitError
 from sessions.logs import fields
 from sessions.sources import Source, Unfetchable
-from sessions.workspace.files import TooMuch, Tree
+from sessions.trees import TooMuch, Tree
 from sessions.workspace.mirror import Mirror, Tips
 from sessions.workspace.nouns import BUILDING, MOST_FILES, MOST_PACK, MOST_TREE, Record
 from sessions.workspace.record import Room

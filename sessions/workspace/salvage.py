@@ -21,7 +21,7 @@ from typing import IO
 import msgspec
 
 from sessions.git import Git
-from sessions.workspace.files import TooMuch, Tree, is_git
+from sessions.trees import TooMuch, Tree, is_git
 from sessions.workspace.nouns import BUILDING, MOST_BRANCHES, MOST_OWN, MOST_OWN_FILES, MOST_PACK, Record
 
 _COMMIT = re.compile(rb"[0-9a-f]{40}")

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from poller import doctor
-from poller.checks import Check
+from poller.checks import Check, here
 from poller.checks.forge import clock, server
 from poller.checks.live import live_turn
 from poller.checks.way import certificates, of_the_way
@@ -221,6 +221,16 @@ def test_what_an_agent_needs_is_looked_for(examine: Examine) -> None:
     checks = examine(more="agents: {a: {backend: process}, b: {backend: process, env: [], prompts: words}}")
     assert checks["agent a"].status == "warn" and "ANTHROPIC_API_KEY is not set" in checks["agent a"].found
     assert checks["agent b"].status == "fail" and "words is no directory" in checks["agent b"].found
+
+
+def test_git_is_looked_for_where_code_is_fetched(examine: Examine, tmp_path: Path) -> None:
+    assert examine()["git"].status == "ok"
+    assert "git" not in examine(more="agents: {r: {backend: process, env: [], checkout: false}}")
+    assert here.git({"PATH": str(tmp_path)}).found == "not found on PATH"
+    old = tmp_path / "git"
+    old.write_text("#!/bin/sh\necho git version 2.25.1\n")
+    old.chmod(0o755)
+    assert here.git({"PATH": str(tmp_path)}).status == "fail"
 
 
 def test_a_clock_that_is_off_is_a_warning(examine: Examine, tmp_path: Path) -> None:

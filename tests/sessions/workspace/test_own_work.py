@@ -87,6 +87,16 @@ def test_work_that_was_pushed_meanwhile_is_no_work_of_its_own_any_more(desk: Des
     assert (made.kept, made.earlier, made.lost) == ("", (), "")
 
 
+def test_pull_that_gets_another_base_is_compared_with_that(desk: Desk) -> None:
+    desk.checkout()
+    desk.write("app.txt", "mine\n")
+    base = desk.origin.commit("next", {"next.txt": "1"}, onto="main")
+    desk.asks(base="next")
+    made = desk.checkout()
+    assert (made.base_name, made.base) == ("next", base) and made.kept
+    assert desk.agent("rev-parse", "origin/next") == base
+
+
 def test_looking_at_another_commit_is_no_work(desk: Desk) -> None:
     desk.checkout()
     desk.agent("checkout", "-q", "origin/main")
