@@ -26,6 +26,7 @@ from poller.inventory import Inventory
 from poller.quiet import quiet_until
 from poller.record import Record, Told, triaged, write_down
 from poller.scope import Watching
+from poller.store import Forge
 from poller.trust import Trust
 from sessions.database import begin, reading
 
@@ -90,7 +91,7 @@ class Halves:
         assert bot is not None  # it is asked for whenever it is not known
         questions = Questions(self._client, page=taken.page if taken is not None else forge.page)
         with reading(self._engine) as conn:
-            scope = self._scope(conn, watching, taken, cursor=forge.cursor, paged=forge.paged)
+            scope = self._scope(conn, watching, taken, forge, paged=forge.paged)
             gathered = gather(questions, scope)
             names, lost = gathered.names, {look.lost_repo for look in gathered.looks if look.lost_repo is not None}
             if taken is not None:
@@ -115,6 +116,8 @@ class Halves:
                     record.put_away_lost()
                     watching.save(conn, forge_now=gathered.now)
                     inventory.save(conn, config, taken, now=now)
+                if taken is not None or changed.repositories:
+                    self._save_owner(conn, watching)
                 store.save_forge(
                     conn, config.forge, cursor=cursor, paged=gathered.paged, success_at=now, error="", error_at=None,
                     requests=forge.requests + self._client.requests - sent, counted_from=forge.counted_from or now,
@@ -147,6 +150,8 @@ class Halves:
                 record = Record(conn, config.forge, config.poll, now=now)
                 told = self._recorded(record, swept.looks, changed, told)
                 trust.save(conn)
+                if changed.repositories:
+                    self._save_owner(conn, Watching.of(config, conn, now=now, all_known=True))
                 rounds.reckon(conn, config.forge, units, swept, config.poll, now=now, read_to=moved.now)
                 store.save_forge(
                     conn, config.forge, credit=budget.after(spent), owed=budget.owed, credit_at=now,
@@ -165,7 +170,7 @@ class Halves:
     def _sweep(self, conn: sa.Connection, moved: Moved, units: list[Unit]) -> Swept:
         config = self._config
         watching = Watching.of(config, conn, now=self._now, all_known=True)
-        scope = self._scope(conn, watching, None, cursor=moved.cursor, paged=moved.paged)
+        scope = self._scope(conn, watching, None, store.forge(conn, config.forge), paged=moved.paged)
         repositories = store.known_repositories(conn, config.forge)
         ground = Ground(
             opened=store.open_spots(conn, config.forge),
@@ -184,16 +189,17 @@ class Halves:
         conn: sa.Connection,
         watching: Watching,
         taken: Inventory | None,
+        known: Forge,
         *,
-        cursor: str | None,
         paged: bool | None,
     ) -> Scope:
         forge = self._config.forge
         return Scope(
             forge=forge,
             seen_at=stamp_of(self._now),
-            since=watching.since(cursor),
+            since=watching.since(known.cursor),
             overlap=self._config.poll.overlap,
+            owner="" if taken is not None else known.owner,
             owners=watching.owners,
             paged=paged,
             baseline=bool(watching.new),
@@ -204,6 +210,12 @@ class Halves:
             due=lambda at: watching.watched(store.due_places(conn, forge, at), conn, taken),
             progress=self._progress,
         )
+
+    def _save_owner(self, conn: sa.Connection, watching: Watching) -> None:
+        """If everything is one owner's, idle cycles ask for his pulls only."""
+        known = store.known_repositories(conn, self._config.forge).values()
+        owners = watching.all_owners(watching.watched(list(known), conn, None))
+        store.save_forge(conn, self._config.forge, owner=owners[0] if len(owners) == 1 else "")
 
     def _repositories(
         self,

@@ -52,7 +52,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(owners)) if len(owners) <= FEW else ()
 
     def all_owners(self, watched: Iterable[Placed]) -> tuple[str, ...]:
-        """Of whom a list of open pulls is to be read: everybody named, and whoever has got what was once theirs."""
+        """Of whom to ask for pulls: everybody named, and whoever has got what was once theirs; none: too many."""
         owners = {pattern.partition("/")[0] for pattern in self.all_patterns}
         owners |= {one.repo.partition("/")[0].lower() for one in watched}
         return tuple(sorted(owners)) if len(owners) <= FEW else ()

@@ -37,6 +37,7 @@ class Forge(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     error_at: float | None = None
     pruned_at: float = 0.0
+    owner: str = ""
     quiet_until: float = 0.0
     credit: float = 0.0
     owed: float = 0.0

@@ -35,6 +35,7 @@ forge = sa.Table(
     sa.Column("error", sa.String, nullable=False, default=""),
     sa.Column("error_at", sa.Float),
     sa.Column("pruned_at", sa.Float, nullable=False, server_default="0"),  # when old events were removed
+    sa.Column("owner", sa.String, nullable=False, server_default=""),  # whose everything is that we watch, if one's
     sa.Column("quiet_until", sa.Float, nullable=False, server_default="0"),  # the forge asked for patience until then
     sa.Column("credit", sa.Float, nullable=False, server_default="0"),  # requests that sweeps may send now
     sa.Column("owed", sa.Float, nullable=False, server_default="0"),  # what others have sent beyond their part
@@ -184,6 +185,7 @@ def _to_2(op: Operations) -> None:
     """Sweeps, repositories by id, who did what, patience."""
     for name in ("quiet_until", "credit", "owed", "credit_at", "counted_from"):
         op.add_column("forge", sa.Column(name, sa.Float, nullable=False, server_default="0"))
+    op.add_column("forge", sa.Column("owner", sa.String, nullable=False, server_default=""))
     for name in ("requests", "swept"):
         op.add_column("forge", sa.Column(name, sa.Integer, nullable=False, server_default="0"))
     op.add_column("event", sa.Column("actor", sa.String, nullable=False, server_default=""))

@@ -18,7 +18,7 @@ from poller.deltas import ids
 from poller.deltas.look import Care
 from poller.deltas.pulls import Comment, Known, Row
 from poller.deltas.reader import THREADS, Job, Look
-from poller.deltas.watch import Scope, Spot, care_for, has_moved, open_rows
+from poller.deltas.watch import Scope, Spot, care_for, has_moved, names_in, open_rows
 from poller.forge import errors
 from poller.forge.questions import Questions
 from poller.store import Place, Spotted
@@ -105,7 +105,8 @@ class Sweep:
         looks = self._looked()
         return Swept(
             looks=[look for _, look in looks],
-            names={key: name for key, name in self._names.items() if name is not None},
+            names=names_in([look for _, look in looks])
+            | {key: name for key, name in self._names.items() if name is not None},
             archived=self._archived,
             lost_repos=frozenset(key for key, name in self._names.items() if name is None),
             found=frozenset(key for spot, look in looks if look.events for key in self._wanted[spot]),

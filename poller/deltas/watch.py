@@ -19,7 +19,7 @@ from poller.deltas.look import CASUAL, Care
 from poller.deltas.pulls import Known, Row
 from poller.deltas.reader import Job, Look, Reader
 from poller.forge import errors
-from poller.forge.questions import Progress, Questions
+from poller.forge.questions import Found, Progress, Questions
 from poller.store import Place
 from sessions.logs import fields
 
@@ -51,7 +51,8 @@ class Watched(Protocol):
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """What this cycle is to read, and against which memory.
 
-    `since`: the cursor, or where a first run begins.  `owners`: of whom a baseline asks; none: everybody.
+    `since`: the cursor, or where a first run begins.  `owner`: whose everything is that is watched; "": several own it.
+    `owners`: of whom a baseline asks; none: everybody.
     `boundary`: what is older on a pull of this repository is history.  `fresh`: the watching of this repository begins
     with this cycle; `baseline`: there are such repositories, so all their open pulls are remembered as they are.
     """
@@ -60,6 +61,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: str
     since: str
     overlap: float
+    owner: str
     owners: tuple[str, ...]
     paged: bool | None
     baseline: bool
@@ -105,12 +107,11 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 def gather(questions: Questions, scope: Scope) -> Gathered:
     """Read one cycle.  Raises `ForgeError` when the forge as a whole cannot be read: then nothing was."""
     since = ids.shifted(scope.since, seconds=-scope.overlap)
-    # Of everybody, not of an owner: a repository that was renamed or transferred stays ours.
-    found = questions.search(since=since, progress=scope.progress if scope.baseline else None)
+    found = _search(questions, scope, since=since)
     now = found.date or scope.seen_at
     if scope.since > now and not scope.baseline:
         # The forge's clock was put back: what happened since then is stamped before the cursor.
-        found = questions.search(since=ids.shifted(now, seconds=-PUT_BACK))
+        found = _search(questions, scope, since=ids.shifted(now, seconds=-PUT_BACK))
     rows = {row.place: row for row in scope.watched(list(found.rows.values()))}
     known = scope.places(rows)
     moved = {key: row for key, row in rows.items() if has_moved(row, known.get(key), now)}
@@ -135,9 +136,25 @@ def gather(questions: Questions, scope: Scope) -> Gathered:
         newest=max((row.updated_at for row in everything.values()), default=""),
         looks=looks,
         shallow=old,
-        names={row.repo_id: row.repo for row in rows.values()},
+        names=names_in(looks) | {row.repo_id: row.repo for row in rows.values()},
         paged=reader.paged,
     )
+
+
+def names_in(looks: list[Look]) -> dict[int, str]:
+    """Repositories by id, as the looks at their pulls found them called."""
+    return {look.known.row.repo_id: look.known.row.repo for look in looks if look.known is not None}
+
+
+def _search(questions: Questions, scope: Scope, *, since: str) -> Found:
+    """What moved, of the one owner or of everybody.  What has left an owner is found by a sweep, and then by this."""
+    progress = scope.progress if scope.baseline else None
+    if scope.owner:
+        try:
+            return questions.search(since=since, owner=scope.owner, progress=progress)
+        except errors.Declined:
+            log.warning("nobody is called that any more", extra=fields(owner=scope.owner))
+    return questions.search(since=since, progress=progress)
 
 
 def open_rows(questions: Questions, owners: tuple[str, ...], progress: Progress | None = None) -> dict[Spot, Row]:

@@ -218,3 +218,68 @@ def test_the_lease_of_a_dead_poller_is_taken_over_at_once(desk: Desk) -> None:
             desk.cycle()
         child.kill()
     assert desk.told() == []
+
+
+# -- owners ---------------------------------------------------------------------------------------------------------
+
+
+def asked(desk: Desk) -> list[str]:
+    """The searches of the next cycle."""
+    desk.world.reset_requests()
+    desk.cycle()
+    return [request.query for request in desk.world.requests if request.path == "/repos/issues/search"]
+
+
+def test_one_owner_is_asked_for_his_pulls_only_and_several_are_not_asked_one_by_one(desk: Desk) -> None:
+    desk.told()
+    (search,) = asked(desk)
+    assert "owner=acme" in search
+    desk.world.repo("beta/web", private=True, collaborators=WRITERS)
+    desk.set_up(repos="[acme/api, beta/web]")
+    desk.told()
+    (search,) = asked(desk)
+    assert "owner=" not in search
+
+
+def test_a_transferred_repository_is_found_again_by_a_sweep_and_then_asked_for(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    desk.told()
+    desk.world.org("beta")
+    desk.repo.transfer("beta")
+    pull.comment("@bot still there?", by="ana")
+    desk.world.clock.advance(seconds=1200)
+    told = [one for _ in range(3) for one in desk.cycle().told]
+    assert sorted(one.event.action for one in told) == ["created", "renamed"]
+    (search,) = asked(desk)
+    assert "owner=" not in search
+
+
+def test_an_owner_who_has_another_name_now_stops_nothing(desk: Desk) -> None:
+    repo = desk.world.repo("cleo/tools", private=True, collaborators=WRITERS)
+    pull = repo.open_pull(by="ana")
+    desk.set_up(repos="[cleo/tools]")
+    desk.told()
+    desk.told()
+    desk.world.rename_user("cleo", "clea")
+    pull.comment("@bot still there?", by="ana")
+    assert desk.told() == ["repository renamed", "pull_request_comment created"]
+
+
+def test_what_an_owner_makes_renames_and_deletes_is_followed_by_the_next_inventory(desk: Desk) -> None:
+    desk.world.repo("acme/old", private=True, collaborators=WRITERS)
+    doomed = desk.world.repo("acme/doomed", private=True, collaborators=WRITERS)
+    desk.set_up(repos="['acme/*']")
+    desk.told()
+    made = desk.world.repo("acme/new", private=True, collaborators=WRITERS)
+    made.open_pull(by="ana")
+    assert desk.told() == ["pull_request opened"]
+    desk.world.repo("acme/old").rename("older")
+    doomed.delete()
+    desk.world.clock.advance(seconds=90_000)
+    told = [one.event for one in desk.cycle().told if one.event.event == "repository"]
+    assert sorted((event.action, event.subject.from_) for event in told) == [
+        ("gone", "acme/doomed"),
+        ("renamed", "acme/old"),
+    ]
+    assert desk.told() == []

@@ -85,6 +85,7 @@ class Reader:
             seen_at=EVERYTHING,
             since=self.cursor,
             overlap=OVERLAP,
+            owner="",
             owners=(),
             paged=self.paged,
             baseline=False,
