@@ -193,8 +193,8 @@ def test_a_team_can_be_asked_for_a_review() -> None:
 
 def test_a_milestone_is_set_changed_and_taken_away() -> None:
     shown = baseline()
-    for milestone in ("v1", "v2", None):
-        shown.step("milestone", milestone=milestone)
+    for before, after in ((None, "v1"), ("v1", "v2"), ("v2", None)):
+        shown.step("milestone", old_milestone=before, milestone=after)
     assert [(one.action, one.subject.milestone) for one in shown.look()] == [
         ("milestoned", "v1"),
         ("milestoned", "v2"),
