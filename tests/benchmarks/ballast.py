@@ -43,23 +43,25 @@ def fill(database: Path, *, forge: str, events: int, now: float, days: float) ->
     chance = random.Random(events)
     with closing(sqlite3.connect(database)) as raw:
         raw.execute("PRAGMA synchronous = OFF")
+        raw.execute("PRAGMA cache_size = -200000")  # kB
         pulls = max(1, events // EVENTS_OF_PULL)
+        _insert(raw, "pull", (_pull(forge, n, now=now, days=days, pulls=pulls) for n in range(1, pulls + 1)))
+        _insert(raw, "event", _events(forge, events, pulls, chance, now=now, days=days))
         with raw:
-            _insert(raw, "pull", (_pull(forge, n, now=now, days=days, pulls=pulls) for n in range(1, pulls + 1)))
-            _insert(raw, "event", _events(forge, events, pulls, chance, now=now, days=days))
             raw.execute(
                 "INSERT INTO decision (event_id, agent, verdict, reason)"
                 " SELECT id, '', 'ignore', 'nobody is woken by this' FROM event"
                 " WHERE id NOT IN (SELECT event_id FROM decision)"
             )
-            _insert(raw, "turn", (_turn(forge, n, pulls, now=now) for n in range(1, events // EVENTS_OF_TURN + 1)))
+        _insert(raw, "turn", (_turn(forge, n, pulls, now=now) for n in range(1, events // EVENTS_OF_TURN + 1)))
 
 
 def _insert(raw: sqlite3.Connection, table: str, rows: Iterator[dict[str, Any]]) -> None:
     while batch := list(islice(rows, BATCH)):
         names = list(batch[0])
         values = ", ".join(f":{name}" for name in names)
-        raw.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})", batch)
+        with raw:
+            raw.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})", batch)
 
 
 def _pull(forge: str, number: int, *, now: float, days: float, pulls: int) -> dict[str, Any]:
