@@ -36,7 +36,7 @@ def rows(
 ) -> Iterator[Row]:
     with Stage(directory / "long", repos=10) as long, Stage(directory / "short", repos=10) as short:
         for stage, many in ((long, events), (short, EVENTS_OF_PULL * 10)):
-            stage.settle()
+            stage.poll().result  # noqa: B018  raises if the call went wrong; now there are tables
             fill(stage.state / "bottlepost.db", forge=stage.forge, events=many, now=time.time(), days=DAYS)
             stage.settle()
         what = f"with {events:,} events"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from poller import store
 from poller.app import COMPONENTS
 from poller.pruning import DAYS, STEP, STEPS, run
@@ -12,14 +14,15 @@ from sessions.database import begin, open_database, reading
 from tests.benchmarks import ballast, crowd, history
 
 
+@pytest.mark.timeout(300)  # some twenty processes
 def test_a_long_history_is_measured(tmp_path: Path) -> None:
-    asked = {name: history.ASKED[name] for name in ("--kind, a rare one", "--actor, one there is none of")}
+    asked = {"--kind, a rare one": history.ASKED["--kind, a rare one"]}
     rows = {row.what: row for row in history.rows(tmp_path, rounds=1, events=2_500, asked=asked)}
     assert rows["with 2,500 events: --kind, a rare one"].found.endswith(", 20 lines")
-    assert rows["with 2,500 events: --actor, one there is none of"].found.endswith(", 0 lines")
     assert "with 2,500 events: idle" in rows
 
 
+@pytest.mark.timeout(300)
 def test_many_changes_are_measured(tmp_path: Path) -> None:
     rows = {row.what: row.found for row in crowd.rows(tmp_path, rounds=1, few=2, many=6)}
     assert float(rows["a cycle with 6 changed pulls: requests per pull"]) < 5
