@@ -178,6 +178,7 @@ class Halves:
             names=moved.names,
             owners=watching.all_owners(watching.watched(list(repositories.values()), conn, None)),
             done=frozenset(look.place for look in moved.looks if look.place is not None),
+            now=self._now if self._keep is not None else 0.0,  # a rehearsal has not remembered what moved
         )
         questions = Questions(self._client, page=moved.page)
         return Sweep(questions, scope, ground, read_at=moved.now, paged=moved.paged).run(units)

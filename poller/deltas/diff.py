@@ -13,6 +13,7 @@ from poller.deltas.lists import is_dismissed, read_lists, remarks_of, words_of
 from poller.deltas.marks import read_marks
 from poller.deltas.pulls import Known, Marks, ReviewMemo, Row, Sighting
 from poller.deltas.pushes import Stray, read_pushes
+from poller.deltas.reviews import read_reviews, waits
 from poller.deltas.walk import LAST, Walk
 
 #: A boundary after everything: a first reading that tells nothing (the baseline).
@@ -30,6 +31,7 @@ def events_between(
     """
     walk = Walk(known, seen, forge=forge, seen_at=seen_at, boundary=boundary)
     walk.read()
+    read_reviews(walk)
     stray = read_pushes(walk)
     _body(walk)
     _state_without_row(walk)
@@ -112,7 +114,7 @@ def _reviews_after(walk: Walk) -> tuple[dict[int, ReviewMemo], set[int]]:
     """Memos of the reviews after a look, and which reviews wait for their rows."""
     known, seen = walk.known, walk.seen
     reviews = dict(known.reviews) if known else {}
-    waiting = {review.id for review in seen.reviews or () if walk.waits(review.id)}
+    waiting = {review.id for review in seen.reviews or () if waits(walk, review.id)}
     for review in seen.reviews or ():
         asked = review.id in seen.inline or not review.comments_count
         if asked and review.id not in waiting and review.state not in ("PENDING", "REQUEST_REVIEW"):

@@ -11,6 +11,7 @@ import msgspec
 
 from poller.deltas.events import Subject
 from poller.deltas.pulls import Inline, Known, RemarkMemo, Review, Sighting
+from poller.deltas.reviews import waits
 from poller.deltas.walk import LAST, Walk
 
 
@@ -91,7 +92,7 @@ def _dismissed_at(walk: Walk, review_id: int) -> str | None:
 def _threads(walk: Walk) -> None:
     """Who marked a conversation as done is shown at its first remark; when, nowhere."""
     for review_id, remarks in walk.seen.inline.items():
-        if walk.waits(review_id):
+        if waits(walk, review_id):
             continue
         for remark in remarks:
             memo = _memo_of(walk, remark)

@@ -12,7 +12,7 @@ import msgspec
 from poller.deltas import ids
 from poller.deltas.lists import missing
 from poller.deltas.pulls import Comment, Inline, Known, Review, Row, Sighting, Step
-from poller.deltas.walk import REVIEW_EVENTS
+from poller.deltas.reviews import REVIEW_EVENTS
 from poller.forge.questions import Questions, Timeline
 
 #: Rows that say nothing about an act on the pull itself.

@@ -84,6 +84,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     commit_id: str
     dismissed: bool
     comments_count: int
+    #: when it was begun: a pending one that is submitted late keeps that
+    at: str = ""
     updated_at: str
 
 

@@ -23,6 +23,8 @@ from poller.forge import errors
 from poller.forge.questions import Questions
 from poller.store import Place, Spotted
 
+#: Seconds after which the sweep of a pull does not wait any more for a cycle in which the pull did not move.
+LATE = 60.0
 #: So many pulls that the list of open ones lacks are asked for in one sweep: an empty answer is no reason to panic.
 DOUBTS = 20
 What = Literal["open", "repo", "pull"]
@@ -54,6 +56,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[str, ...]
     #: looked at by this cycle already
     done: frozenset[Spot]
+    #: our clock (epoch seconds)
+    now: float
 
 
 class Swept(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,7 +200,7 @@ class Sweep:
             name, lost = self._names.get(unit.repo_id), self._failed.get(("repo", unit.repo_id, 0))
             if not name and lost:
                 self._failed[unit.key] = lost
-            elif spot in self._ground.done or not name:
+            elif not name or (spot in self._ground.done and not self._is_late(unit)):
                 self._skipped.add(unit.key)
             elif place is None or place.known is None or place.known.gone or not self._is_watched(place):
                 self._over.add(unit.key)
@@ -239,6 +243,10 @@ class Sweep:
         row, name = self._rows.get(spot, known.row), self._names.get(spot[0])
         return msgspec.structs.replace(row, repo=name) if name else row
 
+    def _is_late(self, unit: Unit) -> bool:
+        """A pull that moves in every cycle must not be passed over in every cycle."""
+        return self._ground.now - unit.due_at > max(unit.wait, LATE)
+
     def _is_ours(self, repo_id: int, name: str) -> bool:
         return bool(self._scope.watched([Spotted(repo_id, 0, name)]))
 
@@ -256,7 +264,7 @@ class Sweep:
         doubtful: bool = False,
     ) -> None:
         """Look at this pull; what several units want to know is asked in one look."""
-        if spot in self._ground.done:
+        if spot in self._ground.done and unit.what != "pull":
             return
         self._wanted.setdefault(spot, set()).add(unit.key)
         care, before = care or Care(), self._jobs.get(spot)

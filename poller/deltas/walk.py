@@ -9,15 +9,10 @@ from __future__ import annotations
 from typing import Literal
 
 from poller.deltas import ids
-from poller.deltas.events import Actor, Change, Event, EventName, InlineComment, PullFacts, Subject
+from poller.deltas.events import Actor, Change, Event, EventName, PullFacts, Subject
 from poller.deltas.habits import is_draft_title, label_groups
-from poller.deltas.pulls import Inline, Known, Review, Sighting, Step
+from poller.deltas.pulls import Inline, Known, Sighting, Step
 
-REVIEW_EVENTS: dict[str, EventName] = {
-    "APPROVED": "pull_request_review_approved",
-    "REQUEST_CHANGES": "pull_request_review_rejected",
-    "COMMENT": "pull_request_review_comment",
-}
 #: The first push row of a pull is written by the opening itself, at most this much later (seconds).
 OPENING = 2
 FIRST, LAST = 0, 1 << 62
@@ -34,6 +29,8 @@ class Walk:
         self.is_first = known is None or known.shallow
         self.steps = sorted(seen.steps, key=lambda step: step.id)
         self.told: list[tuple[int, Event]] = []
+        #: rows of reviews that are news; those whose verdict or remarks could not be read yet
+        self.reviewed: list[Step] = []
         self.unclear: set[int] = set()
         self.state: Literal["open", "closed"] | None = known.row.state if known else "open" if self.is_new else None
         self.state_steps = 0
@@ -114,7 +111,6 @@ class Walk:
                 self._simple(step)
         self._labels()
         self._titles()
-        self._replies()
 
     def _state(self, step: Step) -> None:
         after: Literal["open", "closed"] = "open" if step.kind == "reopen" else "closed"
@@ -137,7 +133,7 @@ class Walk:
                 self.tell_edit(step.id, before, body=step.body, at=step.updated_at, actor=step.actor)
         elif self.is_news(step):
             if step.kind == "review":
-                self._review(step)
+                self.reviewed.append(step)
             else:
                 subject = Subject(comment_id=step.id, body=step.body)
                 key = ("comment", step.id)
@@ -164,28 +160,6 @@ class Walk:
             subject=subject,
             changes={"body": Change(before)},
         )
-
-    def _review(self, step: Step) -> None:
-        review = next((r for r in self.seen.reviews or () if r.id == step.review_id), None)
-        name = REVIEW_EVENTS.get(review.state) if review else None
-        if review is None or name is None or self._lacks_remarks(review):
-            if not self.seen.settling:
-                self.unclear.add(step.id)  # deleted meanwhile, or not asked for: ask again, do not guess the verdict
-            return
-        # The review's own remarks are older than its row; what is younger is a reply with an event of its own.
-        remarks = [
-            InlineComment(comment_id=r.id, path=r.path, line=r.line, body=r.body, diff_hunk=r.diff_hunk)
-            for r in sorted(self.seen.inline.get(review.id, ()), key=lambda r: r.id)
-            if r.id < step.id
-        ]
-        subject = Subject(review_id=review.id, body=step.body, commit_id=review.commit_id, comments=remarks)
-        self.tell(step.id, name, "reviewed", at=step.at, actor=step.actor, key=("review", review.id), subject=subject)
-
-    def _lacks_remarks(self, review: Review) -> bool:
-        """It counts remarks, and nobody has read them yet."""
-        if not review.comments_count or review.id in self.seen.inline:
-            return False
-        return self.known is None or review.id not in self.known.reviews
 
     def _simple(self, step: Step) -> None:
         """Kinds of which each row is one event."""
@@ -256,43 +230,3 @@ class Walk:
                 subject=Subject(added=added, removed=removed, labels=sorted(after)),
             )
             after = (after - set(added)) | set(removed)
-
-    def _replies(self) -> None:
-        """Remarks of reviews that were there before: replies (no row of their own) and edits."""
-        rows = {step.review_id: step.id for step in self.steps if step.kind == "review" and self.is_news(step)}
-        for review_id, remarks in self.seen.inline.items():
-            own = rows.get(review_id, 0)
-            for remark in sorted(remarks, key=lambda r: r.id):
-                before = self.known.inline.get(remark.id) if self.known else None
-                if before is not None:
-                    if before != remark.body:
-                        at, actor = remark.updated_at, remark.actor
-                        self.tell_edit(remark.id, before, body=remark.body, at=at, actor=actor, where=remark)
-                elif remark.id > own and self.is_news_inline(remark) and not self.waits(review_id):
-                    self._reply(remark)
-
-    def waits(self, review_id: int) -> bool:
-        """A review whose own row could not be told yet keeps its remarks back with it.
-
-        That row may be one that we have not seen at all: submitted after the timeline was asked for.
-        """
-        rows = [step for step in self.steps if step.kind == "review" and step.review_id == review_id]
-        if rows:
-            return any(step.id in self.unclear for step in rows)
-        review = next((one for one in self.seen.reviews or () if one.id == review_id), None)
-        if review is not None and review.state == "PENDING":
-            return True  # our own, or we are a site admin: nobody has said it yet
-        if review is None or review.state not in REVIEW_EVENTS or (self.known and review_id in self.known.reviews):
-            return False
-        if self.is_first and not self.is_new and review.updated_at < self.boundary:
-            return False
-        return not self.seen.settling or review.updated_at > self.seen.row.updated_at
-
-    def _reply(self, remark: Inline) -> None:
-        subject = Subject(
-            comment_id=remark.id, body=remark.body, review_id=remark.review_id, path=remark.path, line=remark.line
-        )
-        self.tell(
-            remark.id, "pull_request_comment", "created", at=remark.at, actor=remark.actor,
-            key=("comment", remark.id), subject=subject,
-        )  # fmt: skip

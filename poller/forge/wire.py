@@ -97,6 +97,7 @@ class ReviewRow(msgspec.Struct, frozen=True):
     commit_id: str = ""
     dismissed: bool = False
     comments_count: int = 0
+    submitted_at: datetime | None = None
     updated_at: datetime | None = None
 
 
@@ -235,6 +236,7 @@ def review(found: ReviewRow) -> pulls.Review:
         commit_id=found.commit_id,
         dismissed=found.dismissed,
         comments_count=found.comments_count,
+        at=stamp(found.submitted_at) if found.submitted_at else "",
         updated_at=stamp(found.updated_at) if found.updated_at else "",
     )
 

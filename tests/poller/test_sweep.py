@@ -287,3 +287,18 @@ def test_quiet_pulls_are_swept_ever_more_seldom(usual: Desk) -> None:
     calm = requests_of(usual, minutes=60)
     assert calm < busy
     assert calm <= 120 + 6 + 2 * 3  # cycles, lists of open pulls, the repository once or twice
+
+
+def test_a_pull_that_moves_in_every_cycle_is_swept_too(usual: Desk) -> None:
+    usual.told()
+    pull = usual.repo.open_pull(by="ana")
+    first = pull.comment("first", by="ben")
+    usual.told()
+    told = list[str]()
+    for minute in range(40):
+        if minute == 10:
+            first.delete(by="ben")
+        pull.comment(f"and {minute}", by="ana")
+        usual.world.clock.advance(seconds=58)
+        told += usual.told()
+    assert told.count("pull_request_comment deleted") == 1

@@ -23,7 +23,6 @@ OVERLAP = 300
 COMMENT = "comment made and deleted between two looks"
 REVIEW = "review submitted and deleted between two looks"
 ROW_OF_REVIEW = "row of a review deleted without its review"
-ROWLESS = "remarks of a review whose row was deleted, told one by one"
 LABEL = "label put on, and its object deleted, between two looks"
 LABELS = "labels of one person within a second"
 MILESTONE = "milestone's object deleted before its row was looked at"
@@ -38,7 +37,7 @@ FLAG = "undone and done again between two looks"
 LOSS = "given and lost, or lost and given, between two looks"
 NAMES = "renamed more than once between two looks"
 COLLAPSES = (
-    COMMENT, REVIEW, ROW_OF_REVIEW, ROWLESS, LABEL, LABELS, MILESTONE, PULL, EDITS, BODIES, PUSHES, PUSH_LOST,
+    COMMENT, REVIEW, ROW_OF_REVIEW, LABEL, LABELS, MILESTONE, PULL, EDITS, BODIES, PUSHES, PUSH_LOST,
     EMPTY_PUSH, UNSEEN_PUSH, FLAG, LOSS, NAMES,
 )  # fmt: skip
 
@@ -112,7 +111,6 @@ class _OfPull:
         self.polls = polls
         self.thorough = [nth for nth in self.looks if spot in polls[nth].thorough]
         self.matched: list[tuple[Told, int, Hook]] = []
-        self.rowless: list[Told] = []
         ends = [hook["nth"] for hook in hooks if (hook["event_type"], hook["action"]) == ("pull_request", "deleted")]
         self.end = ends[0] if ends else None
 
@@ -152,11 +150,7 @@ class _OfPull:
         for one in events:
             some = there[_key_of_event(one.event)]
             hook = next((hook for hook in some if hook["at"] == one.event.at), some[0] if some else None)
-            if hook is None:
-                assert self._is_of_a_review_without_row(one.event), f"without a cause: {one.event}"
-                self.rowless.append(one)
-                self.whole.collapsed(ROWLESS)
-                continue
+            assert hook is not None, f"without a cause: {one.event}"
             assert hook["nth"] <= self.polls[one.poll].end, f"told before it happened: {one.event}"
             if one.event.actor is not None and hook["sender_id"] is not None:
                 assert one.event.actor.id == hook["sender_id"], f"by another: {one.event} {hook}"
@@ -165,13 +159,6 @@ class _OfPull:
         for some in there.values():
             for hook in some:
                 self.whole.collapsed(self._why_untold(hook))
-
-    def _is_of_a_review_without_row(self, event: Event) -> bool:
-        """Nothing says that it was a review: the row is gone, the remarks are there."""
-        gone = {hook["about"]["row"] for hook in self.hooks if hook["about"].get("type") == "review"}
-        made = (hook for hook in self.hooks if hook["action"] == "reviewed")
-        of = {hook["about"]["review"] for hook in made if hook["about"]["row"] in gone}
-        return event.event == "pull_request_comment" and event.subject.review_id in of
 
     def _why_untold(self, hook: Hook) -> str:
         """The collapse of a happening whose row nobody can have seen."""
@@ -395,9 +382,6 @@ class _OfPull:
                 first[row] = subject.body
             for remark in subject.comments or ():
                 first[remark.comment_id] = remark.body
-        for one in self.rowless:
-            if isinstance(one.event.subject.comment_id, int):
-                first[one.event.subject.comment_id] = str(one.event.subject.body)
         return first
 
     def _text(self, row: int, first: str | None, told: list[Told], edits: list[Hook], gone: Hook | None) -> None:

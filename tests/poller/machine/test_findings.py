@@ -36,3 +36,21 @@ def test_a_milestone_whose_row_names_nothing_any_more_is_missed_when_the_pull_is
     assert said(desk.cycle()) == []
     desk.world.clock.advance(seconds=400)
     assert said(desk.cycle()) == [("demilestoned", None, None)]
+
+
+def test_a_review_whose_row_was_deleted_is_told_as_a_review_and_not_by_its_remarks(desk: Desk) -> None:
+    desk.set_up(sweep="0s")
+    desk.cycle()
+    pull = desk.repo.open_pull(by="ana")
+    desk.cycle()
+    review = pull.review(by="ben", body="look", inline=[("app.txt", 5, "a"), ("app.txt", 6, "b")])
+    review.reply(review.comments[0], "because", by="ana")
+    assert review.row is not None
+    review.row.delete(by="ben")
+    desk.world.clock.advance(seconds=400)
+    told = [one.event for _ in range(2) for one in desk.cycle().told]
+    assert [(event.event, event.action) for event in told] == [
+        ("pull_request_review_comment", "reviewed"),
+        ("pull_request_comment", "created"),
+    ]
+    assert [remark.body for remark in told[0].subject.comments or []] == ["a", "b"]
