@@ -62,7 +62,7 @@ class DockerBottle:
                 container = _create(client, launch, image=image, agent=agent, user=user)
                 # In this order: whoever forbids writes first, and then looks for what was created.
                 if _is_forbidden(launch):
-                    _remove_idle(container)
+                    holdings.discard(container)
                 else:
                     _begin(container, launch)
             except BaseException:
@@ -89,10 +89,12 @@ class DockerBottle:
                 return Sight(state="ended", exit=code)
             is_claimed = _is_forbidden(launch) or files.is_plain(_mark(launch))
             return Sight(state="cut off" if is_claimed else "not started")
+        if not _was_started(container):
+            return Sight(state="not started")
         found = container.attrs["State"]
         if found["Status"] in _ENDED:
             return Sight(state="ended", exit=int(found["ExitCode"]) if code is None else code)
-        return Sight(state="not started" if found["Status"] == "created" else "running")
+        return Sight(state="running")
 
     def wait(self, launch: Launch, seconds: float) -> None:
         pid = 0
@@ -115,10 +117,10 @@ class DockerBottle:
         state.write(mark, "")
         with engine.connected(self._environ) as client:
             container = _find(client, launch)
-            if container is not None and container.attrs["State"]["Status"] == "created":
-                _remove_idle(container)
+            if container is not None and not _was_started(container):
+                holdings.discard(container)
                 container = _find(client, launch)
-        if container is None:
+        if container is None or not _was_started(container):
             return True
         mark.unlink(missing_ok=True)
         return False
@@ -138,8 +140,8 @@ class DockerBottle:
         """The end of the container is the end of all in it.  It is kept only where it could be frozen."""
         with engine.connected(self._environ) as client:
             container = _find(client, launch)
-            if container is not None and container.attrs["State"]["Status"] == "created":
-                _remove_idle(container)
+            if container is not None and not _was_started(container):
+                holdings.discard(container)
             elif container is not None:
                 if container.attrs["State"]["Status"] not in _ENDED:
                     container.kill()
@@ -151,7 +153,7 @@ class DockerBottle:
                 _mark(launch).unlink(missing_ok=True)
                 # What was written into its own file system can be frozen, until the next launch.
                 if container.attrs["HostConfig"]["ReadonlyRootfs"]:
-                    container.remove(v=True)
+                    holdings.discard(container)
         _secrets(launch).unlink(missing_ok=True)
 
     def destroy(self, bottle: Path, agent: Agent | None = None) -> None:
@@ -164,7 +166,7 @@ def _end_others(client: docker.DockerClient, launch: Launch) -> None:
     have started one all the same, and two that speak in one conversation would each lose what the other heard."""
     for one in holdings.containers(client, launch.bottle):
         if one.name != name_of(launch):
-            one.remove(force=True, v=True)
+            holdings.discard(one, force=True)
 
 
 def _hand_over(launch: Launch, user: User) -> None:
@@ -200,7 +202,7 @@ def _begin(container: Container, launch: Launch) -> None:
     except docker.errors.APIError:
         # The engine says that it never ran: nothing is to be taken for its beginning.
         _mark(launch).unlink(missing_ok=True)
-        _remove_idle(container)
+        holdings.discard(container)
         if not _is_forbidden(launch):
             raise
 
@@ -219,17 +221,13 @@ def _find(client: docker.DockerClient, launch: Launch) -> Container | None:
     return found
 
 
-def _remove_idle(container: Container) -> None:
-    """Unless it was started meanwhile: the engine decides."""
-    import docker.errors
+def _was_started(container: Container) -> bool:
+    return container.attrs["State"]["Status"] != "created" and not _is_never(container.attrs["State"]["StartedAt"])
 
-    try:
-        container.remove(v=True)
-    except docker.errors.NotFound:
-        return
-    except docker.errors.APIError as error:
-        if error.status_code != 409:
-            raise
+
+def _is_never(moment: object) -> bool:
+    """The engine's way to say it."""
+    return str(moment).startswith("0001-")
 
 
 def _kill(container: Container, number: signal.Signals) -> None:

@@ -37,12 +37,23 @@ def containers(client: docker.DockerClient, bottle: Path) -> list[Container]:
     return list(client.containers.list(all=True, filters={"label": list(labels_of(bottle))}, ignore_removed=True))
 
 
+def discard(container: Container, *, force: bool = False) -> None:
+    """Remove a container; without `force` only if it does not run: the engine decides.  Somebody else may be at it."""
+    import docker.errors
+
+    try:
+        container.remove(force=force, v=True)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):
+            raise
+
+
 def remove(client: docker.DockerClient, bottle: Path) -> None:
     """Containers and images of a bottle."""
     import docker.errors
 
     for container in containers(client, bottle):
-        container.remove(force=True, v=True)
+        discard(container, force=True)
     for image in client.images.list(filters={"label": list(labels_of(bottle))}):
         for tag in image.tags:
             try:
@@ -73,9 +84,10 @@ def drop(environ: Mapping[str, str], one: Held) -> None:
 
     with engine.connected(environ) as client:
         try:
-            client.containers.get(one.id).remove(force=True, v=True)
+            container = client.containers.get(one.id)
         except docker.errors.NotFound:
             return
+        discard(container, force=True)
 
 
 def freeze(environ: Mapping[str, str], bottle: Path, agent: Agent) -> str:
@@ -97,5 +109,5 @@ def freeze(environ: Mapping[str, str], bottle: Path, agent: Agent) -> str:
             source.commit(repository=repository, tag=version, changes=change)
         finally:
             if last is None:
-                source.remove(force=True, v=True)
+                discard(source, force=True)
         return tag

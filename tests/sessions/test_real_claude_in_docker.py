@@ -85,9 +85,13 @@ def test_life_of_a_pull(stage: Stage, bridge_model: Model) -> None:
 def test_two_pulls_run_side_by_side(stage: Stage, bridge_model: Model) -> None:
     for number in (1, 2):
         stage.want(f"opened {number}", f"pull {number}", ref=f"pull {number}")
-    with bridge_model.hold(), bridge_model.hold(), stage.running():
-        bridge_model.wait_for_requests(2, seconds=60)
-        assert len(names(stage)) == 2
+    with bridge_model.hold() as one, bridge_model.hold() as other, stage.running():
+        try:
+            bridge_model.wait_for_requests(2, seconds=60)
+            assert len(names(stage)) == 2
+        finally:
+            one.set()
+            other.set()
     assert [turn.state for turn in stage.turns()] == ["done", "done"]
     answers = [turn.answer for turn in stage.turns()]
     assert all(f"pull {number}" in answer for number, answer in zip((1, 2), answers, strict=True))
