@@ -5,6 +5,7 @@ Knows how a person's turn is run.  Leaves nothing behind: its state is a tempora
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 import time
@@ -20,6 +21,8 @@ TASK = "This is a test of the installation. Use no tools. Answer with the one wo
 
 def live_turn(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
     """Each agent answers once; costs a little."""
+    from sessions import state
+    from sessions.bottles import EngineError, bottle_for
     from sessions.byhand import Refused, Terminal
 
     for name in config.agents:
@@ -33,6 +36,9 @@ def live_turn(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
                 yield fail(f"live {name}", what, mend or "see the message")
                 continue
             took = time.monotonic() - began
+            with contextlib.suppress(EngineError):  # what it leaves, housekeeping of no state directory would find
+                place = state.bottle(settings.state, ended.session.identity)
+                bottle_for(ended.session.backend, environ=environ).destroy(place, config.agents[name])
             outcome = ended.outcome
             if outcome is None or outcome.kind != "done":
                 why = ended.turn.reason if outcome is None else outcome.reason

@@ -55,11 +55,12 @@ def remove(client: docker.DockerClient, bottle: Path) -> None:
     for container in containers(client, bottle):
         discard(container, force=True)
     for image in client.images.list(filters={"label": list(labels_of(bottle))}):
-        for tag in image.tags:
+        for name in image.tags or [str(image.id)]:  # one that a later build took the name from has none
             try:
-                client.images.remove(tag)
-            except docker.errors.ImageNotFound:
-                continue
+                client.images.remove(name)
+            except docker.errors.APIError as error:
+                if error.status_code not in (404, 409):
+                    raise
 
 
 def held(environ: Mapping[str, str], state: Path) -> list[Held]:
@@ -100,7 +101,7 @@ def freeze(environ: Mapping[str, str], bottle: Path, agent: Agent) -> str:
         source = last
         if source is None:
             image = images.to_boot(client, bottle, agent.image)
-            source = client.containers.create(image, labels=marks_of(bottle), use_config_proxy=False)
+            source = client.containers.create(image, ["claude"], labels=marks_of(bottle), use_config_proxy=False)
         tag = images.frozen_tag(bottle.name)
         repository, _, version = tag.partition(":")
         labels = marks_of(bottle) | {images.DOCKERFILE: images.mark_of(bottle)}

@@ -16,6 +16,9 @@ import pytest
 from sessions import housekeeping, registry, state
 from sessions.bottles import engine, holdings
 from sessions.config import Agent, AgentLimits
+from sessions.sources import Access, Source
+from tests.gitside.origin import Origin
+from tests.gitside.server import GitServer
 from tests.model.server import Model
 from tests.sessions.stage import REF, Stage, eventually
 
@@ -154,6 +157,35 @@ def test_tools_work_in_the_checkout_and_as_nobody_special(stage: Stage, bridge_m
     written = (state.work(stage.bottle()) / "who").read_text().splitlines()
     assert written[0] != "0" and written[1].startswith("ripgrep")
     assert json.loads((stage.bottle() / "metadata.json").read_text())["cwd"] == "/home/node/work"
+
+
+def test_code_is_the_guests_to_work_on_and_ours_to_move_forward(
+    stage: Stage, bridge_model: Model, tmp_path: Path
+) -> None:
+    """What the agent left is kept, although on this machine it is another user's."""
+    origin = Origin(tmp_path / "forge")
+    origin.pull(7, "main")
+    with GitServer(tmp_path / "forge") as server:
+        stage.errand.source = Source(
+            mirror="12-x", access=Access(url=f"{server.url}/acme/api.git"), head_ref="refs/pull/7/head", base="main",
+            branch="pull-7",
+        )  # fmt: skip
+        who = "-c user.name=agent -c user.email=agent@example.com"
+        words = (
+            f"echo mine >> app.txt && git {who} commit -qam Mine && echo more >> app.txt && git log --oneline | wc -l"
+        )
+        bridge_model.use("Bash", command=words, description="work")
+        stage.want("opened", "hello")
+        assert stage.run().done == 1, stage.turn(1).reason
+        work = state.work(stage.bottle())
+        assert (work / "app.txt").read_text() == "one\ntwo\nmine\nmore\n"
+        origin.commit("main", {"pushed.txt": "theirs\n"})
+        origin.pull(7, "main")
+        bridge_model.use("Bash", command="git status --porcelain | wc -l && git branch > branches", description="look")
+        stage.want("pushed", "look again")
+        assert stage.run().done == 1, stage.turn(2).reason
+    assert (work / "app.txt").read_text() == "one\ntwo\n" and (work / "pushed.txt").exists()
+    assert "kept" in (work / "branches").read_text()
 
 
 if __name__ == "__main__":

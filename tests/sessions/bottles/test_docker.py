@@ -233,7 +233,8 @@ def test_own_dockerfile_is_built_tagged_for_the_bottle_and_built_again_when_it_c
     docker_bench.bottle.sweep(launch)
     docker_bench.bottle.destroy(docker_bench.place)
     with engine.connected(docker_bench.environ) as client:
-        assert not client.images.list(name=images.own_tag(docker_bench.plan.identity))
+        mine = {"label": [f"{engine.IDENTITY}={docker_bench.plan.identity}"]}
+        assert not client.images.list(filters=mine), "also what the second build took the name from"
 
 
 def test_dockerfile_that_cannot_be_built_is_not_the_sessions_fault(docker_bench: Bench) -> None:

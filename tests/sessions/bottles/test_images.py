@@ -96,6 +96,18 @@ def test_committed_bottle_boots_what_was_frozen(bottle: Caller, docker_environ: 
     assert not state.bottle(bottle.place / "state", identity).exists()
 
 
+def test_bottle_that_keeps_no_container_is_frozen_as_it_boots(bottle: Caller, docker_environ: dict[str, str]) -> None:
+    import json
+
+    config = bottle.place / "config.yaml"
+    config.write_text(config.read_text().replace("read_only: false", "read_only: true"))
+    identity = json.loads(bottle("run", "boxed", "hello").stdout)["identity"]
+    committed = bottle("commit", identity)
+    assert (committed.returncode, committed.stdout) == (0, f"bottlepost/{identity}:frozen\n"), committed.stderr
+    assert "with `read_only: false` what it installs is frozen, too" in committed.stderr
+    assert bottle("cleanup", identity, "--yes").returncode == 0
+
+
 def test_what_cannot_be_frozen_is_said(bottle: Caller) -> None:
     import json
 
