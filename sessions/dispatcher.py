@@ -190,7 +190,7 @@ class _Shift:
 
     def start(self, turn: Turn, session: Session, *, adopted: bool) -> None:
         terms = self.terms
-        warm(session.backend)
+        warm(session.backend, environ=terms.environ)
         if turn.by_hand:
             terms = msgspec.structs.replace(terms, errand=_Nobodys(), tries=1)
         worker = Worker(terms, turn, session, stop=self.leave, end_on_stop=False)

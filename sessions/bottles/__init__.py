@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
 from collections.abc import Mapping
 
@@ -41,12 +40,14 @@ def cwd_of(backend: str) -> str:
     return "work"
 
 
-def warm(backend: str) -> None:
+def warm(backend: str, *, environ: Mapping[str, str]) -> None:
     """Have at hand what a start will need, while its turn is still being prepared."""
     if backend == "docker":
-        threading.Thread(target=_warm_docker, name="warm", daemon=True).start()
+        threading.Thread(target=_warm_docker, args=(environ,), name="warm", daemon=True).start()
 
 
-def _warm_docker() -> None:
-    with contextlib.suppress(ImportError):  # who needs it will say so
-        importlib.import_module("docker")
+def _warm_docker(environ: Mapping[str, str]) -> None:
+    from sessions.bottles import engine
+
+    with contextlib.suppress(EngineError):  # who needs it will say so
+        engine.about(environ)
