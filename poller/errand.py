@@ -179,7 +179,7 @@ def _told(checkout: Checkout) -> str:
 def words_after(turn: Turn, outcome: Outcome) -> list[str]:
     """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again."""
     if turn.state == "done" and outcome.kind == "done":
-        return replies.parts(outcome.text, turn.id, mode=turn.mode)
+        return replies.parts(outcome.text, turn.id, mode=turn.mode, because=outcome.surprise)
     if turn.state not in ("done", "failed"):
         return []
     why: replies.Why = "failed"

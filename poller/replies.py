@@ -45,7 +45,13 @@ def has_marker(body: str, turn: int, part: int | str) -> bool:
 
 
 def parts(
-    text: str, turn: int, *, mode: Literal["fresh", "resume"] | None = None, limit: int = LIMIT, most: int = 1
+    text: str,
+    turn: int,
+    *,
+    mode: Literal["fresh", "resume"] | None = None,
+    because: str = "",
+    limit: int = LIMIT,
+    most: int = 1,
 ) -> list[str]:
     """The agent's words as at most `most` comments of `limit` characters, each ended by its mark (part 1, 2, …).
 
@@ -61,7 +67,7 @@ def parts(
     pieces, left = _pieces(words, room, most)
     if left:
         pieces[-1] += f"\n\n*(Cut here: {left:,} more characters are in the log of turn {turn}.)*"
-    pieces[-1] += f"\n\n{_footer(turn, mode)}"
+    pieces[-1] += f"\n\n{_footer(turn, mode, because)}"
     return [f"{piece}\n\n{marker(turn, nth)}" for nth, piece in enumerate(pieces, start=1)]
 
 
@@ -133,9 +139,11 @@ def _pieces(words: str, room: int, most: int) -> tuple[list[str], int]:
     return pieces, max(len(words) - at, 0)
 
 
-def _footer(turn: int, mode: Literal["fresh", "resume"] | None) -> str:
+def _footer(turn: int, mode: Literal["fresh", "resume"] | None, because: str = "") -> str:
+    """`because`: why the conversation did not simply go on."""
     how = {"fresh": " · a fresh session", "resume": " · resumed session", None: ""}[mode]
-    return f"<sub>bottlepost · turn {turn}{how}</sub>"
+    words = " ".join(harmless(because[:200], code_too=True).replace("<", "&lt;").split())
+    return f"<sub>bottlepost · turn {turn}{how}{f': {words}' if words else ''}</sub>"
 
 
 def _one_line(text: str) -> str:

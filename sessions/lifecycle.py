@@ -41,6 +41,13 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     renew: bool = False
     #: Move what is in the way out of it (never delete: it may be all there is).
     set_aside: bool = False
+    #: Put back the last good copy of the record.
+    restore: bool = False
+
+    @property
+    def surprise(self) -> str:
+        """Why the agent does not simply go on, where people would expect that it does."""
+        return self.why if self.renew or self.restore else ""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,14 +62,22 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def opening(condition: Condition, session: Session) -> Opening:
-    """Fresh or resumed.  Only a transcript with a complete message of ours can be resumed, and then it must be."""
+def opening(condition: Condition, session: Session, *, size: int = 0, good: int = 0) -> Opening:
+    """Fresh or resumed.  Only a transcript with a complete message of ours can be resumed, and then it must be.
+
+    `size`: bytes of the record; `good`: of the last good copy of it, 0 = there is none.  A record only ever grows."""
     if session.note:
         return Opening(mode="fresh", renew=True, why=session.note)
+    if good > size or (good and condition != "sound"):
+        what = {"absent": "was gone", "sound": "had lost its end"}.get(condition, "was damaged")
+        why = f"its transcript {what}; the last good copy of it was put back"
+        return Opening(mode="resume", restore=True, set_aside=condition != "absent", why=why)
     if condition == "sound":
         return Opening(mode="resume", why="")
     if condition == "damaged":
         return Opening(mode="fresh", renew=True, set_aside=True, why="its transcript is damaged; it is kept aside")
+    if condition == "stub" and session.turns:
+        return Opening(mode="fresh", renew=True, set_aside=True, why="its transcript lost its words; it is kept aside")
     if condition == "stub":
         # Both --resume and --session-id would fail: the file is there, and there is nothing in it.
         return Opening(mode="fresh", set_aside=True, why="a first run was cut off before its message was written")
@@ -120,7 +135,7 @@ def spent(total: float | None, before: float) -> float:
 
 def kept(outcome: Outcome, backend: str, *, bytes_before: int, bytes_after: int) -> str:
     """Why the conversation that was just held cannot be resumed, or "" when it was written down."""
-    if outcome.kind != "done" or bytes_after > bytes_before:
+    if outcome.kind not in ("done", "limited") or bytes_after > bytes_before:
         return ""
     if backend == "command" and not bytes_before and not bytes_after:
         return ""  # somebody else's runner keeps it elsewhere

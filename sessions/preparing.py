@@ -1,16 +1,21 @@
-"""What a turn needs before it can run: the errand's words, and the code that they are about.
+"""What a turn needs before it can run: a conversation that can be resumed, the errand's words, and the code.
 
-Knows errands and the workspace.  Must not know rows, leases or bottles.
+Knows errands, the workspace and the conversation's record.  Must not know rows, leases or bottles.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from pathlib import Path
 
-from sessions import state
+from sessions import generations, lifecycle, state, transcript
+from sessions.logs import fields
 from sessions.sources import Checkout, Source, Unfetchable
 from sessions.terms import Terms
 from sessions.turns import Dropped, Mode, NotNow, Outcome, Ready, Session, Turn
+
+log = logging.getLogger("sessions.worker")
 
 
 class Interrupted(Exception):
@@ -19,6 +24,37 @@ class Interrupted(Exception):
     def __init__(self, asked: str = "") -> None:
         super().__init__(asked)
         self.asked = asked
+
+
+def opening(root: Path, session: Session) -> lifecycle.Opening:
+    """How to go on with the session's conversation; its record is put right for that."""
+    bottle = state.bottle(root, session.identity)
+    found = transcript.look(state.config_dir(bottle), session.claude_session)
+    copy = generations.good(bottle, session.claude_session)
+    size = copy.stat().st_size if copy is not None else 0
+    plan = lifecycle.opening(found.condition, session, size=found.size, good=size)
+    if plan.set_aside:
+        transcript.set_aside(found)
+    if plan.restore and not generations.restore(bottle, session.claude_session):
+        return lifecycle.Opening(
+            mode="fresh", renew=True, why="its transcript is damaged, and no copy could be put back"
+        )
+    return plan
+
+
+def keep(root: Path, session: Session, outcome: Outcome, *, claude_session: str, note: str) -> None:
+    """After a good end: a copy of the conversation's record, or (`note`) a loud word.  Failing it fails no turn."""
+    if note:
+        log.error("this session cannot be resumed: %s", note)
+    if note or outcome.kind not in ("done", "limited"):
+        return
+    try:
+        kept = generations.keep(state.bottle(root, session.identity), claude_session)
+    except OSError as error:
+        log.error("no copy of the transcript could be kept", extra=fields(reason=error.strerror))
+    else:
+        if not kept and session.backend != "command":  # somebody else's runner may keep it elsewhere
+            log.error("no copy of the transcript could be kept", extra=fields(reason="it is not there, or not sound"))
 
 
 def ready(

@@ -40,7 +40,7 @@ def look(config_dir: Path, claude_session: str) -> Transcript:
         return Transcript(condition="absent")
     # A copy of one id in a second project directory shadows nothing: the longest is the one that was last spoken in.
     longest = max(paths, key=lambda path: path.stat().st_size)
-    return Transcript(condition=_condition(longest), size=longest.stat().st_size, paths=paths)
+    return Transcript(condition=condition_of(longest), size=longest.stat().st_size, paths=paths)
 
 
 def set_aside(transcript: Transcript) -> None:
@@ -49,8 +49,12 @@ def set_aside(transcript: Transcript) -> None:
         path.rename(path.with_name(f"{path.name}.aside-{int(time.time())}"))
 
 
-def _condition(path: Path) -> Condition:
-    """A torn last line is what SIGKILL leaves, and harmless (seen with 2.1.329); a first line that is none is not."""
+def condition_of(path: Path) -> Condition:
+    """Of one file.
+
+    A torn last line is what SIGKILL leaves, and harmless (seen with 2.1.329); a first line that is none is not."""
+    if not path.is_file():
+        return "absent"
     with path.open("rb") as lines:
         for number, line in enumerate(lines):
             if not line.endswith(b"\n"):

@@ -13,9 +13,11 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 _DOWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What opening says when the thing is not there, or is not what it should be.
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL}
 _DEEP = 200
@@ -128,6 +130,45 @@ class Tree:
                     shutil.copyfileobj(file, copy)
             return True
 
+    def save(self, path: bytes, to: Path) -> bool:
+        """A copy of a regular file, on the disk when we return; false when it is none.  `to` must not be there."""
+        with self._inside(path) as (parent, name):
+            if parent is None:
+                return False
+            try:
+                handle = os.open(name, _READ, dir_fd=parent)
+            except OSError as error:
+                if error.errno in _NOT_THERE:
+                    return False
+                raise
+            with os.fdopen(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    return False
+                with os.fdopen(os.open(to, _NEW, 0o600), "wb") as copy:
+                    _pour(file, copy)
+        return True
+
+    def put(self, source: Path, path: bytes) -> bool:
+        """A copy of a file of ours in here, whole or not at all; directories are made.  False: it cannot be there."""
+        before, _, name = path.rpartition(b"/")
+        for nth in range(before.count(b"/") + 1):
+            with self._inside(b"/".join(before.split(b"/")[: nth + 1])) as (parent, part):
+                if parent is not None:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, 0o700, dir_fd=parent)
+        with self._directory(before) as directory:
+            if directory is None:
+                return False
+            partial = b".%s.part" % name
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial, dir_fd=directory)
+            handle = os.open(partial, _NEW, 0o600, dir_fd=directory)
+            with source.open("rb") as file, os.fdopen(handle, "wb") as copy:
+                _pour(file, copy)
+            os.rename(partial, name, src_dir_fd=directory, dst_dir_fd=directory)
+            os.fsync(directory)
+        return True
+
     @contextlib.contextmanager
     def _directory(self, path: bytes) -> Iterator[int | None]:
         at = os.dup(self._root)
@@ -163,6 +204,12 @@ class Tree:
 def is_git(name: bytes) -> bool:
     """Whether git, somewhere, would take it for a repository's own directory."""
     return name.lower().rstrip(b" .") in (b".git", b"git~1")
+
+
+def _pour(file: IO[bytes], copy: IO[bytes]) -> None:
+    shutil.copyfileobj(file, copy)
+    copy.flush()
+    os.fsync(copy.fileno())
 
 
 def _look(parent: int, name: bytes) -> os.stat_result | None:

@@ -143,6 +143,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     resets_at: float | None = None
     #: The result object as the agent printed it (JSON), b"" without one.
     result: bytes = b""
+    #: Why the conversation did not simply go on, "" when it did (or was the first).
+    surprise: str = ""
     #: Set by the runner: what this turn cost, after the conversation's earlier total is taken off.
     cost_usd: float = 0.0
 

@@ -31,7 +31,8 @@ _NAP = 0.25
 _LOOK = 1.0
 
 
-_AFRESH = lifecycle.Opening(mode="fresh", why="the session was not found: once more, afresh, with the whole story")
+_LOST = "the session was not found: once more, afresh, with the whole story"
+_AFRESH = lifecycle.Opening(mode="fresh", renew=True, why=_LOST)
 
 
 class Left(Exception):
@@ -85,23 +86,22 @@ class Worker:
     def _follow(self, launch: Launch) -> Outcome | None:
         """Wait for a run (ours, or one that we adopted) and record its end.  `None`: once more, afresh."""
         bottle = self._bottle()
-        before = self.session.transcript_bytes
+        surprise = runs.surprise(launch)
+        # A fresh record begins empty, and a copy that was put back is shorter.
+        before = 0 if surprise or self.turn.mode == "fresh" else self.session.transcript_bytes
         ended = self._watch(bottle, launch)
         bottle.sweep(launch)
         sight = bottle.look(launch)
         if sight.state != "ended" and not ended:
             ended = "cut off"
         out, err = runs.output(launch)
-        return self._record(claude.read(out, err, exit=sight.exit, ended=ended), size_before=before)
+        outcome = claude.read(out, err, exit=sight.exit, ended=ended)
+        return self._record(msgspec.structs.replace(outcome, surprise=surprise), size_before=before)
 
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _opening(self) -> lifecycle.Opening:
-        bottle = state.bottle(self.terms.state, self.session.identity)
-        found = transcript.look(state.config_dir(bottle), self.session.claude_session)
-        opening = lifecycle.opening(found.condition, self.session)
-        if opening.set_aside:
-            transcript.set_aside(found)
+        opening = preparing.opening(self.terms.state, self.session)
         if opening.renew:
             self._beat()
             with begin(self.terms.engine) as conn:
@@ -158,7 +158,7 @@ class Worker:
         try:
             launch = runs.write_down(
                 self.terms.state, self.turn, self.session, agent=agent, prompt=ready.prompt,
-                environ=self.terms.environ, now=now,
+                environ=self.terms.environ, now=now, surprise=opening.surprise,
             )  # fmt: skip
         except FileExistsError:
             raise claims.LeaseLost(f"turn {self.turn.id}: its launch was forbidden by whoever adopted it") from None
@@ -233,8 +233,7 @@ class Worker:
         clean = {"text": redacted(outcome.text), "reason": redacted(outcome.reason)}
         outcome = msgspec.structs.replace(outcome, cost_usd=cost, **clean)
         note = lifecycle.kept(outcome, self.session.backend, bytes_before=size_before, bytes_after=size)
-        if note:
-            log.error("this session cannot be resumed: %s", note)
+        preparing.keep(self.terms.state, self.session, outcome, claude_session=conversation, note=note)
         again = self._patiently(lambda: self._commit(outcome, note=note, size=size))
         if again:
             self._say(f"dropping the session: {outcome.reason}")

@@ -29,6 +29,13 @@ def test_an_answer_is_one_comment_that_ends_with_its_marker() -> None:
     )
 
 
+def test_footer_says_why_the_conversation_did_not_simply_go_on() -> None:
+    part = only("Looks good.", mode="fresh", because="its transcript is damaged; it is kept aside\n@ana <!-- x")
+    footer = part.split("\n\n")[1]
+    assert "a fresh session: its transcript is damaged; it is kept aside @" in footer
+    assert "<!--" not in footer and "@ana" not in footer
+
+
 @pytest.mark.parametrize("text", ["", "  \n", "\r\n\t"])
 def test_an_empty_answer_is_said_to_be_empty(text: str) -> None:
     assert only(text).startswith(NOTHING_SAID)

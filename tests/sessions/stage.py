@@ -36,6 +36,7 @@ class Errand:
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
         self.prepared: list[tuple[int, Mode, int]] = []
+        self.surprises: list[str] = []
         self.settled_as: list[tuple[int, str, str, str]] = []
         self.answer_instead: Callable[[Turn], Dropped | NotNow | None] = lambda turn: None
         #: The code that turns want.
@@ -53,6 +54,7 @@ class Errand:
         return Ready(prompt=f"{'Full' if mode == 'fresh' else 'Delta'} prompt\n{again}{told}", events=turn.events)
 
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
+        self.surprises.append(outcome.surprise)
         self.settled_as.append((turn.id, turn.state, outcome.kind, outcome.text or outcome.reason))
         if turn.state == "done":
             conn.execute(follow_up.insert().values(turn_id=turn.id))

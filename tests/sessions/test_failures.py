@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -242,6 +243,7 @@ def test_damaged_transcript_is_kept_aside_and_the_conversation_begins_anew(stage
     stage.want("opened")
     stage.run()
     before = stage.session().claude_session
+    shutil.rmtree(stage.bottle() / "generations")
     stage.transcript().write_text("\x00\x00 not JSON\n")
     stage.want("pushed")
     assert stage.run().done == 1

@@ -44,6 +44,25 @@ def test_only_a_transcript_with_a_message_is_resumed(
     assert opening.mode == "resume" or opening.why, "a start from nothing says why"
 
 
+def test_stub_where_there_was_a_conversation_is_a_loss() -> None:
+    opening = lifecycle.opening("stub", msgspec.structs.replace(SESSION, turns=1))
+    assert shape(opening) == ("fresh", True, True) and opening.surprise
+    assert lifecycle.opening("stub", SESSION).surprise == ""
+
+
+@pytest.mark.parametrize("condition", ["absent", "stub", "damaged", "sound"])
+def test_last_good_copy_is_put_back_where_the_record_is_less_than_that(condition: lifecycle.Condition) -> None:
+    session = msgspec.structs.replace(SESSION, transcript_bytes=500)
+    size = {"absent": 0, "stub": 20}.get(condition, 400)
+    opening = lifecycle.opening(condition, session, size=size, good=500)
+    assert (opening.mode, opening.restore, opening.renew) == ("resume", True, False)
+    assert opening.set_aside == (condition != "absent") and opening.surprise
+    whole = lifecycle.opening("sound", session, size=500, good=500)
+    assert (whole.mode, whole.restore, whole.surprise) == ("resume", False, "")
+    given_up = msgspec.structs.replace(session, note="it was too long")
+    assert lifecycle.opening(condition, given_up, size=size, good=500).restore is False
+
+
 @pytest.mark.parametrize(
     ("kind", "state", "pause"),
     [

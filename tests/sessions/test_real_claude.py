@@ -44,6 +44,7 @@ def test_session_that_is_not_there_is_started_afresh_once(real_stage: Stage, mod
     real_stage.want("opened", "hello")
     real_stage.run()
     before = real_stage.session().claude_session
+    shutil.rmtree(real_stage.bottle() / "generations")
     # Sound to us, nothing to claude: this takes the place of a file that only it can judge.
     real_stage.transcript().write_text('{"type":"queue-operation"}\n{"type":"user"}\n')
     real_stage.want("pushed", "again")
@@ -93,6 +94,17 @@ def test_torn_last_line_costs_nothing(real_stage: Stage, model: Model) -> None:
     real_stage.want("pushed", "which colour?")
     assert real_stage.run().done == 1, real_stage.turn(2).reason
     assert real_stage.turn(2).mode == "resume" and "teal" in real_stage.turn(2).answer
+
+
+def test_copy_that_was_put_back_is_resumed(real_stage: Stage, model: Model) -> None:
+    real_stage.want("opened", "the colour is teal")
+    real_stage.run()
+    before = real_stage.session().claude_session
+    real_stage.transcript().write_bytes(b"\0" * 4096)
+    real_stage.want("pushed", "which colour?")
+    assert real_stage.run().done == 1, real_stage.turn(2).reason
+    assert (real_stage.session().claude_session, real_stage.turn(2).mode) == (before, "resume")
+    assert "the colour is teal" in real_stage.turn(2).answer.split("I remember")[1]
 
 
 def test_moved_state_directory_remembers(real_stage: Stage, model: Model, tmp_path: Path) -> None:

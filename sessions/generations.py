@@ -1,0 +1,67 @@
+"""Copies of a conversation's record, taken when a run has ended well: what is resumed if the record itself is damaged.
+
+Two of them, in `<bottle>/generations/`, where no agent can write.  The agent's own directory is hostile ground: nothing
+in it is followed.  Must not know turns, or decide when a copy is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from sessions import state, transcript
+from sessions.trees import Tree
+
+
+def keep(bottle: Path, claude_session: str) -> bool:
+    """The record as it is now becomes the last good one, the one before it stays; false when it is not sound."""
+    found = transcript.look(state.config_dir(bottle), claude_session)
+    if found.condition != "sound":
+        return False
+    room = bottle / "generations"
+    state.make(room, bottle=bottle)
+    last, before = _names(bottle, claude_session)
+    partial = last.with_suffix(f".part-{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    longest = max(found.paths, key=lambda path: path.lstat().st_size)
+    with Tree(bottle) as tree:
+        if not tree.save(os.fsencode(longest.relative_to(bottle)), partial):
+            return False
+    if last.exists():
+        last.replace(before)
+    partial.replace(last)
+    _to_disk(room)
+    for left in room.iterdir():  # of conversations that were given up
+        if left not in (last, before):
+            left.unlink(missing_ok=True)
+    return True
+
+
+def good(bottle: Path, claude_session: str) -> Path | None:
+    """The last copy that can be resumed."""
+    return next((path for path in _names(bottle, claude_session) if transcript.condition_of(path) == "sound"), None)
+
+
+def restore(bottle: Path, claude_session: str) -> bool:
+    """Put the last good copy where the record was (move that aside first); false when there is none."""
+    copy = good(bottle, claude_session)
+    if copy is None:
+        return False
+    place = state.config_dir(bottle) / "projects" / transcript.PROJECT / f"{claude_session}.jsonl"
+    with contextlib.suppress(OSError), Tree(bottle) as tree:
+        return tree.put(copy, os.fsencode(place.relative_to(bottle)))
+    return False
+
+
+def _names(bottle: Path, claude_session: str) -> tuple[Path, Path]:
+    room = bottle / "generations"
+    return room / f"{claude_session}.jsonl", room / f"{claude_session}.before.jsonl"
+
+
+def _to_disk(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
