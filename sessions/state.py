@@ -1,8 +1,8 @@
 """A bottle's state directory: the only thing of it that outlives a turn, and the only thing to move or copy.
 
 `<state>/state/<identity>/`: `metadata.json`, `Dockerfile` (an override, absent = default), `transcript/` (the guest's
-home, with its `.claude/`), `work/` (its cwd), `checkout/` (what the host knows of that, unseen by the agent),
-`turns/<n>/` (one launch each), `.preserve`.  Everything private (0700),
+home, with its `.claude/`), `work/` (its cwd), `turns/<n>/` (one launch each), `.preserve`; and, unseen by the agent,
+`checkout/` (what the host knows of `work/`) and `generations/` (copies of the transcript).  Everything private (0700),
 nothing in it names an absolute path.  Must not know SQL, Claude's arguments or processes.
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sessions import processes, transcript
+from sessions import processes, tables, transcript
 from sessions.bottles.process import MARKER
 from tests.model.server import Model
 from tests.sessions.stage import Stage, eventually
@@ -81,6 +81,9 @@ def test_first_turn_killed_before_its_message_was_written_does_not_block_the_key
     lines = real_stage.transcript().read_text().splitlines(keepends=True)
     assert '"queue-operation"' in lines[0]
     real_stage.transcript().write_text(lines[0])
+    # As if no turn had ever come to its end.
+    shutil.rmtree(real_stage.bottle() / "generations")
+    real_stage.write(lambda conn: conn.execute(tables.session.update().values(turns=0)))
     real_stage.want("pushed", "again")
     assert real_stage.run().done == 1, real_stage.turn(2).reason
     assert real_stage.turn(2).mode == "fresh" and real_stage.session().claude_session == session.claude_session
