@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from sessions.workspace import salvage
 from tests.sessions.workspace.desk import Desk
 
 
@@ -148,13 +151,17 @@ def test_names_and_kinds_of_files_survive(desk: Desk) -> None:
     assert "pipe" not in listing
 
 
-def test_bottle_that_was_copied_elsewhere_goes_on(desk: Desk) -> None:
-    """All its files look new to us: their content decides."""
+def test_bottle_that_was_copied_elsewhere_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All its files look new to us (as they do when they were given to a guest): their content decides."""
+    monkeypatch.setattr(salvage, "MOST_OWN_FILES", 1)
     desk.checkout()
     for path in desk.work.glob("*.*"):
         os.utime(path, ns=(1, 1))
     desk.push({"pushed.txt": "theirs\n"})
-    assert desk.checkout().kept == ""
+    desk.write("new.txt", "one is allowed")
+    made = desk.checkout()
+    assert made.lost == ""
+    assert desk.agent("diff", "--name-only", f"{made.kept}^", made.kept) == "new.txt"
 
 
 def test_repository_inside_the_directory_is_kept_as_files(desk: Desk) -> None:
