@@ -62,7 +62,7 @@ class Talking(Acting):
     def _told(self, row: Row, action: str, *, by: User | str, **fields: object) -> None:
         if row.type in _EDITABLE:
             said = {"id": row.id, "body": row.body}
-            about = {"row": row.id, "type": row.type}
+            about = {"row": row.id, "type": row.type, "review": row.review.id if row.review is not None else None}
             self.tell("pull_request_comment", action, by=self.world.person(by), comment=said, about=about, **fields)
 
     @act

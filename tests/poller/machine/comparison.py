@@ -22,6 +22,7 @@ OVERLAP = 300
 # -- the collapses ----------------------------------------------------------------------------------------------------
 COMMENT = "comment made and deleted between two looks"
 REVIEW = "review submitted and deleted between two looks"
+REMARK = "remark deleted, and then its whole review, between two looks"
 ROW_OF_REVIEW = "row of a review deleted without its review"
 LABEL = "label put on, and its object deleted, between two looks"
 LABELS = "labels of one person within a second"
@@ -37,7 +38,7 @@ FLAG = "undone and done again between two looks"
 LOSS = "given and lost, or lost and given, between two looks"
 NAMES = "renamed more than once between two looks"
 COLLAPSES = (
-    COMMENT, REVIEW, ROW_OF_REVIEW, LABEL, LABELS, MILESTONE, PULL, EDITS, BODIES, PUSHES, PUSH_LOST,
+    COMMENT, REVIEW, REMARK, ROW_OF_REVIEW, LABEL, LABELS, MILESTONE, PULL, EDITS, BODIES, PUSHES, PUSH_LOST,
     EMPTY_PUSH, UNSEEN_PUSH, FLAG, LOSS, NAMES,
 )  # fmt: skip
 
@@ -216,7 +217,7 @@ class _OfPull:
             assert causes, f"without a cause: {one.event}"
             (rows if causes[0] in rows else silent).remove(causes[0])
         for hook in rows:
-            if self._final() is not None and self._is_nameless(hook):
+            if self.looks and self._is_nameless(hook):
                 self.whole.collapsed(MILESTONE)
             else:
                 self.whole.collapsed(self._why_untold(hook))
@@ -414,6 +415,13 @@ class _OfPull:
             return ROW_OF_REVIEW
         seen = [nth for nth in self.thorough if self.polls[nth].end < gone["nth"] and row in self._first(nth).texts]
         later = [nth for nth in self.thorough if self.polls[nth].begin >= gone["nth"]]
+        whole = [
+            hook for hook in self.hooks
+            if _names(hook) == ("pull_request_review_dismissal", "deleted") and hook["nth"] > gone["nth"]
+            and hook["about"]["review"] == gone["about"].get("review")
+        ]  # fmt: skip
+        if whole and not [nth for nth in later if self.polls[nth].end < whole[0]["nth"]]:
+            return REMARK
         assert not ((seen or first is not None) and later), f"is gone, and is not told: {gone}"
         return COMMENT if self._final() is not None else PULL
 
@@ -522,11 +530,17 @@ class _OfPull:
                 continue
             began = self.polls[one.poll].begin
             # What is said in a review waits for its row, even in vain.
-            if self._is_of_a_review_without_row(one.event) or self._is_of_a_review_without_row(other.event):
+            if self._is_rowless(one.event) or self._is_rowless(other.event):
                 continue
             torn = next_hook["nth"] > began or hook["nth"] > began
             lied = any(each.lied or self.spot in each.unread for each in self.polls[: one.poll + 1])
             assert torn or lied, f"{_said(one)} is told before {_said(other)}"
+
+    def _is_rowless(self, event: Event) -> bool:
+        """Of a review whose row was deleted: it is told when nothing more can come."""
+        gone = {hook["about"]["row"] for hook in self.hooks if hook["about"].get("type") == "review"}
+        made = (hook for hook in self.hooks if hook["action"] == "reviewed")
+        return event.subject.review_id in {hook["about"]["review"] for hook in made if hook["about"]["row"] in gone}
 
     def _is_backdated(self, hook: Hook) -> bool:
         """It bears a time from before what happened earlier: who reads by time finds it late."""
