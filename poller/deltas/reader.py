@@ -116,7 +116,7 @@ class Reader:
             return self._trouble(job, str(trouble))
         except errors.MissingScope:
             raise
-        except (errors.NotFound, errors.Forbidden, errors.Declined, errors.Moved) as trouble:
+        except (errors.NotFound, errors.Forbidden, errors.Declined, errors.Moved, errors.Misshapen) as trouble:
             return self._trouble(job, str(trouble))
 
     def _told(self, row: Row, job: Job) -> Look:

@@ -228,7 +228,7 @@ class Client:
             decoded = decoder(kind).decode(body or b"null")
         except msgspec.ValidationError as failure:
             found = f"JSON of another shape ({failure})"
-            raise errors.not_gitea(found, where=where, url=self._url, status=response.status_code) from None
+            raise errors.misshapen(found, where=where, status=response.status_code) from None
         except msgspec.DecodeError:
             found = "an answer that is not JSON"
             raise errors.not_gitea(found, where=where, url=self._url, status=response.status_code) from None

@@ -54,6 +54,10 @@ class NotGitea(ForgeError):
     """An answer that no Gitea gives: a proxy's HTML page, or JSON of another shape."""
 
 
+class Misshapen(NotGitea):
+    """JSON of another shape.  Where other answers are as they should be, it is this one thing's own trouble."""
+
+
 class RateLimited(ForgeError):
     """429, or nothing was even sent because the forge has asked for quiet."""
 
@@ -213,6 +217,12 @@ def not_gitea(found: str, *, where: str, url: str, status: int | None = None, me
     """An answer that is not Gitea's API, for instance `an HTML page with status 200`."""
     mend = mend or f"check `gitea.url` ({strip_url(url)}): a proxy or a log-in page may answer in its place"
     return NotGitea(f"that is not Gitea's API: {one_line(found)}", where=where, mend=mend, status=status)
+
+
+def misshapen(found: str, *, where: str, status: int) -> Misshapen:
+    """An answer whose JSON is not what this question is answered with."""
+    mend = "see whether a newer bottlepost knows this version of the forge, and report it"
+    return Misshapen(f"that is not Gitea's API: {one_line(found)}", where=where, mend=mend, status=status)
 
 
 def where_of(method: str, url: str) -> str:

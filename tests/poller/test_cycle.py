@@ -344,3 +344,16 @@ def test_an_owner_who_may_not_be_listed_does_not_stop_the_others(desk: Desk) -> 
     assert [error.partition(":")[0] for error in desk.cycle().errors] == ["closed/*"]
     desk.repo.open_pull(by="ana")
     assert [one.event.action for one in desk.cycle().told] == ["opened"]
+
+
+def test_one_answer_of_another_shape_is_one_pulls_trouble_and_stops_nobody_else(desk: Desk) -> None:
+    desk.told()
+    desk.repo.open_pull(by="ana")
+    desk.repo.open_pull(by="ben")
+    fault = desk.world.fault(r"GET …/pulls/1$", lie="empty", times=None)
+    report = desk.cycle()
+    assert [(one.event.action, one.event.number) for one in report.told] == [("opened", 2)]
+    assert "acme/api#1" in report.errors[0] and "another shape" in report.errors[0]
+    fault.times = 0
+    desk.world.clock.advance(seconds=120)
+    assert [(one.event.action, one.event.number) for one in desk.cycle().told] == [("opened", 1)]
