@@ -37,19 +37,25 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 #: Signals that somebody outside sends to end a process: HUP, INT, KILL, TERM.
 _KILLED = {128 + 1, 128 + 2, 128 + 9, 128 + 15}
 
+#: The checked-out tree is somebody else's: its hooks, settings and servers are not to be run.
+_ALWAYS = ("--dangerously-skip-permissions", "--setting-sources", "user", "--strict-mcp-config")
+
 
 def arguments(
     *, mode: Mode, claude_session: str, model: str | None = None, turns: int = 0, usd: float = 0.0
 ) -> tuple[str, ...]:
     """What follows `claude`.  All of it at every run: a resume restores neither permissions nor settings."""
     argv = ["-p", "--output-format", "stream-json", "--verbose"]
-    argv += ["--session-id" if mode == "fresh" else "--resume", claude_session]
-    # The checked-out tree is somebody else's: its hooks, settings and servers are not to be run.
-    argv += ["--dangerously-skip-permissions", "--setting-sources", "user", "--strict-mcp-config"]
+    argv += ["--session-id" if mode == "fresh" else "--resume", claude_session, *_ALWAYS]
     argv += ["--model", model] if model else []
     argv += ["--max-turns", str(turns)] if turns else []
     argv += ["--max-budget-usd", f"{usd:g}"] if usd else []
     return tuple(argv)
+
+
+def arguments_at_terminal(*, claude_session: str, model: str | None = None) -> tuple[str, ...]:
+    """The same conversation for a person, who sees what it does and can stop it: no prompt, no limits."""
+    return ("--resume", claude_session, *_ALWAYS, *(("--model", model) if model else ()))
 
 
 def is_session_id(text: str) -> bool:

@@ -167,6 +167,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     agent: str = ""
     #: The agent as the config has it now; `None` when it is no longer there.
     settings: Agent | None = None
+    #: The kind (TERM) of the terminal at which a person talks with the agent; "" = nobody is there.
+    terminal: str = ""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,6 +49,16 @@ echo $code > {TURN}/exit.part && mv -f {TURN}/exit.part {TURN}/exit
 exit $code
 """
 
+#: The same for a person at a terminal, who is attached to it, with the right size, before anything is said.
+ATTENDED = f"""
+umask 077
+if [ -f {TURN}/env ]; then . {TURN}/env; rm -f {TURN}/env; fi
+cd -- "$1" || exit 126
+shift
+until [ -e {TURN}/go ]; do sleep 0.1; done
+exec "$@"
+"""
+
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """Who runs in the guest.  `owns`: to whom the mounted files are to be given first, if they are not his."""
@@ -99,13 +109,15 @@ def shape_of(launch: Launch, *, agent: Agent, user: User) -> dict[str, Any]:
     is_none = agent.network == "none"
     return {
         "name": name_of(launch),
-        "entrypoint": ["/bin/sh", "-c", KEEPER, "bottle", WORK, "claude"],
+        "entrypoint": ["/bin/sh", "-c", ATTENDED if launch.terminal else KEEPER, "bottle", WORK, "claude"],
         "command": list(launch.argv),
         "labels": marks_of(launch.bottle)
         | {engine.TURN: launch.directory.name, engine.KEY: launch.key, engine.AGENT: launch.agent},
         "user": user.name,
         "userns_mode": user.namespace,
-        "environment": _environment(is_root=user.name.startswith("0:")),
+        "tty": bool(launch.terminal),
+        "stdin_open": bool(launch.terminal),
+        "environment": _environment(launch.terminal, is_root=user.name.startswith("0:")),
         "use_config_proxy": False,  # the user's own may hold a password
         "working_dir": HOME,
         "hostname": "bottle",
@@ -126,7 +138,7 @@ def shape_of(launch: Launch, *, agent: Agent, user: User) -> dict[str, Any]:
     }
 
 
-def _environment(*, is_root: bool) -> dict[str, str]:
+def _environment(terminal: str, *, is_root: bool) -> dict[str, str]:
     """What the runner itself sets; nothing of it is secret.  PATH is the image's."""
     found = {
         "HOME": HOME,
@@ -139,6 +151,7 @@ def _environment(*, is_root: bool) -> dict[str, str]:
         # Left alone it tries eleven times, for three minutes; waiting is the scheduler's business.
         "CLAUDE_CODE_MAX_RETRIES": "1",
     }
+    found |= {"TERM": terminal} if terminal else {}
     return found | ({"IS_SANDBOX": "1"} if is_root else {})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessions import state
-from sessions.bottles.keeper import Keeper
+from sessions.bottles.keeper import Call, Keeper
 from sessions.bottles.protocol import EngineError, Sight
 from sessions.bottles.wheel import which
 from sessions.boxing import filled
@@ -47,14 +47,20 @@ class CommandBottle:
                 self._program(words)
 
     def start(self, launch: Launch) -> None:
+        self._keeper.start(launch, self.call(launch))
+
+    def call(self, launch: Launch) -> Call:
+        """What a launch runs here.  Raises `EngineError`."""
         if launch.settings is None or not launch.settings.command.start:
             raise EngineError(f"agent {launch.agent} has no command.start in the config; add it")
         runner = launch.settings.command
         template = runner.resume if launch.mode == "resume" and runner.resume else runner.start
         self._program(template)
-        argv = filled(template, _values(launch), launch.argv)
-        environ = self._environment() | dict(launch.env)
-        self._keeper.start(launch, argv, environ, cwd=state.work(launch.bottle, launch.cwd))
+        return Call(
+            argv=tuple(filled(template, _values(launch), launch.argv)),
+            environ=self._environment() | dict(launch.env),
+            cwd=state.work(launch.bottle, launch.cwd),
+        )
 
     def look(self, launch: Launch) -> Sight:
         return self._keeper.look(launch)

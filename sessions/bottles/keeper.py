@@ -10,8 +10,10 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from sessions import files, processes
 from sessions.bottles.protocol import EngineError, Sight
@@ -20,8 +22,8 @@ from sessions.turns import Launch
 #: In the environment of everything a turn starts.  Claude's tools run in process groups of their own: this finds them.
 MARKER = "BOTTLEPOST_TURN"
 
-#: $1 the turn's directory, $2 the cwd, $3 limits, then the command.  It outlives the poller, and knows the exit code.
-_KEEPER = """
+#: $1 the turn's directory, $2 the cwd, $3 limits, then the command.  This process claims the directory, or leaves.
+CLAIM = """
 umask 077
 twentieth() { shift 19; echo "$1"; }
 cd -- "$1" || exit 126
@@ -36,9 +38,13 @@ fi
 echo "$$ $start $boot" > pid.$$
 ln pid.$$ pid 2> /dev/null || { rm -f pid.$$; exit 125; }
 rm -f pid.$$
-trap : HUP INT TERM
 for limit in $limits; do ulimit -${limit%%=*} ${limit#*=} 2> /dev/null; done
-{ cd -- "$cwd" && "$@"; } < "$directory/prompt.md" > "$directory/out.jsonl" 2> "$directory/err.log"
+"""
+
+#: It outlives the poller, and knows the exit code.
+_KEEPER = f"""{CLAIM}
+trap : HUP INT TERM
+{{ cd -- "$cwd" && "$@"; }} < "$directory/prompt.md" > "$directory/out.jsonl" 2> "$directory/err.log"
 echo $? > "$directory/exit.part" && mv -f "$directory/exit.part" "$directory/exit"
 """
 
@@ -48,23 +54,30 @@ _KILL_PATIENCE = 10.0
 _CLAIM_PATIENCE = 5.0
 
 
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of this machine, with all that it is started with."""
+
+    argv: tuple[str, ...]
+    environ: Mapping[str, str]
+    cwd: Path
+    #: Words such as `c=0 f=16777216`, as the shell's `ulimit` takes them.
+    limits: str = ""
+
+
 class Keeper:
     """Starts commands, and knows them again: also those that another process of ours started."""
 
     def __init__(self) -> None:
         self._children: set[int] = set()
 
-    def start(
-        self, launch: Launch, argv: Sequence[str], environ: Mapping[str, str], *, cwd: Path, limits: str = ""
-    ) -> None:
-        """`limits`: words such as `c=0 f=16777216`, as the shell's `ulimit` takes them."""
-        call = ["/bin/sh", "-c", _KEEPER, "bottle", str(launch.directory.absolute()), str(cwd.absolute()), limits]
+    def start(self, launch: Launch, call: Call) -> None:
+        argv = under(_KEEPER, launch, call)
         null = os.open(os.devnull, os.O_RDWR)
         try:
             child = os.posix_spawn(
-                call[0],
-                [*call, *argv],
-                {**environ, MARKER: mark_of(launch)},
+                argv[0],
+                argv,
+                {**call.environ, MARKER: mark_of(launch)},
                 file_actions=[(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)],
                 setsid=True,  # a session of its own: a signal to our group, or our end, does not reach it
                 setsigmask=(),
@@ -156,6 +169,12 @@ class Keeper:
     def _running(self, launch: Launch) -> processes.Process | None:
         keeper = _keeper(launch)
         return keeper if keeper is not None and self.look(launch).state == "running" else None
+
+
+def under(script: str, launch: Launch, call: Call) -> list[str]:
+    """The words that run a call under one of the scripts above."""
+    return ["/bin/sh", "-c", script, "bottle", str(launch.directory.absolute()), str(call.cwd.absolute()), call.limits,
+            *call.argv]  # fmt: skip
 
 
 def mark_of(launch: Launch) -> str:

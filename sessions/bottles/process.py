@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessions import state
-from sessions.bottles.keeper import MARKER, Keeper
+from sessions.bottles.keeper import MARKER, Call, Keeper
 from sessions.bottles.protocol import EngineError, Sight
 from sessions.bottles.wheel import find_claude
 from sessions.boxing import bytes_of
@@ -38,9 +38,16 @@ class ProcessBottle:
         self._claude()
 
     def start(self, launch: Launch) -> None:
-        argv = [self._claude(), *launch.argv]
-        cwd = state.work(launch.bottle, launch.cwd)
-        self._keeper.start(launch, argv, self._environment(launch), cwd=cwd, limits=_limits(launch.settings))
+        self._keeper.start(launch, self.call(launch))
+
+    def call(self, launch: Launch) -> Call:
+        """What a launch runs here.  Raises `EngineError`."""
+        return Call(
+            argv=(self._claude(), *launch.argv),
+            environ=self._environment(launch),
+            cwd=state.work(launch.bottle, launch.cwd),
+            limits=_limits(launch.settings),
+        )
 
     def look(self, launch: Launch) -> Sight:
         return self._keeper.look(launch)
