@@ -5,24 +5,26 @@ Knows how such a turn is entered and who waits for it.  Must not know the comman
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
 
-from sessions import claims, claude, processes, registry, state, transcript
+from sessions import claims, claude, lifecycle, processes, registry, state, transcript
 from sessions import tables as t
 from sessions.bottles import EngineError, bottle_for, cwd_of
 from sessions.config import Agent, Settings
-from sessions.database import begin, database_of, open_database
+from sessions.database import begin, database_of, open_database, reading
 from sessions.dispatcher import Dispatcher, new_session
 from sessions.sources import Fetch
 from sessions.turns import Dropped, Mode, OnProgress, Outcome, Ready, Session, Turn
 
-_LEASE = 60.0
+#: Seconds for which our word is taken that we live.
+LEASE = 60.0
 
 
 class Refused(Exception):
@@ -61,37 +63,29 @@ class Terminal:
 
     def run(self, agent: str, task: str, *, on_progress: OnProgress | None = None) -> Ended:
         """A new bottle, a new conversation.  Raises `Refused`, `DatabaseError`."""
-        settings = self._ready(agent)
-        backend = settings.backend
-        self._check(backend, settings)
-        engine = _open(self._settings)
-        try:
+        settings = agent_of(self._settings, agent)
+        check(settings.backend, settings, environ=self._environ)
+        with opened(self._settings) as engine:
             now = time.time()
             with begin(engine) as conn:
-                session = new_session(conn, state=self._settings.state, agent=agent, backend=backend, now=now)
-                turn = _enter(conn, session, why="bottle run", now=now)
+                session = new_session(conn, state=self._settings.state, agent=agent, backend=settings.backend, now=now)
+                turn = enter(conn, session, why="bottle run", now=now)
             return self._see_through(engine, Task(task), turn, session, on_progress=on_progress)
-        finally:
-            engine.dispose()
 
     def run_resume(
         self, identity: str, *, claude_session: str, task: str, on_progress: OnProgress | None = None
     ) -> Ended:
         """The same bottle, the same conversation.  Raises `Refused`, `DatabaseError`."""
-        if not claude.is_session_id(claude_session):
-            raise Refused(f"--claude-session: {claude_session!r} is no session id; `bottle show {identity}` prints it")
-        engine = _open(self._settings)
-        try:
+        check_id(identity, claude_session)
+        with opened(self._settings) as engine:
+            collect_left(engine, self._settings, identity, environ=self._environ)
             now = time.time()
             with begin(engine) as conn:
-                session = self._known(conn, identity, claude_session, now=now)
-                self._check(session.backend, self._ready(session.agent))
-                self._has(session, claude_session)
-                turn = _enter(conn, session, why="bottle run-resume", now=now)
+                session = known(conn, self._settings, identity, claude_session, now=now)
+                check(session.backend, agent_of(self._settings, session.agent), environ=self._environ)
+                turn = enter(conn, session, why="bottle run-resume", now=now)
             errand = Task(task, only=claude_session)
             return self._see_through(engine, errand, turn, session, on_progress=on_progress)
-        finally:
-            engine.dispose()
 
     def _see_through(
         self, engine: sa.Engine, errand: Task, turn: Turn, session: Session, *, on_progress: OnProgress | None
@@ -103,83 +97,151 @@ class Terminal:
             errand=errand,
             parallel=1,
             environ=self._environ,
-            lease=_LEASE,
+            lease=LEASE,
             tries=1,
         )
         after, session, outcome = dispatcher.run_one(turn, session, stop=self._stop, on_progress=on_progress)
         return Ended(turn=after, session=session, outcome=outcome)
 
-    def _ready(self, name: str) -> Agent:
-        agent = self._settings.agents.get(name)
-        if agent is None:
-            known = ", ".join(self._settings.agents) or "none"
-            raise Refused(f"agent {name!r} is not in the config; it has: {known}")
-        return agent
 
-    def _check(self, backend: str, agent: Agent) -> None:
-        try:
-            bottle_for(backend, environ=self._environ).check(agent)
-        except EngineError as error:
-            raise Refused(str(error)) from None
+def agent_of(settings: Settings, name: str) -> Agent:
+    """What the config says of an agent.  Raises `Refused`."""
+    agent = settings.agents.get(name)
+    if agent is None:
+        there = ", ".join(settings.agents) or "none"
+        raise Refused(f"agent {name!r} is not in the config; it has: {there}")
+    return agent
 
-    def _known(self, conn: sa.Connection, identity: str, claude_session: str, *, now: float) -> Session:
-        """The session with this bottle; from the bottle's own metadata if the database has never heard of it."""
-        place = state.bottle(self._settings.state, identity)
-        session = registry.session_of(conn, identity) if state.is_identity(identity) else None
-        metadata = state.read_metadata(place) if state.is_identity(identity) else None
-        if session is None and metadata is not None:
-            own = f"bottle/{identity}"
-            session = registry.add_session(
-                conn,
-                ref=own,
-                key=own,
-                agent=metadata.agent_name,
-                identity=identity,
-                backend=metadata.backend,
-                cwd=metadata.cwd or cwd_of(metadata.backend),
-                now=now,
-            )
-        if session is None or session.removed_at is not None:
-            raise unknown(identity, self._settings.state)
-        if session.claude_session != claude_session:
-            values = {"claude_session": claude_session, "claude_total": 0.0, "transcript_bytes": 0, "note": ""}
-            conn.execute(t.session.update().where(t.session.c.id == session.id).values(**values))
-            session = msgspec.structs.replace(session, **values)
-        return session
 
-    def _has(self, session: Session, claude_session: str) -> None:
-        place = state.bottle(self._settings.state, session.identity)
-        found = transcript.look(state.config_dir(place), claude_session)
-        if found.condition != "sound":
-            there = sorted({path.stem for path in state.config_dir(place).glob("projects/*/*.jsonl")})
-            raise Refused(
-                f"bottle {session.identity} has no conversation {claude_session} that can be resumed "
-                f"({found.condition}); it has: {', '.join(there) or 'none'}"
-            )
+def check(backend: str, agent: Agent, *, environ: Mapping[str, str]) -> None:
+    """Whether such a bottle can be started here.  Raises `Refused`."""
+    try:
+        bottle_for(backend, environ=environ).check(agent)
+    except EngineError as error:
+        raise Refused(str(error)) from None
+
+
+def check_id(identity: str, claude_session: str) -> None:
+    if not claude.is_session_id(claude_session):
+        raise Refused(f"--claude-session: {claude_session!r} is no session id; `bottle show {identity}` prints it")
+
+
+def known(conn: sa.Connection, settings: Settings, identity: str, claude_session: str | None, *, now: float) -> Session:
+    """The session with this bottle, with a conversation that can be resumed: that one, or its own.
+
+    From the bottle's own metadata if the database has never heard of it.  Raises `Refused`."""
+    place = state.bottle(settings.state, identity)
+    session = registry.session_of(conn, identity) if state.is_identity(identity) else None
+    metadata = state.read_metadata(place) if state.is_identity(identity) else None
+    if session is None and metadata is not None:
+        own = f"bottle/{identity}"
+        session = registry.add_session(
+            conn,
+            ref=own,
+            key=own,
+            agent=metadata.agent_name,
+            identity=identity,
+            backend=metadata.backend,
+            cwd=metadata.cwd or cwd_of(metadata.backend),
+            now=now,
+        )
+        claude_session = claude_session or _only_conversation(place)
+    if session is None or session.removed_at is not None:
+        raise unknown(identity, settings.state)
+    if claude_session is not None and session.claude_session != claude_session:
+        values = {"claude_session": claude_session, "claude_total": 0.0, "transcript_bytes": 0, "note": ""}
+        conn.execute(t.session.update().where(t.session.c.id == session.id).values(**values))
+        session = msgspec.structs.replace(session, **values)
+    _check_conversation(place, session)
+    return session
+
+
+def _only_conversation(place: Path) -> str:
+    """Never the latest of several: it may be another one that is meant."""
+    there = _conversations(place)
+    if len(there) != 1:
+        mend = "name one with --claude-session" if there else "`bottle run AGENT TASK` starts a new bottle"
+        raise Refused(f"bottle {place.name} has {', '.join(there) or 'no conversation'} in {place}; {mend}")
+    return there[0]
+
+
+def _check_conversation(place: Path, session: Session) -> None:
+    found = transcript.look(state.config_dir(place), session.claude_session)
+    if lifecycle.opening(found.condition, msgspec.structs.replace(session, note="")).mode != "resume":
+        raise Refused(
+            f"bottle {session.identity} has no conversation {session.claude_session} that can be resumed "
+            f"({found.condition}) in {place}; it has: {', '.join(_conversations(place)) or 'none'}"
+        )
+
+
+def _conversations(place: Path) -> list[str]:
+    found = state.config_dir(place).glob("projects/*/*.jsonl")
+    return sorted({path.stem for path in found if claude.is_session_id(path.stem)})
+
+
+def is_kept(root: Path, session: Session) -> bool:
+    """Whether what was said can be gone on with: the bottle's state is there, and the conversation in it."""
+    place = state.bottle(root, session.identity)
+    if session.removed_at is not None or session.note or not (place / "metadata.json").exists():
+        return False
+    found = transcript.look(state.config_dir(place), session.claude_session)
+    return lifecycle.opening(found.condition, session).mode == "resume"
 
 
 def unknown(identity: str, root: Path) -> Refused:
     if identity in state.identities(root):
-        return Refused(f"no session knows bottle {identity!r}, but its state is there; add --orphans to remove it")
+        return Refused(
+            f"no session knows bottle {identity!r}, but its state is in {state.bottle(root, identity)}: "
+            f"`bottle resume {identity}` takes it up, `bottle cleanup {identity} --orphans` removes it"
+        )
     return Refused(
         f"no bottle {identity!r}: its state would be in {state.bottle(root, identity)}; "
         "`bottle list --all` shows those there are, `bottle run AGENT TASK` starts one"
     )
 
 
-def _open(settings: Settings) -> sa.Engine:
-    return open_database(database_of(settings.state, settings.database), [t.COMPONENT])
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[sa.Engine]:
+    """The database, made if it is missing.  Raises `DatabaseError`."""
+    engine = open_database(database_of(settings.state, settings.database), [t.COMPONENT])
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
-def _enter(conn: sa.Connection, session: Session, *, why: str, now: float) -> Turn:
-    """A turn that is ours from its first moment: nobody else knows what it is to do."""
+def enter(conn: sa.Connection, session: Session, *, why: str, now: float) -> Turn:
+    """A turn that is ours from its first moment: nobody else knows what it is to do.  Raises `Refused`."""
     running = registry.turns(conn, ref=session.ref, state="running")
     if running:
+        what = f"{running[0].why} of {running[0].agent}" if running[0].agent != session.agent else running[0].why
         raise Refused(
-            f"turn {running[0].id} of {session.key} is running; wait for its end (`bottle log {session.key}`)"
+            f"bottle {session.identity}: turn {running[0].id} of {session.key} is running ({what}); "
+            f"wait for its end (`bottle log {session.key}` shows it)"
         )
     number = registry.add_turn(
         conn, ref=session.ref, key=session.key, agent=session.agent, why=why, now=now, by_hand=True
     )
-    turn = claims.hold(conn, number, owner=str(processes.me()), now=now, lease=_LEASE, anew=True)
+    turn = claims.hold(conn, number, owner=str(processes.me()), now=now, lease=LEASE, anew=True)
     return claims.belongs_to(conn, turn, session)
+
+
+def collect_left(engine: sa.Engine, settings: Settings, identity: str, *, environ: Mapping[str, str]) -> None:
+    """Record the end of a turn that somebody began by hand here and was killed over: without a poller nobody else does.
+
+    One that still runs is left alone, as are the poller's: their answers are to be posted."""
+    now = time.time()
+    with reading(engine) as conn:
+        if not any(turn.by_hand and turn.identity == identity for turn in claims.orphans(conn, now=now)):
+            return
+    with begin(engine) as conn:
+        session = registry.session_of(conn, identity)
+        mine = [turn for turn in claims.orphans(conn, now=now) if turn.by_hand and turn.identity == identity]
+        held = [claims.hold(conn, one.id, owner=str(processes.me()), now=now, lease=LEASE, anew=False) for one in mine]
+    dispatcher = Dispatcher(
+        engine=engine, state=settings.state, agents=settings.agents, errand=Task(""), parallel=1, environ=environ,
+        lease=LEASE, tries=1,
+    )  # fmt: skip
+    for turn in held:
+        assert session is not None, "the turn has one"
+        dispatcher.adopt_one(turn, session)

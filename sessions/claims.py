@@ -61,6 +61,19 @@ def heartbeat(conn: sa.Connection, turn: Turn, *, now: float, lease: float) -> s
     return _read(conn, turn.id).stop_asked
 
 
+def attended(conn: sa.Connection, turn: Turn, *, now: float, lease: float, minutes: float) -> Turn:
+    """A person is at the terminal of this run: held for longer, and allowed on for so many minutes.
+
+    Taken back from whoever adopted it meanwhile (a machine that slept).  Raises `LeaseLost` when it has been ended."""
+    current = _read(conn, turn.id)
+    if current.state != "running" or current.launches != turn.launches:
+        raise LeaseLost(f"turn {turn.id} was ended by somebody else")
+    if current.fence != turn.fence:
+        current = hold(conn, turn.id, owner=turn.owner, now=now, lease=lease, anew=False)
+    _change(conn, current, lease_until=now + lease, deadline=now + minutes * 60)
+    return _read(conn, turn.id)
+
+
 def asked_to_stop(conn: sa.Connection, turn: Turn) -> str:
     """Why it is to stop, or "".  Raises `LeaseLost`."""
     current = _read(conn, turn.id)

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING
 from sessions.logs import escaped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sessions.byhand import Ended, Terminal
     from sessions.config import Settings
+    from sessions.resuming import Plan, Visited
     from sessions.turns import OnProgress, Progress
 
 
@@ -46,9 +49,9 @@ def terminal(settings: Settings) -> Iterator[tuple[Terminal, OnProgress | None, 
             signal.signal(number, handler)
 
 
-def say_result(ended: Ended, *, as_json: bool, options: str) -> bool:
+def say_result(ended: Ended, *, root: Path, as_json: bool, options: str) -> bool:
     """The result on stdout, what went wrong and how to go on by hand on stderr; whether all went well."""
-    from sessions import showing
+    from sessions import byhand, showing
 
     said = showing.result_object(ended)
     sys.stdout.write(f"{json.dumps(said) if as_json else said.get('result') or ''}\n")
@@ -57,10 +60,28 @@ def say_result(ended: Ended, *, as_json: bool, options: str) -> bool:
         why = ended.turn.reason if ended.outcome is None else ended.outcome.reason
         complain(f"turn {ended.turn.id} failed: {why}")
     session = ended.session
-    if session.transcript_bytes and not session.note:
-        resume = f"bottle run-resume {session.identity} --claude-session {session.claude_session}{options}"
-        sys.stderr.write(f"to go on by hand: {resume} TASK\n")
+    if byhand.is_kept(root, session):
+        resume = f"bottle run-resume {session.identity} --claude-session {session.claude_session}{options} TASK"
+        sys.stderr.write(f"to go on by hand: bottle resume {session.identity}{options}, or: {resume}\n")
     return is_well
+
+
+def say_plan(plan: Plan, *, as_json: bool) -> int:
+    """What a resume would launch; 2 when it could not."""
+    from sessions import showing
+
+    found = showing.plan_object(plan)
+    sys.stdout.write(f"{json.dumps(found) if as_json else showing.plan_text(found)}\n")
+    if plan.trouble:
+        complain(f"bottle {plan.identity} cannot be resumed now: {plan.trouble}")
+    return 2 if plan.trouble else 0
+
+
+def say_visited(visited: Visited, *, options: str) -> None:
+    session = visited.session
+    if visited.closed:
+        complain(f"{session.key} was put away meanwhile ({visited.closed}); bottle {session.identity} goes with it")
+    sys.stderr.write(f"to go on: bottle resume {session.identity}{options}\n")
 
 
 def complain(words: object) -> None:

@@ -95,6 +95,13 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield conn
 
 
+@contextlib.contextmanager
+def rehearsing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A write transaction of which nothing is kept."""
+    with _clear_errors(engine), engine.connect() as conn:
+        yield conn
+
+
 def _url(where: str | Path) -> sa.URL:
     if isinstance(where, Path) or "://" not in where:
         return sa.URL.create("sqlite", database=str(where))

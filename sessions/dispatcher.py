@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ import msgspec
 from sessions import claims, processes, registry, state
 from sessions.bottles import EngineError, cwd_of, warm
 from sessions.database import DatabaseError, begin, reading
-from sessions.logs import bound, hide
+from sessions.logs import bound, hide, is_secret
 from sessions.sources import Fetch
 from sessions.terms import Terms
 from sessions.turns import Dropped, Errand, Mode, OnProgress, Outcome, Progress, Session, Tally, Turn
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from sessions.config import Agent
 
 log = logging.getLogger("sessions.dispatcher")
-
-#: Names of variables whose values are never to be logged or posted.
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 
 class Dispatcher:
@@ -72,7 +68,7 @@ class Dispatcher:
             tries=tries,
             on_progress=_nothing,
         )
-        for name in {name for agent in agents.values() for name in agent.env if _SECRET.search(name)}:
+        for name in {name for agent in agents.values() for name in agent.env if is_secret(name)}:
             hide(self._terms.environ.get(name, ""))
         self._parallel = parallel
         self._look_again = look_again
@@ -109,6 +105,12 @@ class Dispatcher:
         with bound(pull=turn.key, turn=turn.id, bottle=session.identity):
             outcome = worker.run(wait=True)
         return worker.turn, worker.session, outcome
+
+    def adopt_one(self, turn: Turn, session: Session) -> None:
+        """Record what this turn, which the caller holds, has come to; one that still runs is left to whoever comes."""
+        terms = msgspec.structs.replace(self._terms, errand=_Nobodys(), tries=1, on_progress=_nothing)
+        with bound(pull=turn.key, turn=turn.id, bottle=session.identity), contextlib.suppress(Left, claims.LeaseLost):
+            Worker(terms, turn, session, stop=threading.Event(), end_on_stop=False).adopt(wait=False)
 
     def _work(self, shift: _Shift, stop: threading.Event) -> None:
         self._adopt(shift)

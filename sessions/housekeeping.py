@@ -11,9 +11,8 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
 import sqlalchemy as sa
 
 from sessions import registry, state
@@ -35,16 +34,6 @@ CLEANED = "cleaned up"
 _STRAY = 600.0
 #: Seconds between two looks for such containers: a look costs more than a whole idle cycle.
 _LOOK_AGAIN = 3600.0
-
-
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A bottle that could go.  `fate`: "remove" it, or why it is kept."""
-
-    identity: str
-    key: str
-    agent: str
-    fate: Literal["remove", "running", "preserved", "orphan"]
-    why: str
 
 
 def run(
@@ -87,7 +76,7 @@ def remove_strays(engine: sa.Engine, root: Path, *, now: float, environ: Mapping
     gone = []
     try:
         for one in holdings.held(environ, root):
-            if now - one.created > _STRAY and _is_stray(engine, one):
+            if now - one.created > _STRAY and is_stray(engine, one):
                 holdings.drop(environ, one)
                 gone.append(f"{one.identity}/{one.turn}")
                 log.info("stray container removed", extra=fields(bottle=one.identity, launch=one.turn))
@@ -96,7 +85,8 @@ def remove_strays(engine: sa.Engine, root: Path, *, now: float, environ: Mapping
     return gone
 
 
-def _is_stray(engine: sa.Engine, one: Held) -> bool:
+def is_stray(engine: sa.Engine, one: Held) -> bool:
+    """Whether no turn and no bottle needs a container."""
     with reading(engine) as conn:
         session = registry.session_of(conn, one.identity)
         running = registry.turns(conn, identity=one.identity, state="running")
@@ -152,53 +142,3 @@ def remove(
     if there:
         log.info("bottle removed", extra=fields(bottle=session.identity, pull=session.key, why=why))
     return there
-
-
-def candidates(engine: sa.Engine, root: Path, identities: list[str], *, orphans: bool) -> list[Candidate]:
-    """What a cleanup would do: to these identities, or (without any) to all; directories nobody knows on request."""
-    with reading(engine) as conn:
-        known = {one.identity: one for one in registry.sessions(conn, all=True)}
-    there = state.identities(root)
-    found = [_candidate(known[name], named=bool(identities)) for name in identities or there if name in known]
-    if orphans:
-        why = "no session knows it"
-        found += [
-            Candidate(identity=name, key="", agent=metadata.agent_name if metadata else "", fate="orphan", why=why)
-            for name in there
-            if name not in known and (not identities or name in identities)
-            for metadata in [state.read_metadata(state.bottle(root, name))]
-        ]
-    return found
-
-
-def clean(
-    engine: sa.Engine,
-    root: Path,
-    going: list[Candidate],
-    *,
-    now: float,
-    environ: Mapping[str, str],
-    agents: Mapping[str, Agent],
-) -> list[str]:
-    """Do it; the identities that really went."""
-    gone = []
-    for one in going:
-        with reading(engine) as conn:
-            session = registry.session_of(conn, one.identity)
-        if session is not None:
-            why = session.closed_why or CLEANED
-            went = remove(engine, root, session, now=now, why=why, environ=environ, agents=agents)
-        else:
-            went = state.remove(state.bottle(root, one.identity))
-        gone += [one.identity] if went else []
-    return gone
-
-
-def _candidate(session: Session, *, named: bool) -> Candidate:
-    fate: Literal["remove", "running", "preserved", "orphan"] = "remove"
-    why = session.closed_why or "asked for"
-    if session.running:
-        fate, why = "running", "a turn of it runs"
-    elif session.closed_at is None and not named:
-        fate, why = "preserved", "it can be resumed; name it to remove it all the same"
-    return Candidate(identity=session.identity, key=session.key, agent=session.agent, fate=fate, why=why)

@@ -48,11 +48,19 @@ def fields(**pairs: object) -> dict[str, object]:
     return {"fields": pairs}
 
 
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+
+
 def hide(secret: str) -> None:
     """From now on `secret` appears in no line, whoever logs it."""
     if len(secret.strip()) >= _SHORTEST_SECRET:
         # In a URL or a form it looks different.
         _secrets.update({secret.strip(), urllib.parse.quote(secret.strip(), safe="")})
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a variable of this name is never to be logged, posted or given away."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def redacted(text: str) -> str:

@@ -83,6 +83,15 @@ def start_of(pid: int) -> str | None:
     return None if len(fields) < 20 or fields[0] in "ZX" else fields[19]
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether it waits for a SIGCONT."""
+    try:
+        stat = _PROC.joinpath(str(pid), "stat").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[:1] == ["T"]
+
+
 @functools.cache
 def boot_id() -> str:
     try:

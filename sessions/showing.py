@@ -6,18 +6,22 @@ Knows the shapes of the contract (`bottle list --format json`, `bottle log --for
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from sessions import state
 from sessions.byhand import Ended
-from sessions.housekeeping import Candidate
 from sessions.logs import escaped
 from sessions.turns import Session, Turn, Usage
+
+if TYPE_CHECKING:
+    from sessions.cleaning import Candidate
+    from sessions.resuming import Plan
 
 
 def session_row(session: Session, *, root: Path, now: float) -> dict[str, Any]:
@@ -89,6 +93,27 @@ def result_object(ended: Ended) -> dict[str, Any]:
     return said | {"session_id": ended.session.claude_session} | identity
 
 
+def plan_object(plan: Plan) -> dict[str, Any]:
+    """`bottle resume --dry-run --format json`: what would be launched."""
+    return {name: value for name, value in msgspec.to_builtins(plan).items() if name != "trouble"} | {
+        "trouble": plan.trouble or None
+    }
+
+
+def plan_text(found: dict[str, Any]) -> str:
+    """The same for people."""
+    lines = found | {
+        "image": found["image"] or "- (no container)",
+        "dockerfile": found["dockerfile"] or "- (none of its own)",
+        "argv": shlex.join(found["argv"]),
+        "env": ", ".join(found["env"]) or "-",
+        "missing_env": ", ".join(found["missing_env"]),
+    }
+    shown = {name.replace("_", " "): value for name, value in lines.items() if value}
+    width = max(len(name) for name in shown)
+    return "\n".join(f"{name:<{width}}  {_plain(value)}" for name, value in shown.items())
+
+
 def sessions_table(sessions: Sequence[Session], *, now: float) -> str:
     head = ("IDENTITY", "KEY", "STATE", "TURNS", "TOKENS", "COST", "USED", "CLAUDE SESSION")
     rows = [
@@ -134,8 +159,8 @@ def details_text(details: dict[str, Any], turns: Sequence[Turn]) -> str:
 
 
 def candidates_table(candidates: Sequence[Candidate]) -> str:
-    head = ("IDENTITY", "KEY", "FATE", "WHY")
-    return _columns([head, *((one.identity, one.key or "-", one.fate, one.why) for one in candidates)])
+    head = ("WHAT", "NAME", "KEY", "FATE", "WHY")
+    return _columns([head, *((one.what, one.name, one.key or "-", one.fate, one.why) for one in candidates)])
 
 
 def moment(at: float | None) -> str | None:

@@ -5,6 +5,8 @@ no network, and says the same to the same.  Words in the prompt steer it: `[agen
 so does the environment variable DEMO_AGENT (`sleep 2, fail`).  Standard library only, and no import of this package:
 it runs in a bottle.
 
+Without `-p`, at a terminal, it answers line by line until `/exit`; `/size` shows the window's.
+
 say TEXT      answer this                       fail [N]      exit 1, the first N times that it is told so
 sleep S [N]   take S seconds, the first N times  login, overloaded, long, budget     fail in claude's way
 big N         answer with N characters          garbage, silent                     print no JSON, print nothing
@@ -59,11 +61,12 @@ class Conversation:
         if found:
             self.path = found[0]
         self.counts = config / "scripted-agent"
-        self.heard, self.cost, self.tokens = 0, 0.0, 0
+        self.heard, self.cost, self.tokens = 0, 0.0, (0, 0)
         for line in self._lines():
             self.heard += line.get("type") == "user"
             self.cost = line.get("totalCostUSD", self.cost)
-            self.tokens = line.get("totalTokens", self.tokens)
+            for sums in line.get("modelUsage", {}).values():
+                self.tokens = (sums["inputTokens"], sums["outputTokens"])
         self.writes = True
 
     def _lines(self) -> list[dict[str, Any]]:
@@ -99,6 +102,8 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     standing = _orders(f"[agent: {os.environ.get('DEMO_AGENT', '')}]")
     conversation = _conversation(options, is_lost="lost" in dict(standing))
+    if not options.keys() & {"-p", "--print"}:
+        return _talk(conversation)
     prompt = sys.stdin.read()
     if not prompt.strip():
         _refuse("Error: Input must be provided either through stdin or as a prompt argument when using --print")
@@ -114,6 +119,33 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _talk(conversation: Conversation) -> int:
+    """With somebody at a terminal."""
+    _print(f"scripted agent, conversation {conversation.id}, {conversation.heard} earlier\n> ")
+    signal.signal(signal.SIGINT, lambda *_: _print("(interrupted)\n> "))
+    signal.signal(signal.SIGWINCH, lambda *_: _print(f"(window {_window()})\n> "))
+    for line in sys.stdin:
+        said = line.strip()
+        if said == "/exit":
+            return 0
+        if said.startswith("/exit "):
+            return int(said.split()[1])
+        if said == "/size":
+            _print(f"window {_window()}\n> ")
+            continue
+        conversation.add("user", message={"role": "user", "content": said}, uuid=str(uuid.uuid4()))
+        answer = _answer(said, dict(_orders(said)), conversation.heard)
+        conversation.heard += 1
+        _remember(answer, said, conversation)
+        _print(f"{answer}\n> ")
+    return 0
+
+
+def _window() -> str:
+    columns, lines = os.get_terminal_size()
+    return f"{columns}x{lines}"
+
+
 def _options(argv: list[str]) -> dict[str, str]:
     options: dict[str, str] = {}
     words = iter(argv)
@@ -124,8 +156,8 @@ def _options(argv: list[str]) -> dict[str, str]:
             options[word] = "yes"
         else:
             _refuse(f"error: unknown option '{word}'")
-    if "-p" not in options and "--print" not in options:
-        _refuse("error: this agent is scripted: it speaks with -p only")
+    if not options.keys() & {"-p", "--print"} and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        _refuse("error: without -p it speaks at a terminal only")
     if options.get("--output-format") == "stream-json" and "--verbose" not in options:
         _refuse("Error: When using --print, --output-format=stream-json requires --verbose")
     if "--dangerously-skip-permissions" in options and os.geteuid() == 0 and os.environ.get("IS_SANDBOX") != "1":
@@ -196,16 +228,23 @@ def _answer(prompt: str, orders: dict[str, str], heard: int) -> str:
 
 
 def _finish(answer: str, prompt: str, conversation: Conversation, options: dict[str, str]) -> None:
+    message = _remember(answer, prompt, conversation)
+    _print_line(options, {"type": "assistant", "message": message, "session_id": conversation.id})
+    said = {"subtype": "success", "is_error": False, "result": answer, "terminal_reason": "completed"}
+    usage = (message["usage"]["input_tokens"], message["usage"]["output_tokens"])
+    _print_line(options, _result(conversation, usage=usage) | said, last=True)
+
+
+def _remember(answer: str, prompt: str, conversation: Conversation) -> dict[str, Any]:
     usage = (len(prompt) // 4 + 1, len(answer) // 4 + 1)
     conversation.cost += sum(usage) * _PRICE
-    conversation.tokens += sum(usage)
+    conversation.tokens = (conversation.tokens[0] + usage[0], conversation.tokens[1] + usage[1])
     message: dict[str, Any] = {"role": "assistant", "model": _MODEL, "content": [{"type": "text", "text": answer}]}
     message |= {"usage": {"input_tokens": usage[0], "output_tokens": usage[1]}}
     conversation.add("assistant", message=message, uuid=str(uuid.uuid4()))
-    conversation.add("cost-state", totalCostUSD=conversation.cost, totalTokens=conversation.tokens)
-    _print_line(options, {"type": "assistant", "message": message, "session_id": conversation.id})
-    said = {"subtype": "success", "is_error": False, "result": answer, "terminal_reason": "completed"}
-    _print_line(options, _result(conversation, usage=usage) | said, last=True)
+    sums = {_MODEL: {"inputTokens": conversation.tokens[0], "outputTokens": conversation.tokens[1]}}
+    conversation.add("cost-state", totalCostUSD=conversation.cost, modelUsage=sums)
+    return message
 
 
 def _fail(words: str, conversation: Conversation, options: dict[str, str], **more: Any) -> NoReturn:

@@ -94,7 +94,8 @@ def _of_turns(conn: sa.Connection, *, now: float) -> list[str]:
         if turn.reason:
             found.append(f"turn {turn.id} on {turn.key} waits until {stamp_of(turn.not_before)}: {turn.reason}")
     for turn in registry.turns(conn, state="failed", limit=20):
-        if turn.ended_at is not None and now - turn.ended_at < DAY:
+        # Whoever ran one by hand was told, and `poll retry` has nothing to repeat.
+        if turn.ended_at is not None and now - turn.ended_at < DAY and not turn.by_hand:
             found.append(f"turn {turn.id} on {turn.key} failed: {turn.reason}; `poll retry {turn.id}` runs it again")
     return found
 

@@ -23,7 +23,7 @@ from sessions.workspace import build, mirror
 from sessions.workspace.nouns import Record
 from sessions.workspace.record import Room, mirror_of
 
-__all__ = ["checkout", "remove_unused"]
+__all__ = ["checkout", "mirrors_of", "remove_unused", "unused"]
 
 _BUSY = 600.0
 
@@ -58,11 +58,22 @@ def checkout(
 
 def remove_unused(root: Path) -> list[str]:
     """Remove the mirrors that no bottle needs any more; their names."""
+    return mirror.remove_unused(root, lambda: _used(root))
 
-    def used() -> set[str]:
-        return {mirror_of(state.bottle(root, identity)) for identity in state.identities(root)}
 
-    return mirror.remove_unused(root, used)
+def mirrors_of(root: Path) -> list[str]:
+    """All there are."""
+    return sorted(place.name.removesuffix(".git") for place in mirror.mirrors(root).glob("*.git"))
+
+
+def unused(root: Path) -> list[str]:
+    """Those that no bottle needs any more."""
+    used = _used(root)
+    return [name for name in mirrors_of(root) if name not in used]
+
+
+def _used(root: Path) -> set[str]:
+    return {mirror_of(state.bottle(root, identity)) for identity in state.identities(root)}
 
 
 def _checkout(

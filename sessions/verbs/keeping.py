@@ -1,0 +1,141 @@
+"""Verbs about what is kept: `build`, `commit`, `export`, `import`, `cleanup`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sessions import completing, console
+from sessions.shell import ConfigPath, LogFormat, Verbose
+from sessions.verbs import Identity, begun, database
+
+
+def build(
+    context: typer.Context,
+    identity: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[IDENTITY]",
+            help="A bottle with a Dockerfile of its own.",
+            show_default=False,
+            autocompletion=completing.identities,
+        ),
+    ] = None,
+    base: Annotated[str | None, typer.Option("--base", metavar="IMAGE", help="Build on this image.")] = None,
+    tag: Annotated[str, typer.Option("--tag", metavar="TAG", help="Its name.")] = "bottlepost/claude:latest",
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Make the image that containers are started from (or that of a bottle's own Dockerfile); print its name."""
+    from sessions import imaging
+
+    if identity is None:
+        context.obj.overlaid(config=config, log_format=log_format, verbose=verbose)
+        typer.echo(imaging.build(base=base, tag=tag, environ=os.environ, say=console.note))
+        return
+    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    with database(settings) as engine:
+        typer.echo(imaging.build_own(engine, settings, identity, environ=os.environ, say=console.note))
+
+
+def commit(
+    context: typer.Context,
+    identity: Identity,
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Freeze a container's file system as the image that the bottle boots from now on; print its name."""
+    from sessions import imaging
+
+    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    with database(settings) as engine:
+        tag, note = imaging.commit(engine, settings, identity, environ=os.environ)
+    if note:
+        console.complain(note)
+    typer.echo(tag)
+
+
+def export(
+    context: typer.Context,
+    identity: Identity,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE]", help="Where to [default: IDENTITY.bottle.tar].", show_default=False),
+    ] = None,
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Write a bottle (its state, its session, its conversation) into one file, to go on with on another machine."""
+    from sessions import moving
+
+    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    exported = moving.export(settings, identity, Path(file or f"{identity}.bottle.tar"), environ=os.environ)
+    for line in exported.notes:
+        console.complain(line)
+    typer.echo(exported.file)
+
+
+def import_(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What `bottle export` wrote.", show_default=False)],
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Take up a bottle that was exported on another machine; print its identity.  Overwrites nothing."""
+    from sessions import moving
+
+    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    imported = moving.take_up(settings, Path(file))
+    for line in imported.notes:
+        console.complain(line)
+    typer.echo(imported.identity)
+
+
+def cleanup(
+    context: typer.Context,
+    identities: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[IDENTITY]...", show_default=False, autocompletion=completing.identities),
+    ] = None,
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="Also what nobody owns: state, containers, copies of repositories.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Remove bottles and their state: those that were put away, or those named.  Lists them first."""
+    from sessions import cleaning, showing
+    from sessions.byhand import unknown
+
+    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    with database(settings) as engine:
+        found = cleaning.look(engine, settings.state, identities or [], orphans=orphans, environ=os.environ)
+        for name in found.unknown:
+            raise unknown(name, settings.state)
+        if found.trouble:
+            console.complain(found.trouble)
+        if not found.candidates:
+            typer.echo("nothing to clean up", err=True)
+            return 0
+        typer.echo(showing.candidates_table(found.candidates))
+        going = [one for one in found.candidates if one.goes]
+        if not going or not console.agreed(len(going), yes=yes):
+            return 0
+        gone = cleaning.clean(
+            engine, settings.state, going, now=time.time(), environ=os.environ, agents=settings.agents
+        )
+    typer.echo(f"removed: {', '.join(gone) or 'nothing'}")
+    left = [one.name for one in going if one.name not in gone]
+    if left:
+        console.complain(f"not removed: {', '.join(left)}; call it again when nothing of it runs (-v says more)")
+    return 1 if left else 0

@@ -1,0 +1,92 @@
+"""Verbs that look: `list`, `show`, `log`."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from sessions import completing
+from sessions.shell import ConfigPath, Format, LogFormat, OutputFormat, UsageError, Verbose
+from sessions.verbs import Identity, begun, database
+
+
+def list_(
+    context: typer.Context,
+    all_: Annotated[bool, typer.Option("--all", help="Also those that were put away.")] = False,
+    config: ConfigPath = None,
+    format: Format = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Sessions and their bottles, with turns, tokens, cost and state."""
+    from sessions import registry, showing
+    from sessions.database import reading
+
+    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    with database(settings) as engine, reading(engine) as conn:
+        found = registry.sessions(conn, all=all_)
+    now = time.time()
+    if options.as_json:
+        typer.echo(json.dumps([showing.session_row(one, root=settings.state, now=now) for one in found]))
+    elif found:
+        typer.echo(showing.sessions_table(found, now=now))
+    else:
+        typer.echo("no sessions", err=True)
+
+
+def show(
+    context: typer.Context,
+    identity: Identity,
+    config: ConfigPath = None,
+    format: Format = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """One bottle: its session, its state directory, its turns."""
+    from sessions import registry, showing
+    from sessions.byhand import unknown
+    from sessions.database import reading
+
+    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    with database(settings) as engine, reading(engine) as conn:
+        session = registry.session_of(conn, identity)
+        turns = registry.turns(conn, identity=identity)
+    if session is None:
+        raise unknown(identity, settings.state)
+    details = showing.session_details(session, turns, root=settings.state, now=time.time())
+    typer.echo(json.dumps(details) if options.as_json else showing.details_text(details, turns))
+
+
+def log(
+    context: typer.Context,
+    of: Annotated[
+        str | None,
+        typer.Argument(metavar="[KEY|IDENTITY]", show_default=False, autocompletion=completing.keys_and_identities),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the last N.", show_default=False)] = None,
+    config: ConfigPath = None,
+    format: Annotated[str | None, typer.Option("--format", metavar="text|jsonl", help="Lines or objects.")] = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> None:
+    """The turns, oldest first."""
+    from sessions import registry, showing
+    from sessions.database import reading
+
+    if format not in (None, "text", "json", "jsonl"):
+        raise UsageError(f"--format {format}: expected text or jsonl")
+    wanted: OutputFormat | None = None if format is None else "text" if format == "text" else "json"
+    options, settings = begun(context, config=config, format=wanted, log_format=log_format, verbose=verbose)
+    with database(settings) as engine, reading(engine) as conn:
+        is_bottle = of is not None and registry.session_of(conn, of) is not None
+        turns = registry.turns(conn, limit=limit, **({"identity" if is_bottle else "key": of} if of else {}))
+    if options.as_json:
+        for turn in turns:
+            typer.echo(json.dumps(showing.turn_row(turn)))
+    elif turns:
+        typer.echo(showing.turns_table(turns))
+    else:
+        typer.echo(f"no turns of {of}" if of else "no turns", err=True)
