@@ -5,6 +5,7 @@ Knows the terminal.  Must not know verbs or SQL.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -79,9 +80,10 @@ def say_plan(plan: Plan, *, as_json: bool) -> int:
 
 def say_visited(visited: Visited, *, options: str) -> None:
     session = visited.session
-    if visited.closed:
-        complain(f"{session.key} was put away meanwhile ({visited.closed}); bottle {session.identity} goes with it")
-    sys.stderr.write(f"to go on: bottle resume {session.identity}{options}\n")
+    with contextlib.suppress(OSError):  # the window may have been closed
+        if visited.closed:
+            complain(f"{session.key} was put away meanwhile ({visited.closed}); bottle {session.identity} goes with it")
+        sys.stderr.write(f"to go on: bottle resume {session.identity}{options}\n")
 
 
 def complain(words: object) -> None:

@@ -212,7 +212,7 @@ class Visit:
             cost_usd=cost,
         )
         verdict = lifecycle.Verdict(
-            turn="done" if outcome.kind == "done" else "failed", reason=outcome.reason, note=self.session.note,
+            turn="failed" if outcome.kind == "engine" else "done", reason=outcome.reason, note=self.session.note,
             paused_until=self.session.paused_until, paused_why=self.session.paused_why,
         )  # fmt: skip
         self._beat()

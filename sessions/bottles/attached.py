@@ -126,9 +126,10 @@ def _stream(client: docker.DockerClient, launch: Launch) -> Iterator[socket.sock
     try:
         yield stream
     finally:
-        opened.close()
+        # In this order: the answer's own buffer would be flushed into a socket that is closed.
         if response := getattr(opened, "_response", None):
             response.close()
+        opened.close()
 
 
 @contextlib.contextmanager
