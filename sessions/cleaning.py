@@ -6,6 +6,7 @@ an interrupted call left).  What does not bear our mark is not even listed.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import msgspec
 
 from sessions import housekeeping, registry, state
 from sessions.bottles import EngineError, bottle_for
-from sessions.database import reading
+from sessions.database import begin, reading
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -56,7 +57,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(
-    engine: sa.Engine, root: Path, identities: Sequence[str], *, orphans: bool, environ: Mapping[str, str]
+    engine: sa.Engine,
+    root: Path,
+    identities: Sequence[str],
+    *,
+    orphans: bool,
+    environ: Mapping[str, str],
+    agents: Mapping[str, Agent],
 ) -> Found:
     """What a cleanup would do: to these identities, or (without any) to all; what nobody owns on request."""
     with reading(engine) as conn:
@@ -70,10 +77,11 @@ def look(
         if not identities:
             found += [*_leftovers(root), *_mirrors(root)]
         try:
-            found += [one for one in _containers(engine, root, environ) if not identities or one.key in identities]
+            if "docker" in {*(one.backend for one in known.values()), *(one.backend for one in agents.values())}:
+                found += [one for one in _containers(engine, root, environ) if not identities or one.key in identities]
         except EngineError as error:
             trouble = f"containers were not looked for: {error}"
-    seen = {one.name for one in found}
+    seen = {one.key if one.what == "container" else one.name for one in found}
     return Found(
         candidates=tuple(found), unknown=tuple(name for name in identities if name not in seen), trouble=trouble
     )
@@ -168,17 +176,16 @@ def _remove_bottle(
 
 
 def _remove_state(engine: sa.Engine, root: Path, name: str, *, environ: Mapping[str, str]) -> bool:
-    with reading(engine) as conn:
-        if registry.session_of(conn, name) is not None:
-            return False
     place = state.bottle(root, name)
     metadata = state.read_metadata(place)
-    try:
+    with begin(engine) as conn:  # an import puts its state in place before its session is there to be seen
+        if registry.session_of(conn, name) is not None:
+            return False
         if metadata is not None and metadata.backend == "docker":
-            bottle_for("docker", environ=environ).destroy(place)
-    except EngineError:
-        pass  # containers without a bottle are found by themselves, when the engine is there again
-    return state.remove(place)
+            # Without the engine: containers without a bottle are found by themselves, when it is there again.
+            with contextlib.suppress(EngineError):
+                bottle_for("docker", environ=environ).destroy(place)
+        return state.remove(place)
 
 
 def _remove_container(engine: sa.Engine, root: Path, name: str, *, environ: Mapping[str, str]) -> bool:

@@ -119,7 +119,9 @@ def cleanup(
 
     _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
     with database(settings) as engine:
-        found = cleaning.look(engine, settings.state, identities or [], orphans=orphans, environ=os.environ)
+        found = cleaning.look(
+            engine, settings.state, identities or [], orphans=orphans, environ=os.environ, agents=settings.agents
+        )
         for name in found.unknown:
             raise unknown(name, settings.state)
         if found.trouble:

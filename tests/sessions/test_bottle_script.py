@@ -208,7 +208,7 @@ def test_orphaned_state_is_removed_on_request_only(bottle: Bottle, tmp_path: Pat
     orphan.mkdir()
     bottle("cleanup", "--yes")
     assert orphan.exists()
-    assert "add --orphans" in bottle("cleanup", "reviewer-00000", "--yes").stderr
+    assert "`bottle cleanup reviewer-00000 --orphans` removes it" in bottle("cleanup", "reviewer-00000", "--yes").stderr
     assert "orphan" in bottle("cleanup", "--orphans").stdout
     assert "removed: reviewer-00000" in bottle("cleanup", "--orphans", "--yes").stdout
     assert not orphan.exists()

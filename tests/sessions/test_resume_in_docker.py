@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sessions.bottles import engine, holdings
+from tests.sessions.desk import CONFIG, Desk
 from tests.sessions.stage import eventually
-from tests.sessions.test_resume import CONFIG, Desk
 
 pytestmark = pytest.mark.docker
 

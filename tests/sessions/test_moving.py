@@ -1,0 +1,400 @@
+"""`bottle export` and `bottle import`: one bottle, two machines."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poller.demo import agent as scripted_agent
+from sessions import housekeeping, moving, registry, state
+from sessions.byhand import Refused
+from sessions.config import Agent, Limits, Settings
+from tests.sessions.desk import Desk
+from tests.sessions.stage import REF, Stage, eventually
+
+
+@pytest.fixture
+def desk(tmp_path: Path, scripted_environ: dict[str, str]) -> Desk:
+    (tmp_path / "one").mkdir()
+    return Desk(tmp_path / "one", scripted_environ)
+
+
+@pytest.fixture
+def other(tmp_path: Path, scripted_environ: dict[str, str]) -> Desk:
+    """Another machine."""
+    (tmp_path / "two").mkdir()
+    return Desk(tmp_path / "two", scripted_environ)
+
+
+def export(desk: Desk, identity: str) -> Path:
+    done = desk.call("export", identity)
+    assert done.returncode == 0, done.stderr
+    return desk.place / done.stdout.strip()
+
+
+def members(file: Path) -> dict[str, bytes]:
+    with tarfile.open(file) as tar:
+        return {one.name: tar.extractfile(one).read() for one in tar if one.isreg()}  # type: ignore[union-attr]
+
+
+def test_bottle_goes_on_on_another_machine_with_its_memory_and_counters(desk: Desk, other: Desk) -> None:
+    said = desk.run()
+    place = desk.root / "state" / said["identity"]
+    (place / "Dockerfile").write_text("FROM scratch\n")
+    (place / "work" / "tool.sh").write_text("#!/bin/sh\n")
+    (place / "work" / "tool.sh").chmod(0o755)
+    (place / "work" / "empty").mkdir()
+    (place / "work" / "link").symlink_to("empty/../tool.sh")
+    before = desk.row()
+    taken = other.call("import", str(export(desk, said["identity"])))
+    assert taken.returncode == 0, taken.stderr
+    assert taken.stdout == f"{said['identity']}\n"
+    moved = other.root / "state" / said["identity"]
+    assert (moved / "Dockerfile").read_text() == "FROM scratch\n"
+    assert os.access(moved / "work" / "tool.sh", os.X_OK) and (moved / "work" / "empty").is_dir()
+    assert os.readlink(moved / "work" / "link") == "empty/../tool.sh"
+    assert all(path.lstat().st_mode & 0o077 == 0 for path in moved.rglob("*") if not path.is_symlink())
+    after = other.row()
+    assert {**after, "cwd": ""} == {**before, "cwd": ""}
+    again = other.call("run-resume", said["identity"], "--claude-session", said["session_id"], "again")
+    assert json.loads(again.stdout)["result"].endswith("I remember 1 earlier message."), again.stderr
+    assert other.row()["cost_usd"] == pytest.approx(json.loads(again.stdout)["total_cost_usd"])
+
+
+def test_pull_that_moved_is_taken_up_by_the_other_machines_dispatcher(stage: Stage, tmp_path: Path) -> None:
+    """The key goes along: its next event resumes."""
+    stage.want("opened", "the colour is teal")
+    stage.run()
+    there = Stage(tmp_path / "there", stage.environ)
+    try:
+        here, far = (settings_at(one.state) for one in (stage, there))
+        file = tmp_path / "moved.tar"
+        moving.export(here, stage.session().identity, file, environ=stage.environ)
+        moving.take_up(far, file)
+        assert there.session().ref == REF
+        there.want("pushed", "again")
+        assert there.run().done == 1
+        assert there.turns()[-1].mode == "resume" and "1 earlier message" in there.turns()[-1].answer
+        assert there.session().turns == 2
+    finally:
+        there.close()
+
+
+def settings_at(root: Path) -> Settings:
+    return Settings(state=root, database=None, limits=Limits(), agents={"reviewer": Agent(backend="process")})
+
+
+def test_no_secret_goes_along(desk: Desk) -> None:
+    """Neither logins nor launches; what an agent was made to print is hidden."""
+    desk.environ["ANTHROPIC_API_KEY"] = "sk-ant-very-secret"
+    said = desk.run("the key is sk-ant-very-secret")
+    config = desk.root / "state" / said["identity"] / "transcript" / ".claude"
+    for name in (".credentials.json", ".claude.json", "backups/.claude.json.backup", "shell-snapshots/x"):
+        (config / name).parent.mkdir(exist_ok=True)
+        (config / name).write_text("login")
+    (config / "pipe").parent.mkdir(exist_ok=True)
+    os.mkfifo(config / "pipe")
+    (config / "latest").symlink_to("/etc/passwd")
+    done = desk.call("export", said["identity"], "out.tar")
+    found = members(desk.place / "out.tar")
+    assert not [name for name in found if "claude.json" in name or "credentials" in name or name.startswith("turns")]
+    assert not any(b"very-secret" in content or content == b"login" for content in found.values())
+    record = next(content for name, content in found.items() if name.endswith(".jsonl"))
+    assert b"the key is ******************" in record and all(json.loads(line) for line in record.splitlines())
+    assert "a secret stood in transcript/.claude/projects/pr/" in done.stderr
+    assert "transcript/.claude/latest" in done.stderr and "transcript/.claude/pipe" in done.stderr
+    assert (desk.place / "out.tar").stat().st_mode & 0o077 == 0
+
+
+def test_every_file_is_named_with_its_hash(desk: Desk) -> None:
+    said = desk.run()
+    found = members(export(desk, said["identity"]))
+    manifest = json.loads(found.pop("manifest.json"))
+    assert {name: entry["sha256"] for name, entry in manifest["files"].items()} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in found.items()
+    }
+    assert (manifest["identity"], manifest["session"]["key"]) == (said["identity"], f"bottle/{said['identity']}")
+
+
+def test_nothing_is_overwritten(desk: Desk, other: Desk) -> None:
+    said = desk.run()
+    file = export(desk, said["identity"])
+    again = desk.call("export", said["identity"])
+    assert again.returncode == 2 and f"{file.name} is there already" in again.stderr
+    back = desk.call("import", str(file))
+    assert back.returncode == 2 and "is here already" in back.stderr
+    assert f"`bottle cleanup {said['identity']}` removes it" in back.stderr
+    place = other.root / "state" / said["identity"]
+    place.mkdir(parents=True)
+    (place / "mine").write_text("mine")
+    refused = other.call("import", str(file))
+    assert refused.returncode == 2 and "no session knows it" in refused.stderr
+    assert [path.name for path in place.iterdir()] == ["mine"]
+
+
+def test_bottle_that_was_removed_here_comes_back(desk: Desk) -> None:
+    said = desk.run()
+    file = export(desk, said["identity"])
+    assert desk.call("cleanup", said["identity"], "--yes").returncode == 0
+    assert desk.call("import", str(file)).returncode == 0
+    assert desk.row()["turns"] == 1
+    again = desk.call("run-resume", said["identity"], "--claude-session", said["session_id"], "again")
+    assert again.returncode == 0, again.stderr
+
+
+def test_agents_other_bottle_for_the_same_pull_is_in_the_way(stage: Stage, tmp_path: Path) -> None:
+    stage.want("opened")
+    stage.run()
+    there = Stage(tmp_path / "there", stage.environ)
+    try:
+        there.want("opened")
+        there.run()
+        file = tmp_path / "moved.tar"
+        moving.export(settings_at(stage.state), stage.session().identity, file, environ=stage.environ)
+        with pytest.raises(Refused, match="has another bottle for forge") as refused:
+            moving.take_up(settings_at(there.state), file)
+        assert there.session().identity in str(refused.value)
+        assert state.identities(there.state) == [there.session().identity]
+    finally:
+        there.close()
+
+
+def test_session_that_runs_is_refused(desk: Desk) -> None:
+    words = [sys.executable, "-m", "sessions", "run", "reviewer", "[agent: sleep 60]"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(words, cwd=desk.place, env=desk.environ, stdout=quiet, stderr=quiet) as running:
+        eventually(lambda: list((desk.root / "state").glob("*/turns/1/out.jsonl")))
+        (identity,) = state.identities(desk.root)
+        refused = desk.call("export", identity)
+        assert refused.returncode == 2 and "is running (bottle run)" in refused.stderr
+        assert not list(desk.place.glob("*.tar"))
+        running.terminate()
+
+
+def test_unknown_bottle_and_missing_file_are_one_line_with_the_mend(desk: Desk) -> None:
+    """D2."""
+    refused = desk.call("export", "reviewer-00000")
+    assert refused.returncode == 2 and "`bottle run AGENT TASK` starts one" in refused.stderr
+    missing = desk.call("import", "nothing.tar")
+    assert missing.returncode == 2 and "nothing.tar: No such file" in missing.stderr
+    assert not (desk.root / "state").exists()
+
+
+def test_agent_that_is_missing_there_is_told(desk: Desk, other: Desk) -> None:
+    """D3: and is an error when it is to run."""
+    said = desk.run()
+    config = other.place / "config.yaml"
+    config.write_text(config.read_text().replace("reviewer:", "somebody:"))
+    taken = other.call("import", str(export(desk, said["identity"])))
+    assert taken.returncode == 0 and "agent 'reviewer' is not in this config, which has: somebody" in taken.stderr
+
+
+# -- archives that somebody made --------------------------------------------------------------------------------------
+
+
+Change = Callable[[dict[str, Any], list[tuple[tarfile.TarInfo, bytes]]], None]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a bottle that is somewhere else."""
+    root = tmp_path_factory.mktemp("exported")
+    scripted_agent.install(root / "scripted")
+    stage = Stage(root, {"PATH": f"{root / 'scripted'}{os.pathsep}{os.defpath}"})
+    try:
+        stage.want("opened")
+        stage.run()
+        file = root / "bottle.tar"
+        moving.export(settings_at(stage.state), stage.session().identity, file, environ={})
+    finally:
+        stage.close()
+    return file
+
+
+def forged(file: Path, change: Change, *, to: Path) -> Path:
+    """The archive again, after `change` had its way with manifest and entries."""
+    entries = []
+    with tarfile.open(file) as tar:
+        for one in tar:
+            entries.append((one, tar.extractfile(one).read()))  # type: ignore[union-attr]
+    manifest = json.loads(entries.pop(0)[1])
+    change(manifest, entries)
+    out = to / "forged.tar"
+    with tarfile.open(out, "w") as tar:
+        for entry, content in [plain("manifest.json", json.dumps(manifest).encode()), *entries]:
+            tar.addfile(entry, io.BytesIO(content))
+    return out
+
+
+def plain(name: str, content: bytes = b"") -> tuple[tarfile.TarInfo, bytes]:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    return entry, content
+
+
+def special(name: str, kind: bytes, target: str = "") -> tuple[tarfile.TarInfo, bytes]:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, target
+    return entry, b""
+
+
+def listed(name: str, content: bytes = b"", *, size: int | None = None) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content) if size is None else size}
+
+
+def add(name: str, *, in_manifest: bool = True) -> Change:
+    def change(manifest: dict[str, Any], entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        if in_manifest:
+            manifest["files"][name] = listed(name)
+        entries.append(plain(name))
+
+    return change
+
+
+def put(kind: bytes, target: str = "") -> Change:
+    def change(manifest: dict[str, Any], entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        manifest["files"]["work/x"] = listed("work/x")
+        entries.append(special("work/x", kind, target))
+
+    return change
+
+
+def edit(**values: Any) -> Change:
+    return lambda manifest, entries: manifest.update(values)
+
+
+def session(**values: Any) -> Change:
+    return lambda manifest, entries: manifest["session"].update(values)
+
+
+def link(path: str, target: str) -> Change:
+    return lambda manifest, entries: manifest["links"].update({path: target})
+
+
+def written_through(manifest: dict[str, Any], entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+    manifest["links"]["work/out"] = "."
+    manifest["files"]["work/out/x"] = listed("x")
+    entries.append(plain("work/out/x"))
+
+
+def swapped(manifest: dict[str, Any], entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+    entry, content = entries[-1]
+    entries[-1] = (entry, bytes(reversed(content)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (add("../../evil"), "leads elsewhere"),
+        (add("/etc/evil"), "leads elsewhere"),
+        (add("work/../../evil"), "leads elsewhere"),
+        (add("work//evil"), "leads elsewhere"),
+        (add("work/./evil"), "leads elsewhere"),
+        (add("nowhere/evil"), "without the directory that it is in"),
+        (add("evil", in_manifest=False), "which its manifest.json does not have"),
+        (put(tarfile.SYMTYPE, "/etc/passwd"), "does not have like this"),
+        (put(tarfile.LNKTYPE, "metadata.json"), "does not have like this"),
+        (put(tarfile.CHRTYPE), "does not have like this"),
+        (put(tarfile.FIFOTYPE), "does not have like this"),
+        (put(tarfile.DIRTYPE), "does not have like this"),
+        (link("work/x", "/etc/passwd"), "a link that leads elsewhere"),
+        (link("work/x", "../metadata.json"), "a link that leads elsewhere"),
+        (link("work/x", "a/../../transcript"), "a link that leads elsewhere"),
+        (link("transcript/x", "y"), "a link that leads elsewhere"),
+        (written_through, "without the directory that it is in"),
+        (swapped, "has another content"),
+        (lambda manifest, entries: entries.pop(), "it lacks"),
+        (lambda manifest, entries: entries.append(entries[-1]), "does not have like this"),
+        (lambda manifest, entries: manifest["files"].update({"big": listed("big", size=2**60)}), "more than 32 GiB"),
+        (lambda manifest, entries: manifest["files"].update({"big": listed("big", size=-1)}), "more than 32 GiB"),
+        (lambda manifest, entries: manifest["directories"].append("metadata.json"), "names something twice"),
+        (edit(format="bottlepost bottle 9"), "upgrade bottlepost"),
+        (edit(files=[]), "another one than expected"),
+        (edit(identity="../../evil"), "no bottle's identity"),
+        (edit(identity="reviewer-00000"), "no bottle's identity"),
+        (session(cwd="../../.."), "is none of this version"),
+        (session(backend="shell"), "is none of this version"),
+        (session(claude_session="../../x"), "is no conversation's id"),
+        (session(turns="many"), "its session's turns is 'many'"),
+        (session(turns=-1), "its session's turns is -1"),
+        (session(key=None), "its session has no key"),
+        (session(cost_usd=True), "its session's cost_usd is True"),
+    ],
+)
+def test_forged_archive_is_refused_and_leaves_nothing(
+    exported: Path, tmp_path: Path, change: Change, said: str
+) -> None:
+    settings = settings_at(tmp_path / "two" / "state-root")
+    (settings.state / "state").mkdir(parents=True)
+    with pytest.raises(Refused) as refused:
+        moving.take_up(settings, forged(exported, change, to=tmp_path))
+    assert said in str(refused.value) and "nothing was imported" in str(refused.value)
+    assert list((settings.state / "state").iterdir()) == []
+    assert not list(tmp_path.rglob("evil"))
+
+
+@pytest.mark.parametrize("part", [0.0, 0.2, 0.5, 0.9])
+def test_cut_archive_is_refused(exported: Path, tmp_path: Path, part: float) -> None:
+    with tarfile.open(exported) as tar:
+        whole = max(one.offset_data + one.size for one in tar)
+    file = tmp_path / "cut.tar"
+    file.write_bytes(exported.read_bytes()[: int(whole * part)])
+    settings = settings_at(tmp_path / "two" / "state-root")
+    with pytest.raises(Refused, match="nothing was imported"):
+        moving.take_up(settings, file)
+    assert state.identities(settings.state) == []
+
+
+def test_what_a_killed_import_left_is_cleaned_up_and_in_nobodys_way(desk: Desk, other: Desk) -> None:
+    made = desk.run()
+    file = export(desk, made["identity"])
+    left = other.root / "state" / f".importing-{made['identity']}-abcdefgh"
+    left.mkdir(parents=True)
+    assert other.call("import", str(file)).returncode == 0
+    assert "nothing to clean up" not in other.call("cleanup", "--orphans").stderr
+    assert left.exists(), "it may be at work"
+    os.utime(left, (1, 1))
+    assert f"removed: {left.name}" in other.call("cleanup", "--orphans", "--yes").stdout
+    assert state.identities(other.root) == [made["identity"]]
+
+
+def test_imported_bottle_is_removed_like_any_other(stage: Stage, tmp_path: Path) -> None:
+    """A13."""
+    stage.want("opened")
+    stage.run()
+    file = tmp_path / "moved.tar"
+    identity = stage.session().identity
+    moving.export(settings_at(stage.state), identity, file, environ=stage.environ)
+    there = Stage(tmp_path / "there", stage.environ)
+    try:
+        moving.take_up(settings_at(there.state), file)
+        there.write(lambda conn: registry.put_away(conn, ref=REF, reason="merged", now=there.clock()))
+        assert housekeeping.run(there.engine, there.state, now=there.clock() + 8 * 86400) == [identity]
+    finally:
+        there.close()
+
+
+@pytest.mark.claude
+def test_real_claude_remembers_on_another_machine(real_stage: Stage, tmp_path: Path) -> None:
+    real_stage.want("opened", "the colour is teal")
+    assert real_stage.run().done == 1, real_stage.turn(1).reason
+    file = tmp_path / "moved.tar"
+    moving.export(settings_at(real_stage.state), real_stage.session().identity, file, environ=real_stage.environ)
+    there = Stage(tmp_path / "there", real_stage.environ)
+    try:
+        moving.take_up(settings_at(there.state), file)
+        there.want("pushed", "which colour?")
+        assert there.run().done == 1, there.turns()[-1].reason
+        assert there.turns()[-1].mode == "resume" and "teal" in there.turns()[-1].answer
+    finally:
+        there.close()
