@@ -28,7 +28,7 @@ from poller.forge.courtesy import Courtesy
 from poller.forge.questions import Progress, Questions
 from poller.forge.way import Way
 from poller.outbox import Outbox
-from sessions import housekeeping, registry
+from sessions import housekeeping, pauses, registry
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
 from sessions.config import ConfigError
@@ -218,8 +218,9 @@ class App:
     def due_turns(self) -> list[Turn]:
         """Turns whose time has come, and which nobody has begun."""
         with reading(self.engine) as conn:
-            waiting = registry.turns(conn, state="waiting")
-        return [turn for turn in waiting if turn.not_before <= self.clock() and turn.agent in self.config.agents]
+            waiting, now = registry.turns(conn, state="waiting"), self.clock()
+            paused = {pause.agent for pause in pauses.pauses(conn) if pause.until > now}
+        return [turn for turn in waiting if turn.not_before <= now and turn.agent in set(self.config.agents) - paused]
 
     def post(self) -> int:
         """Send what is due in the outbox."""

@@ -21,6 +21,7 @@ from poller.deltas.pulls import Heads, Known
 from poller.fold import folded, tellable
 from poller.forge import errors
 from poller.forge.questions import Questions
+from sessions import registry
 from sessions.config import Agent
 from sessions.database import reading
 from sessions.logs import fields
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 DIFF = 200_000
 #: Seconds until a launch that the forge prevented is tried again.
 AGAIN = 60.0
+#: Turns that are looked through for what a new conversation should know.
+RECALLED = 50
 #: After these the last prompt is still in the conversation, and is sent again with the next one.
 STILL_THERE = frozenset({"overloaded", "refused"})
 
@@ -64,6 +67,7 @@ class PullErrand:
             known = store.places(conn, self._forge, [place])[place].known
             events = eventlog.events(conn, turn.events)
             bot = store.forge(conn, self._forge).bot
+            earlier = _earlier(conn, turn, session) if mode == "fresh" else []
         assert known is not None  # its events came from reading it
         told = tellable(folded(events))
         if not told:
@@ -84,8 +88,9 @@ class PullErrand:
         how_to_diff = _told(fetch(source)) if source is not None else ""
         login = bot.login if bot is not None else ""
         return self._ready(
-            turn, agent, mode, bot=login, known=known, heads=heads, events=events, diff=diff, how_to_diff=how_to_diff
-        )
+            turn, session, agent, mode, bot=login, known=known, heads=heads, events=events, earlier=earlier, diff=diff,
+            how_to_diff=how_to_diff,
+        )  # fmt: skip
 
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
         """The agent's words, or a word about why there are none, into the outbox."""
@@ -127,6 +132,7 @@ class PullErrand:
     def _ready(
         self,
         turn: Turn,
+        session: Session,
         agent: Agent,
         mode: Mode,
         *,
@@ -134,11 +140,16 @@ class PullErrand:
         known: Known,
         heads: Heads,
         events: list[Event],
+        earlier: list[tuple[Turn, list[Event]]],
         diff: str | None,
         how_to_diff: str,
     ) -> Ready | NotNow:
         from poller.prompts.compose import PromptError, PromptFacts, compose
+        from poller.prompts.recap import Earlier, recap
 
+        before = [
+            Earlier(turn=one.id, events=tuple(about), answer=one.answer, reason=one.reason) for one, about in earlier
+        ]
         row = known.row
         still_there = mode == "resume" and turn.kind in STILL_THERE
         prompt_facts = PromptFacts(
@@ -157,6 +168,8 @@ class PullErrand:
             diff=diff,
             how_to_diff=how_to_diff,
             events=tuple(folded(events)),
+            notes=session.summary if mode == "fresh" else "",
+            recap=recap(before, bot=bot),
             repeat=turn.attempts > 0,
             heard=frozenset(turn.told) if still_there else frozenset(),
             reply="none" if agent.reply == "none" else "comment",  # a review is posted as a comment so far
@@ -176,13 +189,25 @@ def _told(checkout: Checkout) -> str:
     return how_to_see(checkout)
 
 
+def _earlier(conn: sa.Connection, turn: Turn, session: Session) -> list[tuple[Turn, list[Event]]]:
+    """Turns of this session that are over and that its last hand-over, if there was one, knows nothing of."""
+    over = [
+        one
+        for one in registry.turns(conn, identity=session.identity, limit=RECALLED)
+        if one.id != turn.id and one.id >= session.summary_turn and one.state in ("done", "failed")
+    ]
+    found = {event.id: event for event in eventlog.events(conn, [id for one in over for id in one.events])}
+    return [(one, [found[id] for id in one.events if id in found]) for one in over]
+
+
 def words_after(turn: Turn, outcome: Outcome) -> list[str]:
     """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again."""
     if turn.state == "done" and outcome.kind == "done":
-        return replies.parts(outcome.text, turn.id, mode=turn.mode, because=outcome.surprise)
+        return replies.parts(outcome.text, turn.id, mode=turn.mode, because=turn.surprise, usd=turn.cost_usd)
     if turn.state not in ("done", "failed"):
         return []
     why: replies.Why = "failed"
     if outcome.kind in ("limited", "refused", "too_long"):
         why = outcome.kind
-    return [replies.notice(why, turn.id, key=turn.key, reason=outcome.reason)]
+    more = {"reason": outcome.reason, "so_far": outcome.so_far}
+    return [replies.notice(why, turn.id, key=turn.key, usd=turn.cost_usd, **more)]

@@ -14,6 +14,8 @@ from poller.markdown import CODE, shape_of
 LIMIT = 60_000
 #: Stands behind the `@` of a login in the agent's words: a zero-width space, after which the forge sees no mention.
 SILENCER = "\u200b"
+#: Characters of unfinished words that are shown.
+SO_FAR = 8_000
 NOTHING_SAID = "The agent ended its turn without an answer."
 
 _MARKER = re.compile(r"<!--\s*bottlepost\s+turn\s*=\s*[\"']?(\w+)[\"']?\s+part\s*=\s*[\"']?([\w.-]+)[\"']?\s*-->", re.I)
@@ -50,10 +52,13 @@ def parts(
     *,
     mode: Literal["fresh", "resume"] | None = None,
     because: str = "",
+    usd: float = 0.0,
     limit: int = LIMIT,
     most: int = 1,
 ) -> list[str]:
     """The agent's words as at most `most` comments of `limit` characters, each ended by its mark (part 1, 2, …).
+
+    The footer says how the conversation went on, why not simply (`because`), and what the turn cost.
 
     Mentions are silenced, so that the forge notifies nobody: `@ana` gets a zero-width space behind the `@`.  E-mail
     addresses and paths stay, and so does code (decorators, package names), in which the forge looks for no mentions.
@@ -67,18 +72,26 @@ def parts(
     pieces, left = _pieces(words, room, most)
     if left:
         pieces[-1] += f"\n\n*(Cut here: {left:,} more characters are in the log of turn {turn}.)*"
-    pieces[-1] += f"\n\n{_footer(turn, mode, because)}"
+    pieces[-1] += f"\n\n{_footer(turn, mode, because=because, usd=usd)}"
     return [f"{piece}\n\n{marker(turn, nth)}" for nth, piece in enumerate(pieces, start=1)]
 
 
-def notice(why: Why, turn: int, *, key: str, reason: str = "", again: str = "") -> str:
-    """A comment that says why there is no answer.  `reason` is one line; `again`: when it is tried again, in words."""
+def notice(
+    why: Why, turn: int, *, key: str, reason: str = "", again: str = "", so_far: str = "", usd: float = 0.0
+) -> str:
+    """A comment that says why there is no answer.
+
+    `reason` is one line; `again`: when it is tried again, in words; `so_far`: what the agent had said by then."""
     what, mend = _NOTICES[why]
     lines = [f"{what}{f' It is tried again {again}.' if again else ''}"]
     if reason.strip():
         lines.append(f"> {_one_line(reason)}")
     lines.append(f"{mend.format(turn=turn)} The operator sees the whole chain with `poll why '{_code(key)}'`.")
-    return "\n\n".join([*lines, _footer(turn, None), marker(turn, f"notice-{why}")])
+    if words := harmless(so_far).strip():
+        words = words if len(words) <= SO_FAR else harmless(words, code_too=True)
+        (piece,), left = _pieces(words, SO_FAR, 1)
+        lines += ["By then I had said:", piece + ("\n\n*(Cut here.)*" if left else "")]
+    return "\n\n".join([*lines, _footer(turn, None, usd=usd), marker(turn, f"notice-{why}")])
 
 
 _NOTICES: dict[Why, tuple[str, str]] = {
@@ -139,11 +152,11 @@ def _pieces(words: str, room: int, most: int) -> tuple[list[str], int]:
     return pieces, max(len(words) - at, 0)
 
 
-def _footer(turn: int, mode: Literal["fresh", "resume"] | None, because: str = "") -> str:
-    """`because`: why the conversation did not simply go on."""
+def _footer(turn: int, mode: Literal["fresh", "resume"] | None, *, because: str = "", usd: float = 0.0) -> str:
     how = {"fresh": " · a fresh session", "resume": " · resumed session", None: ""}[mode]
-    words = " ".join(harmless(because[:200], code_too=True).replace("<", "&lt;").split())
-    return f"<sub>bottlepost · turn {turn}{how}{f': {words}' if words else ''}</sub>"
+    why = " ".join(harmless(because[:150], code_too=True).replace("<", "&lt;").split())
+    cost = f" · ${usd:.2f}" if usd >= 0.005 else ""
+    return f"<sub>bottlepost · turn {turn}{how}{f': {why}' if how and why else ''}{cost}</sub>"
 
 
 def _one_line(text: str) -> str:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
-from sessions import leases, registry
+from sessions import leases, ledger, pauses, registry
 from sessions import tables as t
 from sessions.lifecycle import Verdict
 from sessions.turns import Mode, Outcome, Session, Turn
@@ -35,7 +34,8 @@ def due(conn: sa.Connection, *, now: float, agents: Collection[str]) -> int | No
     """The number of the oldest turn whose time has come, and of whose ref no other runs."""
     running = t.turn.alias()
     busy = sa.exists().where(running.c.ref == t.turn.c.ref, running.c.state == "running")
-    where = (t.turn.c.state == "waiting", t.turn.c.not_before <= now, t.turn.c.agent.in_(list(agents)), ~busy)
+    where = [t.turn.c.state == "waiting", t.turn.c.not_before <= now, t.turn.c.agent.in_(list(agents)), ~busy]
+    where.append(~pauses.holds_back(now))
     found = conn.execute(sa.select(t.turn.c.id).where(*where).order_by(t.turn.c.id).limit(1)).first()
     return None if found is None else int(found.id)
 
@@ -44,7 +44,7 @@ def hold(conn: sa.Connection, number: int, *, owner: str, now: float, lease: flo
     """This turn is `owner`'s: to be launched `anew`, or adopted with whatever its last launch has come to."""
     held: dict[str, Any] = {"owner": owner, "fence": t.turn.c.fence + 1, "lease_until": now + lease}
     if anew:
-        held |= {"state": "running", "started_at": None, "deadline": None, "stop_asked": ""}
+        held |= {"state": "running", "started_at": None, "deadline": None, "stop_asked": "", "handing_over": False}
     conn.execute(t.turn.update().where(t.turn.c.id == number).values(**held))
     return _read(conn, number)
 
@@ -94,19 +94,49 @@ def belongs_to(conn: sa.Connection, turn: Turn, session: Session) -> Turn:
 
 
 def launching(
-    conn: sa.Connection, turn: Turn, session: Session, *, mode: Mode, told: tuple[str, ...], now: float, minutes: float
+    conn: sa.Connection,
+    turn: Turn,
+    session: Session,
+    *,
+    mode: Mode,
+    told: tuple[str, ...],
+    now: float,
+    minutes: float,
+    surprise: str = "",
+    handover: bool = False,
 ) -> Turn:
-    """One more launch is about to happen; written before it does."""
+    """One more launch is about to happen; written before it does.  A hand-over is no attempt of the turn itself."""
     values: dict[str, Any] = {"mode": mode, "claude_session": session.claude_session, "told": list(told)}
-    values |= {"attempts": turn.attempts + 1, "launches": turn.launches + 1}
+    values |= {"surprise": surprise, "handing_over": handover}
+    if handover:
+        values |= {"handovers": turn.handovers + 1}
+    else:
+        values |= {"attempts": turn.attempts + 1, "launches": turn.launches + 1}
     _change(conn, turn, started_at=now, deadline=now + minutes * 60, ended_at=None, exit=None, **values)
     return _read(conn, turn.id)
 
 
-def renew(conn: sa.Connection, turn: Turn, session: Session) -> tuple[Turn, Session]:
-    """The conversation is lost: another one in the same bottle.  The launch that found it out told nobody anything."""
-    _change(conn, turn, renewed=True, attempts=turn.attempts - 1, started_at=None)
-    return _read(conn, turn.id), registry.new_conversation(conn, session)
+def renew(conn: sa.Connection, turn: Turn, outcome: Outcome, *, why: str, now: float) -> tuple[Turn, Session]:
+    """Another conversation in the same bottle, for the turn to go on in at once."""
+    # Where there was no conversation, nobody was told anything: that was no attempt.
+    attempts = turn.attempts - (outcome.kind == "not_found")
+    _change(conn, turn, renewed=True, attempts=attempts, started_at=None)
+    ledger.enter(conn, turn, outcome, now=now)
+    return _read(conn, turn.id), registry.new_conversation(conn, _session(conn, turn), why=why, now=now)
+
+
+def rotate(conn: sa.Connection, turn: Turn, outcome: Outcome, *, summary: str, now: float) -> tuple[Turn, Session]:
+    """The hand-over is made (`summary`), or given up (""): another conversation, for the turn to begin in."""
+    _change(conn, turn, handing_over=False, started_at=None, deadline=None)
+    ledger.enter(conn, turn, outcome, now=now)
+    _prove(conn, turn, outcome)
+    session = _session(conn, turn)
+    if session.claude_session == turn.claude_session:  # else somebody reset it meanwhile, and wants none of it
+        session = registry.new_conversation(conn, session, why=turn.surprise, now=now)
+        if summary:
+            values = {"summary": summary, "summary_turn": turn.id}
+            conn.execute(t.session.update().where(t.session.c.id == session.id).values(**values))
+    return _read(conn, turn.id), _session(conn, turn)
 
 
 def put_back(
@@ -116,7 +146,7 @@ def put_back(
     registry.take_over_waiting(conn, turn, now=now)
     tries = turn.attempts if attempts is None else attempts
     values = {"state": "waiting", "reason": reason, "not_before": not_before, "attempts": tries}
-    _change(conn, turn, owner="", lease_until=0.0, **values)
+    _change(conn, turn, owner="", lease_until=0.0, handing_over=False, **values)
     return _read(conn, turn.id)
 
 
@@ -132,28 +162,27 @@ def finish(
     """Record what came of it, in the turn and in its session."""
     if verdict.turn == "waiting":
         registry.take_over_waiting(conn, turn, now=now)
-    usage = {name: value + getattr(turn.usage, name) for name, value in msgspec.structs.asdict(outcome.usage).items()}
     values: dict[str, Any] = {"state": verdict.turn, "kind": outcome.kind, "reason": verdict.reason}
-    values |= {"answer": outcome.text, "exit": outcome.exit, "cost_usd": turn.cost_usd + outcome.cost_usd}
+    values |= {"answer": outcome.text, "exit": outcome.exit, "handing_over": False}
     values |= {"not_before": verdict.not_before, "ended_at": now, "owner": "", "lease_until": 0.0}
-    _change(conn, turn, **values, **usage)
+    _change(conn, turn, **values)
+    ledger.enter(conn, turn, outcome, now=now)
+    _prove(conn, turn, outcome)
+    if verdict.paused_until is not None:
+        pauses.pause(conn, turn.agent, until=verdict.paused_until, why=verdict.paused_why, now=now)
     _record_in_session(conn, turn, outcome, verdict, now=now, transcript_bytes=transcript_bytes)
-    after = _read(conn, turn.id)
-    session = registry.session_of(conn, after.identity)
-    assert session is not None, "a turn that was launched has a session"
-    return after, session
+    return _read(conn, turn.id), _session(conn, turn)
 
 
 def _record_in_session(
     conn: sa.Connection, turn: Turn, outcome: Outcome, verdict: Verdict, *, now: float, transcript_bytes: int
 ) -> None:
     c = t.session.c
-    usage = {name: c[name] + value for name, value in msgspec.structs.asdict(outcome.usage).items()}
-    values: dict[str, Any] = {"cost_usd": c.cost_usd + outcome.cost_usd, "used_at": now}
-    values |= {"turns": c.turns + (verdict.turn != "waiting"), "agent_turns": c.agent_turns + outcome.agent_turns}
-    values |= {"paused_until": verdict.paused_until, "paused_why": verdict.paused_why}
-    conn.execute(t.session.update().where(c.id == turn.session_id).values(**values, **usage))
+    ended = int(verdict.turn != "waiting")
+    values = {"used_at": now, "turns": c.turns + ended}
+    conn.execute(t.session.update().where(c.id == turn.session_id).values(**values))
     told: dict[str, Any] = {"note": verdict.note, "transcript_bytes": transcript_bytes}
+    told |= {"conversation_turns": c.conversation_turns + ended}
     if outcome.total_usd is not None:
         told["claude_total"] = outcome.total_usd
     if outcome.context_tokens:
@@ -163,6 +192,18 @@ def _record_in_session(
     # Of the conversation, not of the bottle: not if somebody reset it while the turn ran.
     same = c.claude_session == turn.claude_session
     conn.execute(t.session.update().where(c.id == turn.session_id, same).values(**told))
+
+
+def _prove(conn: sa.Connection, turn: Turn, outcome: Outcome) -> None:
+    was_served = outcome.kind in ("done", "too_long") or outcome.limit in ("turns", "usd")
+    if was_served and turn.started_at is not None:
+        pauses.lift(conn, turn.agent, served_at=turn.started_at)
+
+
+def _session(conn: sa.Connection, turn: Turn) -> Session:
+    found = registry.session_of(conn, turn.identity)
+    assert found is not None, "a turn that was launched has a session"
+    return found
 
 
 def _change(conn: sa.Connection, turn: Turn, **values: Any) -> None:

@@ -106,6 +106,10 @@ class AgentLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     rotate_tokens: Annotated[
         int, Meta(ge=1, description="Past this many tokens of context a session is handed over to a fresh one.")
     ] = 120_000
+    rotate_turns: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="The same after so many turns; null: as many as come.")
+    ] = None
+    rotate_after: Annotated[Seconds | None, Meta(description="The same at this age, such as 7d; null: at none.")] = None
     memory: Annotated[
         str | None, Size, Meta(description="Memory, such as 512m; null: 4g in a container, no limit for a process.")
     ] = None

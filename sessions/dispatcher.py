@@ -21,11 +21,12 @@ import msgspec
 from sessions import claims, processes, registry, state
 from sessions.bottles import EngineError, cwd_of, warm
 from sessions.database import DatabaseError, begin, reading
+from sessions.holding import Left
 from sessions.logs import bound, hide, is_secret
 from sessions.sources import Fetch
 from sessions.terms import Terms
 from sessions.turns import Dropped, Errand, Mode, OnProgress, Outcome, Progress, Session, Tally, Turn
-from sessions.worker import Left, Worker
+from sessions.worker import Worker
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -63,7 +63,8 @@ def add_session(
 ) -> Session:
     """The entry of a new bottle, with the id of the conversation that it is going to have."""
     values = {"ref": ref, "key": key, "agent": agent, "identity": identity, "backend": backend, "cwd": cwd}
-    conn.execute(t.session.insert().values(claude_session=str(uuid.uuid4()), created_at=now, used_at=now, **values))
+    began = {"created_at": now, "used_at": now, "conversation_at": now}
+    conn.execute(t.session.insert().values(claude_session=str(uuid.uuid4()), **began, **values))
     return _session(conn, t.session.c.identity == identity)[0]
 
 
@@ -174,18 +175,25 @@ def forget(
 
     Returns what was really there to drop: a second call finds nothing."""
     found = _live(conn, ref, agent)
-    used = [one for one in found if bottle or one.turns or one.transcript_bytes or one.running]
+    used = [one for one in found if bottle or _has_spoken(one)]
     for one in used:
         if bottle:
             put_away(conn, ref=ref, reason=RESET, now=now, agent=one.agent)
         else:
-            new_conversation(conn, one)
+            new_conversation(conn, one, why="", now=now)
+            nothing = {"summary": "", "summary_turn": _newest_turn(conn) + 1}
+            conn.execute(t.session.update().where(t.session.c.id == one.id).values(**nothing))
     return used
 
 
-def new_conversation(conn: sa.Connection, session: Session) -> Session:
-    """The same bottle, another conversation, which has cost nothing yet."""
+def _has_spoken(session: Session) -> bool:
+    return bool(session.conversation_turns or session.transcript_bytes or session.summary or session.running)
+
+
+def new_conversation(conn: sa.Connection, session: Session, *, why: str, now: float) -> Session:
+    """The same bottle, another conversation, which has cost nothing yet.  What was summed up of earlier ones stays."""
     afresh: dict[str, Any] = {"claude_total": 0.0, "transcript_bytes": 0, "context_tokens": 0, "note": ""}
+    afresh |= {"conversation_turns": 0, "conversation_at": now, "begun_why": why}
     row = t.session.c.id == session.id
     conn.execute(t.session.update().where(row).values(claude_session=str(uuid.uuid4()), **afresh))
     return _session(conn, row)[0]
@@ -237,8 +245,14 @@ def _live(conn: sa.Connection, ref: str, agent: str | None = None) -> list[Sessi
 
 def _session(conn: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Session]:
     runs = sa.exists().where(t.turn.c.session_id == t.session.c.id, t.turn.c.state == "running").label("running")
-    rows = conn.execute(sa.select(t.session, runs).where(*where).order_by(t.session.c.id)).mappings()
-    return [_as(Session, dict(row)) for row in rows]
+    pause = (t.agent_pause.c.until.label("paused_until"), sa.func.coalesce(t.agent_pause.c.why, "").label("paused_why"))
+    joined = t.session.outerjoin(t.agent_pause, t.session.c.agent == t.agent_pause.c.agent)
+    asked = sa.select(t.session, runs, *pause).select_from(joined).where(*where)
+    return [_as(Session, dict(row)) for row in conn.execute(asked.order_by(t.session.c.id)).mappings()]
+
+
+def _newest_turn(conn: sa.Connection) -> int:
+    return int(conn.execute(sa.select(sa.func.coalesce(sa.func.max(t.turn.c.id), 0))).scalar_one())
 
 
 def _turns(conn: sa.Connection, *where: sa.ColumnElement[bool], limit: int | None = None) -> list[Turn]:

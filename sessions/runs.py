@@ -39,9 +39,8 @@ def launch_of(root: Path, turn: Turn, session: Session, *, agent: Agent | None =
 
 
 def write_down(
-    root: Path, turn: Turn, session: Session, *, agent: Agent, prompt: str, environ: Mapping[str, str], now: float,
-    surprise: str = "",
-) -> Launch:  # fmt: skip
+    root: Path, turn: Turn, session: Session, *, agent: Agent, prompt: str, environ: Mapping[str, str], now: float
+) -> Launch:
     """The bottle and the launch's directory, ready to start.  Raises FileExistsError when it was forbidden."""
     launch = launch_of(root, turn, session, agent=agent)
     metadata = state.metadata(
@@ -59,8 +58,6 @@ def write_down(
     )
     # Without a path: where claude is, is this machine's business.
     state.new_turn_directory(launch.bottle, turn.directory, prompt=prompt, argv=("claude", *argv))
-    if surprise:
-        state.write(_surprise(launch), surprise)
     env = {name: environ[name] for name in agent.env if name in environ}
     return msgspec.structs.replace(launch, argv=argv, env=env)
 
@@ -69,13 +66,3 @@ def output(launch: Launch) -> tuple[bytes, bytes]:
     """What it printed, stdout and stderr."""
     directory = launch.directory
     return files.tail(directory / "out.jsonl", _MOST_OUTPUT), files.tail(directory / "err.log", _MOST_ERRORS)
-
-
-def surprise(launch: Launch) -> str:
-    """Why its conversation did not simply go on, "" when it did: whoever records the end need not have begun it."""
-    return files.tail(_surprise(launch), 1000).decode("utf-8", "replace")
-
-
-def _surprise(launch: Launch) -> Path:
-    """Beside the launch's directory: into that the agent may write."""
-    return launch.directory.with_name(f"{launch.directory.name}.surprise")

@@ -38,6 +38,7 @@ def session_row(session: Session, *, root: Path, now: float) -> dict[str, Any]:
         "turns": session.turns,
         "cost_usd": _money(session.cost_usd),
         "tokens": _tokens(session.usage),
+        "paused_until": moment(session.paused_until),
     }
 
 
@@ -55,6 +56,13 @@ def session_details(session: Session, turns: Sequence[Turn], *, root: Path, now:
         "paused_until": moment(session.paused_until),
         "paused_why": session.paused_why or None,
         "not_resumable": session.note or None,
+        "conversation": {
+            "turns": session.conversation_turns,
+            "since": moment(session.conversation_at),
+            "begun": session.begun_why or None,
+        },
+        "cache_read_ratio": ratio(session.usage),
+        "hand_over": session.summary or None,
         "state_directory": str(bottle),
         "preserved": state.is_preserved(bottle),
         "log": [turn_row(turn) for turn in turns],
@@ -77,7 +85,11 @@ def turn_row(turn: Turn) -> dict[str, Any]:
         "started_at": moment(turn.started_at),
         "ended_at": moment(turn.ended_at),
         "exit": turn.exit,
+        "kind": turn.kind or None,
+        "surprise": turn.surprise or None,
         "cost_usd": _money(turn.cost_usd),
+        "tokens": _tokens(turn.usage),
+        "cache_read_ratio": ratio(turn.usage),
         "posted": list(turn.posted),
     }
 
@@ -120,7 +132,7 @@ def sessions_table(sessions: Sequence[Session], *, now: float) -> str:
         (
             one.identity,
             one.key,
-            one.state(now) if one.closed_at is None else f"closed ({one.closed_why})",
+            _state(one, now),
             str(one.turns),
             str(sum(_tokens(one.usage).values())),
             f"${one.cost_usd:.4f}",
@@ -129,11 +141,21 @@ def sessions_table(sessions: Sequence[Session], *, now: float) -> str:
         )
         for one in sessions
     ]
-    return _columns([head, *rows])
+    tokens = sum(sum(_tokens(one.usage).values()) for one in sessions)
+    usd = sum(one.cost_usd for one in sessions)
+    sums = ("", "", "", str(sum(one.turns for one in sessions)), str(tokens), f"${usd:.4f}", "", "")
+    return _columns([head, *rows, *([sums] if len(rows) > 1 else [])])
+
+
+def _state(session: Session, now: float) -> str:
+    if session.closed_at is not None:
+        return f"closed ({session.closed_why})"
+    state = session.state(now)
+    return f"paused until {moment(session.paused_until)}" if state == "paused" else state
 
 
 def turns_table(turns: Sequence[Turn]) -> str:
-    head = ("TURN", "STARTED", "KEY", "IDENTITY", "MODE", "STATE", "EXIT", "COST", "WHY")
+    head = ("TURN", "STARTED", "KEY", "IDENTITY", "MODE", "STATE", "EXIT", "CACHED", "COST", "WHY")
     rows = [
         (
             str(one.id),
@@ -143,12 +165,15 @@ def turns_table(turns: Sequence[Turn]) -> str:
             one.mode or "-",
             one.state,
             "-" if one.exit is None else str(one.exit),
+            "-" if one.usage.cached is None else f"{one.usage.cached:.0%}",
             f"${one.cost_usd:.4f}",
-            f"{one.why}: {one.reason}" if one.reason else one.why,
+            "; ".join(words for words in (one.why, one.surprise, one.reason) if words),
         )
         for one in turns
     ]
-    return _columns([head, *rows])
+    usd = sum(one.cost_usd for one in turns)
+    sums = ("",) * 8 + (f"${usd:.4f}", "")
+    return _columns([head, *rows, *([sums] if len(rows) > 1 else [])])
 
 
 def details_text(details: dict[str, Any], turns: Sequence[Turn]) -> str:
@@ -173,6 +198,11 @@ def _money(amount: float) -> float:
 
 def _tokens(usage: Usage) -> dict[str, int]:
     return dict(msgspec.structs.asdict(usage))
+
+
+def ratio(usage: Usage) -> float | None:
+    """The part of what the model was sent that came from its cache."""
+    return None if usage.cached is None else round(usage.cached, 3)
 
 
 def _plain(value: Any) -> str:

@@ -6,9 +6,14 @@ twice by an agent, two live sessions of one (key, agent).  Times are epoch secon
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import sqlalchemy as sa
 
 from sessions.database import Component, unique_where
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 metadata = sa.MetaData()
 
@@ -43,8 +48,11 @@ session = sa.Table(
     sa.Column("context_tokens", sa.Integer, nullable=False, default=0),  # size of the last request
     sa.Column("transcript_bytes", sa.Integer, nullable=False, default=0),  # 0 = never seen
     sa.Column("note", sa.String, nullable=False, default=""),  # why the next turn will not resume, if it will not
-    sa.Column("paused_until", sa.Float),
-    sa.Column("paused_why", sa.String, nullable=False, default=""),
+    sa.Column("conversation_turns", sa.Integer, nullable=False, server_default="0"),  # dispatches in this conversation
+    sa.Column("conversation_at", sa.Float, nullable=False, server_default="0"),  # when it was begun
+    sa.Column("begun_why", sa.String, nullable=False, server_default=""),  # why it was, if it is not the first
+    sa.Column("summary", sa.Text, nullable=False, server_default=""),  # what the last hand-over said
+    sa.Column("summary_turn", sa.Integer, nullable=False, server_default="0"),  # turns from this one on are not in it
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("used_at", sa.Float, nullable=False),
     sa.Column("closed_at", sa.Float),
@@ -69,7 +77,10 @@ turn = sa.Table(
     sa.Column("claude_session", sa.String, nullable=False, default=""),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("launches", sa.Integer, nullable=False, default=0),  # names the turn's directory
-    sa.Column("renewed", sa.Boolean, nullable=False, default=False),  # its one fresh start after "not found" is used up
+    sa.Column("renewed", sa.Boolean, nullable=False, default=False),  # its one fresh start of its own is used up
+    sa.Column("handovers", sa.Integer, nullable=False, server_default="0"),  # hand-overs launched; names directories
+    sa.Column("handing_over", sa.Boolean, nullable=False, server_default=sa.false()),  # its last launch is one
+    sa.Column("surprise", sa.String, nullable=False, server_default=""),  # why the conversation did not simply go on
     sa.Column("not_before", sa.Float, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("started_at", sa.Float),  # of its last launch; null while a claimed turn has not come to one
@@ -106,4 +117,66 @@ turn_event = sa.Table(
 )
 sa.Index("events_of_turn", turn_event.c.turn_id, turn_event.c.position)
 
-COMPONENT = Component(name="sessions", metadata=metadata, version=1)
+#: One row for every run that has ended, hand-overs too: what was used, when, and for whom.
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("turn_id", sa.Integer, sa.ForeignKey("turn.id"), nullable=False),
+    sa.Column("session_id", sa.Integer, sa.ForeignKey("session.id"), nullable=False),
+    sa.Column("ref", sa.String, nullable=False),
+    sa.Column("agent", sa.String, nullable=False),
+    sa.Column("what", sa.String, nullable=False),  # turn | handover
+    sa.Column("kind", sa.String, nullable=False),  # of its outcome
+    sa.Column("at", sa.Float, nullable=False),  # when it was recorded
+    sa.Column("cost_usd", sa.Float, nullable=False),
+    sa.Column("input", sa.Integer, nullable=False),
+    sa.Column("output", sa.Integer, nullable=False),
+    sa.Column("cache_read", sa.Integer, nullable=False),
+    sa.Column("cache_write", sa.Integer, nullable=False),
+)
+sa.Index("runs_by_time", run.c.at)
+sa.Index("runs_of_ref", run.c.ref, run.c.at)
+
+#: Agents whom the model's service refused: none of their turns starts before `until`, and then one alone.
+agent_pause = sa.Table(
+    "agent_pause",
+    metadata,
+    sa.Column("agent", sa.String, primary_key=True),
+    sa.Column("until", sa.Float, nullable=False),
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+)
+
+
+def _to_2(op: Operations) -> None:
+    """Rotation, a ledger of runs, pauses of agents instead of sessions."""
+    for column in ("conversation_turns", "conversation_at", "begun_why", "summary", "summary_turn"):
+        op.add_column("session", _like(session.c[column]))
+    for column in ("handovers", "handing_over", "surprise"):
+        op.add_column("turn", _like(turn.c[column]))
+    bind = op.get_bind()
+    for table in (run, agent_pause):
+        table.create(bind)
+    bind.execute(session.update().values(conversation_turns=session.c.turns, conversation_at=session.c.created_at))
+    # What a turn used in several runs has one date only.
+    names = ("session_id", "ref", "agent", "kind", "cost_usd", "input", "output", "cache_read", "cache_write")
+    at = sa.func.coalesce(turn.c.ended_at, turn.c.started_at, turn.c.created_at)
+    ended = sa.select(turn.c.id, sa.literal("turn"), at, *(turn.c[name] for name in names))
+    used = ended.where(turn.c.session_id.is_not(None), turn.c.kind != "")
+    bind.execute(run.insert().from_select(["turn_id", "what", "at", *names], used))
+    old = sa.table("session", *map(sa.column, ("agent", "used_at", "paused_until", "paused_why")))
+    latest = sa.select(
+        old.c.agent, sa.func.max(old.c.paused_until), sa.func.max(old.c.paused_why), sa.func.max(old.c.used_at)
+    )
+    paused = latest.where(old.c.paused_until.is_not(None)).group_by(old.c.agent)
+    bind.execute(agent_pause.insert().from_select(["agent", "until", "why", "since"], paused))
+    for name in ("paused_until", "paused_why"):
+        op.drop_column("session", name)
+
+
+def _like(column: sa.Column[Any]) -> sa.Column[Any]:
+    return sa.Column(column.name, column.type, nullable=column.nullable, server_default=column.server_default)
+
+
+COMPONENT = Component(name="sessions", metadata=metadata, version=2, steps={2: _to_2})

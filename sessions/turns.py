@@ -41,6 +41,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_read: int = 0
     cache_write: int = 0
 
+    @property
+    def cached(self) -> float | None:
+        """The part of what the model was sent that came from its cache; `None`: nothing was sent."""
+        sent = self.input + self.cache_read + self.cache_write
+        return self.cache_read / sent if sent else None
+
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The registry entry of one (ref, agent): one bottle, one conversation."""
@@ -62,6 +68,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int = 0
     transcript_bytes: int = 0
     note: str = ""
+    #: Of the present conversation: dispatches that ended in it, since when (epoch seconds), and why it was begun, if it
+    #: is not the bottle's first.
+    conversation_turns: int = 0
+    conversation_at: float = 0.0
+    begun_why: str = ""
+    #: What the last hand-over said, and the turn from which on it knows nothing.
+    summary: str = ""
+    summary_turn: int = 0
+    #: Its agent is paused: nothing of it is started before then.
     paused_until: float | None = None
     paused_why: str = ""
     created_at: float = 0.0
@@ -98,6 +113,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     launches: int = 0
     renewed: bool = False
+    #: Hand-overs that were launched for it, and whether its last launch is one.
+    handovers: int = 0
+    handing_over: bool = False
+    #: Why the conversation did not simply go on with its last launch, "" when it did, or when it was the first.
+    surprise: str = ""
     not_before: float = 0.0
     created_at: float = 0.0
     started_at: float | None = None
@@ -120,7 +140,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def directory(self) -> str:
         """Name under the bottle's `turns/`: one for every launch."""
-        return str(self.id) if self.launches <= 1 else f"{self.id}-{self.launches}"
+        name, many = (f"{self.id}-handover", self.handovers) if self.handing_over else (str(self.id), self.launches)
+        return name if many <= 1 else f"{name}-{many}"
+
+    def next_directory(self, handover: bool) -> str:
+        """The name that the next launch is going to have."""
+        many = {"handovers": self.handovers + 1} if handover else {"launches": self.launches + 1}
+        return msgspec.structs.replace(self, handing_over=handover, **many).directory
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,22 +155,25 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     #: The agent's words; "" unless `kind` is "done".
     text: str = ""
+    #: What it had said last when it was ended by a limit.
+    so_far: str = ""
+    #: Which limit: of model calls, of money, of time.
+    limit: Literal["", "turns", "usd", "minutes"] = ""
     #: One line for people, "" when all is well.
     reason: str = ""
     exit: int | None = None
     claude_session: str = ""
     #: Of the conversation so far (US dollars); `None` when the run did not say.
     total_usd: float | None = None
-    #: Of this run.
+    #: Of this run; `first`: of its first request to the model.
     usage: Usage = Usage()
+    first: Usage = Usage()
     agent_turns: int = 0
     context_tokens: int = 0
     #: Epoch seconds at which a refusal ends, when it was said.
     resets_at: float | None = None
     #: The result object as the agent printed it (JSON), b"" without one.
     result: bytes = b""
-    #: Why the conversation did not simply go on, "" when it did (or was the first).
-    surprise: str = ""
     #: Set by the runner: what this turn cost, after the conversation's earlier total is taken off.
     cost_usd: float = 0.0
 

@@ -8,51 +8,42 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions import claims, claude, lifecycle, preparing, registry, runs, state, transcript
-from sessions.bottles import Bottle, EngineError, bottle_for
-from sessions.database import DatabaseError, begin, reading
-from sessions.logs import fields, redacted
+from sessions import claims, claude, handover, lifecycle, preparing, registry, runs, state, transcript
+from sessions.bottles import EngineError
+from sessions.database import begin
+from sessions.holding import Holder
+from sessions.logs import redacted
 from sessions.patience import while_beating
 from sessions.terms import Terms
-from sessions.turns import Dropped, Launch, NotNow, Outcome, Progress, Ready, Session, Turn
+from sessions.turns import Dropped, Launch, NotNow, Outcome, Ready, Session, Turn
+
+if TYPE_CHECKING:
+    from sessions.config import Agent
 
 log = logging.getLogger("sessions.worker")
 
-#: A launch that nobody claimed by then will not be.
-_SHOW_UP = 30.0
-#: Seconds until a worker that waits for a run's end notices that it should let go.
-_NAP = 0.25
-#: Seconds between two looks at whether the turn is to be stopped.
-_LOOK = 1.0
 
-
-_LOST = "the session was not found: once more, afresh, with the whole story"
-_AFRESH = lifecycle.Opening(mode="fresh", renew=True, why=_LOST)
-
-
-class Left(Exception):
-    """The run goes on without a worker."""
-
-
-class Worker:
-    """Holds one turn.  `stop` set = let go of it; the run goes on (or, with `end_on_stop`, is ended)."""
+class Worker(Holder):
+    """Runs the turn that it holds."""
 
     def __init__(self, terms: Terms, turn: Turn, session: Session, *, stop: threading.Event, end_on_stop: bool) -> None:
-        self.terms, self.turn, self.session = terms, turn, session
-        self._stop, self._end_on_stop = stop, end_on_stop
-        self._beat_at = self._look_at = 0.0
+        super().__init__(terms, turn, session, stop=stop, end_on_stop=end_on_stop)
         self.launched = False
 
     # -- from the claim on ---------------------------------------------------------------------------------------
 
     def run(self, *, wait: bool) -> Outcome | None:
         """Launch the claimed turn and see it through.  `None`: it was dropped, or waits again."""
-        return self._attempt(self._opening(), wait=wait)
+        opening, agent = self._opening(), self.terms.agents.get(self.turn.agent)
+        if opening.mode == "resume" and agent is not None:
+            why = lifecycle.rotation(self.session, self.turn, agent.limits, now=self.terms.clock())
+            if why:
+                return self._rotate(why, agent, wait=wait)
+        return self._attempt(opening, wait=wait)
 
     def adopt(self, *, wait: bool) -> Outcome | None:
         """See through what another worker began."""
@@ -61,14 +52,37 @@ class Worker:
         sight = bottle.look(launch)
         if self.turn.started_at is None or (sight.state == "not started" and bottle.forbid(launch)):
             # Nobody was told anything: that was no attempt.
-            told = self.turn.started_at is not None
+            told = self.turn.started_at is not None and not self.turn.handing_over
             self._put_back("its worker died before the launch", at=self.terms.clock(), more=-1 if told else 0)
             return None
         self._tell("adopted")
         if sight.state == "running" and not wait and not self._why_stop():
-            self._let_go()
-            raise Left
-        return self._follow(launch) or self._attempt(_AFRESH, wait=wait)
+            self._leave()
+        if self.turn.handing_over:
+            return self._hand_over(self._ended(launch), wait=wait)
+        return self._follow(launch) or self._attempt(lifecycle.anew(self.session), wait=wait)
+
+    def _rotate(self, why: str, agent: Agent, *, wait: bool) -> Outcome | None:
+        """Ask the conversation for a hand-over; then the turn, in a new one."""
+        small = msgspec.structs.replace(agent, limits=handover.limits(agent.limits))
+        launch = self._start(lifecycle.handing_over(why), Ready(prompt=handover.PROMPT), small)
+        if launch is None:
+            return None
+        if isinstance(launch, Launch):
+            self.launched = True
+            if not wait:
+                self._leave()
+            launch = self._ended(launch)
+        return self._hand_over(launch, wait=wait)
+
+    def _hand_over(self, ended: Outcome, *, wait: bool) -> Outcome | None:
+        """Record the end of a hand-over, and go on in the new conversation, unless the turn is to wait or to end."""
+        outcome = self._weighed(ended)
+        if self._patiently(lambda: self._commit_handover(outcome)):
+            return self._attempt(lifecycle.anew(self.session), wait=wait)
+        self._say(f"turn {self.turn.state}", kind=outcome.kind, reason=self.turn.reason)
+        self._tell("ended", outcome=outcome)
+        return outcome
 
     def _attempt(self, opening: lifecycle.Opening, *, wait: bool) -> Outcome | None:
         launch = self._launch(opening)
@@ -78,25 +92,27 @@ class Worker:
             return self._record(launch, size_before=0)
         self.launched = True
         if not wait:
-            self._let_go()
-            raise Left
+            self._leave()
         # At most once: `lifecycle` knows from the turn that its fresh start is used up.
-        return self._follow(launch) or self._attempt(_AFRESH, wait=wait)
+        return self._follow(launch) or self._attempt(lifecycle.anew(self.session), wait=wait)
 
     def _follow(self, launch: Launch) -> Outcome | None:
         """Wait for a run (ours, or one that we adopted) and record its end.  `None`: once more, afresh."""
-        bottle = self._bottle()
-        surprise = runs.surprise(launch)
         # A fresh record begins empty, and a copy that was put back is shorter.
-        before = 0 if surprise or self.turn.mode == "fresh" else self.session.transcript_bytes
+        is_other = self.turn.mode == "fresh" or bool(self.turn.surprise)
+        before = 0 if is_other else self.session.transcript_bytes
+        return self._record(self._ended(launch), size_before=before)
+
+    def _ended(self, launch: Launch) -> Outcome:
+        """What came of a run, once it is over."""
+        bottle = self._bottle()
         ended = self._watch(bottle, launch)
         bottle.sweep(launch)
         sight = bottle.look(launch)
         if sight.state != "ended" and not ended:
             ended = "cut off"
         out, err = runs.output(launch)
-        outcome = claude.read(out, err, exit=sight.exit, ended=ended)
-        return self._record(msgspec.structs.replace(outcome, surprise=surprise), size_before=before)
+        return claude.read(out, err, exit=sight.exit, ended=ended)
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -105,7 +121,8 @@ class Worker:
         if opening.renew:
             self._beat()
             with begin(self.terms.engine) as conn:
-                self.session = registry.new_conversation(conn, self.session)
+                now = self.terms.clock()
+                self.session = registry.new_conversation(conn, self.session, why=opening.why, now=now)
         return opening
 
     def _launch(self, opening: lifecycle.Opening) -> Launch | Outcome | None:
@@ -130,7 +147,7 @@ class Worker:
         if isinstance(ready, Outcome):
             self._count_try(opening)
             return ready
-        return self._start(opening, ready)
+        return self._start(opening, ready, self.terms.agents[self.turn.agent])
 
     def _tend(self) -> None:
         """Hold the turn while something takes its time."""
@@ -143,22 +160,23 @@ class Worker:
         with begin(self.terms.engine) as conn:
             self.turn = claims.launching(conn, self.turn, self.session, mode=mode, told=(), now=now, minutes=1.0)
 
-    def _start(self, opening: lifecycle.Opening, ready: Ready) -> Launch | Outcome | None:
-        agent, now = self.terms.agents[self.turn.agent], self.terms.clock()
+    def _start(self, opening: lifecycle.Opening, ready: Ready, agent: Agent) -> Launch | Outcome | None:
+        now = self.terms.clock()
         if asked := self._beat():
             self._drop(asked)
             return None
-        upcoming = msgspec.structs.replace(self.turn, launches=self.turn.launches + 1)
-        state.clear_turn_directory(state.bottle(self.terms.state, self.session.identity), upcoming.directory)
+        state.clear_turn_directory(
+            state.bottle(self.terms.state, self.session.identity), self.turn.next_directory(opening.is_handover)
+        )
         with begin(self.terms.engine) as conn:
             self.turn = claims.launching(
                 conn, self.turn, self.session, mode=opening.mode, told=ready.events, now=now,
-                minutes=agent.limits.minutes,
+                minutes=agent.limits.minutes, surprise=opening.surprise, handover=opening.is_handover,
             )  # fmt: skip
         try:
             launch = runs.write_down(
                 self.terms.state, self.turn, self.session, agent=agent, prompt=ready.prompt,
-                environ=self.terms.environ, now=now, surprise=opening.surprise,
+                environ=self.terms.environ, now=now,
             )  # fmt: skip
         except FileExistsError:
             raise claims.LeaseLost(f"turn {self.turn.id}: its launch was forbidden by whoever adopted it") from None
@@ -172,75 +190,43 @@ class Worker:
             return Outcome(kind="engine", reason=str(error))
         return launch
 
-    # -- waiting -------------------------------------------------------------------------------------------------
-
-    def _watch(self, bottle: Bottle, launch: Launch) -> claude.Ended:
-        """Until the run has ended, by itself or by us."""
-        began = time.monotonic()
-        while True:
-            sight = bottle.look(launch)
-            if sight.state in ("ended", "cut off"):
-                return ""
-            if sight.state == "not started" and time.monotonic() - began > _SHOW_UP and bottle.forbid(launch):
-                return "cut off"
-            if self._stop.is_set() and not self._end_on_stop:
-                self._let_go()
-                raise Left
-            if why := self._why_stop():
-                bottle.stop(launch, grace=self.terms.grace)
-                return why
-            self._tell("running")
-            bottle.wait(launch, _NAP)
-
-    def _why_stop(self) -> claude.Ended:
-        if self._stop.is_set() or self._asked_to_stop():
-            return "stopped"
-        return "minutes" if self.turn.deadline is not None and self.terms.clock() > self.turn.deadline else ""
-
-    def _asked_to_stop(self) -> bool:
-        """A database that cannot be used for a moment does not end a run; losing the lease does."""
-        moment = time.monotonic()
-        if moment < self._look_at:
-            return bool(self.turn.stop_asked)
-        self._look_at = moment + min(_LOOK, self.terms.lease / 3)
-        try:
-            if moment < self._beat_at:
-                with reading(self.terms.engine) as conn:
-                    asked = claims.asked_to_stop(conn, self.turn)
-            else:
-                asked = self._beat()
-                self._beat_at = moment + self.terms.lease / 3
-        except DatabaseError as error:
-            log.warning("heartbeat failed, the turn runs on: %s", error)
-        else:
-            self.turn = msgspec.structs.replace(self.turn, stop_asked=asked)
-        return bool(self.turn.stop_asked)
-
-    def _beat(self) -> str:
-        """Hold the turn for longer; why it is to stop, or ""."""
-        with begin(self.terms.engine) as conn:
-            return claims.heartbeat(conn, self.turn, now=self.terms.clock(), lease=self.terms.lease)
-
     # -- recording -----------------------------------------------------------------------------------------------
 
     def _record(self, outcome: Outcome, *, size_before: int) -> Outcome | None:
         """The outcome, the session and what the caller makes of it, in one transaction; again if it fails."""
-        bottle = state.bottle(self.terms.state, self.session.identity)
-        conversation = outcome.claude_session or self.session.claude_session
-        size = transcript.look(state.config_dir(bottle), conversation).size
-        cost = lifecycle.spent(outcome.total_usd, self.session.claude_total)
-        # Somebody may have talked the agent into printing its environment, and these words are going to be posted.
-        clean = {"text": redacted(outcome.text), "reason": redacted(outcome.reason)}
-        outcome = msgspec.structs.replace(outcome, cost_usd=cost, **clean)
+        outcome = self._weighed(outcome)
+        size = self._size(outcome)
         note = lifecycle.kept(outcome, self.session.backend, bytes_before=size_before, bytes_after=size)
+        conversation = outcome.claude_session or self.session.claude_session
         preparing.keep(self.terms.state, self.session, outcome, claude_session=conversation, note=note)
         again = self._patiently(lambda: self._commit(outcome, note=note, size=size))
         if again:
-            self._say(f"dropping the session: {outcome.reason}")
+            self._say(f"dropping the session: {outcome.reason or self.session.begun_why}")
             return None
         self._say(f"turn {self.turn.state}", kind=outcome.kind, reason=self.turn.reason)
         self._tell("ended", outcome=outcome)
         return outcome
+
+    def _weighed(self, outcome: Outcome) -> Outcome:
+        """With what it cost, in words that may be shown; a warning if it cost more than it should."""
+        agent = self.terms.agents.get(self.turn.agent)
+        reason = (lifecycle.limit_reached(outcome, agent.limits) if agent else "") or outcome.reason
+        if warning := lifecycle.billed_cold(outcome, self.turn, self.session, now=self.terms.clock()):
+            log.warning("%s", warning)
+        return msgspec.structs.replace(
+            outcome,
+            cost_usd=lifecycle.spent(outcome.total_usd, self.session.claude_total),
+            # Somebody may have talked the agent into printing its environment, and these words are going to be posted.
+            text=redacted(outcome.text),
+            so_far=redacted(outcome.so_far),
+            reason=redacted(reason),
+        )
+
+    def _size(self, outcome: Outcome) -> int:
+        """Bytes of the conversation's record."""
+        bottle = state.bottle(self.terms.state, self.session.identity)
+        conversation = outcome.claude_session or self.session.claude_session
+        return transcript.look(state.config_dir(bottle), conversation).size
 
     def _commit(self, outcome: Outcome, *, note: str, size: int) -> bool:
         """True: to be run once more, afresh."""
@@ -250,7 +236,7 @@ class Worker:
             turn = msgspec.structs.replace(self.turn, stop_asked=asked)
             verdict = lifecycle.after(outcome, turn, self.session, now=now, tries=self.terms.tries)
             if verdict.turn == "renew":
-                self.turn, self.session = claims.renew(conn, turn, self.session)
+                self.turn, self.session = claims.renew(conn, turn, outcome, why=verdict.reason, now=now)
                 return True
             verdict = msgspec.structs.replace(verdict, note=note or verdict.note)
             turn, session = claims.finish(conn, turn, outcome, verdict, now=now, transcript_bytes=size)
@@ -258,42 +244,22 @@ class Worker:
         self.turn, self.session = turn, session
         return False
 
-    def _patiently(self, write: Callable[[], bool]) -> bool:
-        """A database that is busy or full for a moment costs no result; the files stay for the next run if it lasts."""
-        for pause in (0.2, 1.0, 5.0):
-            try:
-                return write()
-            except DatabaseError as error:
-                log.error("could not record the end of the turn, trying again: %s", error)
-                self._stop.wait(pause)
-        return write()
-
-    def _put_back(self, reason: str, *, at: float, more: int = 0) -> None:
+    def _commit_handover(self, outcome: Outcome) -> bool:
+        """True: the turn goes on, in a new conversation."""
+        size = self._size(outcome)
         with begin(self.terms.engine) as conn:
-            self.turn = claims.put_back(
-                conn, self.turn, reason=reason, now=self.terms.clock(), not_before=at,
-                attempts=self.turn.attempts + more,
-            )  # fmt: skip
-        self._say("turn waits", reason=reason)
-
-    def _drop(self, reason: str) -> None:
-        with begin(self.terms.engine) as conn:
-            self.turn = claims.drop(conn, self.turn, reason=reason, now=self.terms.clock())
-        self._say("turn dropped", reason=reason)
-
-    def _let_go(self) -> None:
-        with begin(self.terms.engine) as conn:
-            claims.release(conn, self.turn)
-
-    # -- telling -------------------------------------------------------------------------------------------------
-
-    def _bottle(self) -> Bottle:
-        return bottle_for(self.session.backend, environ=self.terms.environ)
-
-    def _tell(self, what: str, *, outcome: Outcome | None = None) -> None:
-        elapsed = self.terms.clock() - (self.turn.started_at or self.terms.clock())
-        progress = {"what": what, "turn": self.turn, "session": self.session, "elapsed": elapsed, "outcome": outcome}
-        self.terms.on_progress(Progress(**progress))  # type: ignore[arg-type]
-
-    def _say(self, message: str, **more: object) -> None:
-        log.info("%s", message, extra=fields(**{name: value for name, value in more.items() if value}))
+            now = self.terms.clock()
+            asked = claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease)
+            turn = msgspec.structs.replace(self.turn, stop_asked=asked)
+            verdict = lifecycle.after_handover(outcome, turn, self.session, now=now)
+            if verdict.turn == "renew":
+                summary = handover.summary(outcome)
+                turn, session = claims.rotate(conn, turn, outcome, summary=summary, now=now)
+            else:
+                wordless = msgspec.structs.replace(outcome, text="", so_far="")  # a note is no answer
+                turn, session = claims.finish(conn, turn, wordless, verdict, now=now, transcript_bytes=size)
+                self.terms.errand.settled(conn, turn, session, wordless)
+        self.turn, self.session = turn, session
+        if verdict.turn == "renew":
+            self._say("conversation handed over" if summary else "conversation given up", reason=verdict.reason)
+        return verdict.turn == "renew"

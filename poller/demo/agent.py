@@ -11,8 +11,10 @@ say TEXT      answer this                       fail [N]      exit 1, the first 
 sleep S [N]   take S seconds, the first N times  login, overloaded, long, budget     fail in claude's way
 big N         answer with N characters          garbage, silent                     print no JSON, print nothing
 forget        write no transcript               stubborn      ignore SIGINT and SIGTERM
+quota [WHEN]  be refused until then             long [N], overloaded [N]            also the first N times only
 lost          find no conversation to resume (by the environment only)
 child S       leave a process behind that lives S seconds, in a session of its own
+handover ...  any of these, when asked for a hand-over note, and only then
 """
 
 from __future__ import annotations
@@ -107,7 +109,8 @@ def main(argv: list[str]) -> int:
     prompt = sys.stdin.read()
     if not prompt.strip():
         _refuse("Error: Input must be provided either through stdin or as a prompt argument when using --print")
-    orders = _orders(prompt) + standing
+    is_handover = prompt.startswith("Write a hand-over note")
+    orders = _meant_for(is_handover, _orders(prompt) + standing)
     conversation.writes = "forget" not in dict(orders)
     conversation.add("queue-operation", operation="enqueue", content=prompt)
     _print_line(options, {"type": "system", "subtype": "init", "session_id": conversation.id, "model": _MODEL})
@@ -136,7 +139,7 @@ def _talk(conversation: Conversation) -> int:
         conversation.add("user", message={"role": "user", "content": said}, uuid=str(uuid.uuid4()))
         answer = _answer(said, dict(_orders(said)), conversation.heard)
         conversation.heard += 1
-        _remember(answer, said, conversation)
+        _remember(answer, said, conversation, {})
         _print(f"{answer}\n> ")
     return 0
 
@@ -186,6 +189,13 @@ def _orders(text: str) -> list[tuple[str, str]]:
     return orders
 
 
+def _meant_for(is_handover: bool, orders: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    if not is_handover:
+        return [order for order in orders if order[0] != "handover"]
+    words = [value.partition(" ") for word, value in orders if word == "handover"]
+    return [("say", "Note: the words so far."), *((word, value.strip()) for word, _, value in words)]
+
+
 def _obey(word: str, value: str, conversation: Conversation, options: dict[str, str]) -> None:
     match word:
         case "stubborn":
@@ -211,11 +221,15 @@ def _obey(word: str, value: str, conversation: Conversation, options: dict[str, 
         case "overloaded":
             if not value or conversation.times(f"overloaded-{value}") < int(value):
                 _fail("API Error: 529 Overloaded", conversation, options, api_error_status=529)
+        case "quota":
+            _fail(f"You've hit your session limit · resets {value}", conversation, options, api_error_status=429)
         case "long":
-            _fail("Prompt is too long", conversation, options, terminal_reason="prompt_too_long")
+            if not value or conversation.times(f"long-{value}") < int(value):
+                _fail("Prompt is too long", conversation, options, terminal_reason="prompt_too_long")
         case "budget":
+            usage = _speak("I have looked at half of it.", conversation, options, tokens=(5, 7))
             said = {"subtype": "error_max_budget_usd", "is_error": True, "errors": ["Reached maximum budget ($0.01)"]}
-            _print_line(options, _result(conversation, usage=(5, 1)) | said, last=True)
+            _print_line(options, _result(conversation, usage=usage) | said, last=True)
             raise SystemExit(1)
 
 
@@ -228,39 +242,47 @@ def _answer(prompt: str, orders: dict[str, str], heard: int) -> str:
 
 
 def _finish(answer: str, prompt: str, conversation: Conversation, options: dict[str, str]) -> None:
-    message = _remember(answer, prompt, conversation)
-    _print_line(options, {"type": "assistant", "message": message, "session_id": conversation.id})
+    usage = _remember(answer, prompt, conversation, options)
     said = {"subtype": "success", "is_error": False, "result": answer, "terminal_reason": "completed"}
-    usage = (message["usage"]["input_tokens"], message["usage"]["output_tokens"])
     _print_line(options, _result(conversation, usage=usage) | said, last=True)
 
 
-def _remember(answer: str, prompt: str, conversation: Conversation) -> dict[str, Any]:
-    usage = (len(prompt) // 4 + 1, len(answer) // 4 + 1)
-    conversation.cost += sum(usage) * _PRICE
-    conversation.tokens = (conversation.tokens[0] + usage[0], conversation.tokens[1] + usage[1])
-    message: dict[str, Any] = {"role": "assistant", "model": _MODEL, "content": [{"type": "text", "text": answer}]}
-    message |= {"usage": {"input_tokens": usage[0], "output_tokens": usage[1]}}
-    conversation.add("assistant", message=message, uuid=str(uuid.uuid4()))
+def _remember(answer: str, prompt: str, conversation: Conversation, options: dict[str, str]) -> dict[str, int]:
+    usage = _speak(answer, conversation, options, tokens=(len(prompt) // 4 + 1, len(answer) // 4 + 1))
     sums = {_MODEL: {"inputTokens": conversation.tokens[0], "outputTokens": conversation.tokens[1]}}
     conversation.add("cost-state", totalCostUSD=conversation.cost, modelUsage=sums)
-    return message
+    return usage
+
+
+def _speak(
+    words: str, conversation: Conversation, options: dict[str, str], *, tokens: tuple[int, int]
+) -> dict[str, int]:
+    """One answer of the model, and what it used: everything before comes from the cache."""
+    usage = {"input_tokens": tokens[0], "output_tokens": tokens[1]}
+    usage |= {"cache_read_input_tokens": sum(conversation.tokens)}
+    message: dict[str, Any] = {"role": "assistant", "model": _MODEL, "content": [{"type": "text", "text": words}]}
+    message |= {"id": f"msg_{uuid.uuid4().hex}", "usage": usage}
+    conversation.cost += sum(tokens) * _PRICE
+    conversation.tokens = (conversation.tokens[0] + tokens[0], conversation.tokens[1] + tokens[1])
+    conversation.add("assistant", message=message, uuid=str(uuid.uuid4()))
+    _print_line(options, {"type": "assistant", "message": message, "session_id": conversation.id})
+    return usage
 
 
 def _fail(words: str, conversation: Conversation, options: dict[str, str], **more: Any) -> NoReturn:
     said = {"subtype": "success", "is_error": True, "result": words, "terminal_reason": "api_error", **more}
-    _print_line(options, _result(conversation, usage=(0, 0)) | said, last=True)
+    _print_line(options, _result(conversation, usage={"input_tokens": 0, "output_tokens": 0}) | said, last=True)
     raise SystemExit(1)
 
 
-def _result(conversation: Conversation, *, usage: tuple[int, int]) -> dict[str, Any]:
+def _result(conversation: Conversation, *, usage: dict[str, int]) -> dict[str, Any]:
     """Costs of the conversation so far, usage of this run: as the real one counts."""
     return {
         "type": "result",
         "session_id": conversation.id,
         "num_turns": 1,
         "total_cost_usd": conversation.cost,
-        "usage": {"input_tokens": usage[0], "output_tokens": usage[1], "cache_read_input_tokens": 0},
+        "usage": usage,
         "modelUsage": {_MODEL: {"costUSD": conversation.cost}},
         "permission_denials": [],
         "uuid": str(uuid.uuid4()),

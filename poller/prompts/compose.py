@@ -48,6 +48,9 @@ class PromptFacts(msgspec.Struct, frozen=True, kw_only=True):
     #: A sentence of ours: how to see the change from the agent's working directory.
     how_to_diff: str = ""
     events: tuple[Told, ...]
+    #: Of a conversation before this one: the agent's own note, and what the log says about the turns that it lacks.
+    notes: str = ""
+    recap: str = ""
     #: An earlier run of the same turn was cut off, or was not answered.
     repeat: bool = False
     #: Ids of events that the conversation is known to hold already: named again, their words not repeated.
@@ -67,6 +70,8 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     diff: str
     how_to_diff: str
+    notes: str
+    recap: str
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,12 +148,19 @@ def _rendered(directory: Path | None, facts: PromptFacts) -> str:
     try:
         template = environment.get_template(name)
         text = template.render(variables)
+        # An operator's template that was written without these: the agent is not to lose its memory over it.
+        if facts.mode == "fresh" and (missing := _before(environment, variables)) not in text:
+            text = f"{text.rstrip()}\n\n{missing}"
     except Exception as error:  # whatever an operator's template does wrong: a division, an odd filter argument, …
         at = PACKAGED / name.removeprefix("built-in/") if directory is None else directory / name
         raise PromptError(_complaint(error, str(at))) from error
     if not text.strip():
         raise PromptError(f"{template.filename}: the message came out empty")
     return text.strip() + "\n"
+
+
+def _before(environment: SandboxedEnvironment, variables: dict[str, object]) -> str:
+    return environment.get_template("built-in/before.md").render(variables).strip()
 
 
 def _complaint(error: Exception, name: str) -> str:
@@ -179,7 +191,13 @@ def _variables(facts: PromptFacts) -> dict[str, object]:
     left_out, told = max(len(told) - EVENTS, 0), told[-EVENTS:]
     tellings = [telling_of(each.event, bot=facts.bot) for each in told]
     lines = [facts.title, facts.author or "", facts.head, facts.base, facts.repo, facts.key, facts.html_url]
-    blocks = [facts.description, facts.diff or "", *(part for each in tellings for part in _parts_of(each))]
+    blocks = [
+        facts.description,
+        facts.diff or "",
+        facts.notes,
+        facts.recap,
+        *(part for each in tellings for part in _parts_of(each)),
+    ]
     fence = Fence(text[: 2 * DIFF] for text in lines + blocks)
     known = [facts.heard.issuperset(each.ids) for each in told]
     happened = [
@@ -215,6 +233,8 @@ def _pull(facts: PromptFacts, fence: Fence) -> Pull:
         description=fence.block("description", facts.description, limit=WORDS) if facts.description.strip() else "",
         diff=fence.block("diff", facts.diff, limit=DIFF) if facts.diff else "",
         how_to_diff=facts.how_to_diff,
+        notes=fence.block("your-note", facts.notes, limit=WORDS) if facts.notes else "",
+        recap=fence.block("log", facts.recap, limit=2 * WORDS) if facts.recap else "",
     )
 
 

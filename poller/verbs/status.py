@@ -6,13 +6,14 @@ import json
 import time
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from poller import outbox, rounds, store
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.halves import stamp_of
-from sessions import registry
+from sessions import ledger, pauses, registry
 from sessions.database import reading
 
 #: Seconds without a successful cycle after which something is wrong, however rarely cron calls.
@@ -64,6 +65,8 @@ def _gathered(conn: sa.Connection, config: Config, *, now: float) -> dict[str, A
         "last_error": {"at": stamp_of(forge.error_at), "error": forge.error} if forge.error_at is not None else None,
         "turns": {"running": counts.running, "waiting": counts.waiting, "failed": counts.failed, "done": counts.done},
         "sessions": counts.sessions,
+        "cost": _cost(conn, now=now),
+        "paused": [{"agent": one.agent, "until": stamp_of(one.until), "why": one.why} for one in pauses.pauses(conn)],
         "sweeps": {"pulls": sweeps.pulls, "repositories": sweeps.repositories, "overdue": sweeps.overdue},
         "requests": _requests(forge, now=now),
         "outbox": outbox.waiting(conn),
@@ -82,14 +85,23 @@ def _requests(forge: store.Forge, *, now: float) -> dict[str, Any]:
     }
 
 
+def _cost(conn: sa.Connection, *, now: float) -> dict[str, Any]:
+    today, ever = ledger.spent_since(conn, ledger.day_of(now)), ledger.spent_since(conn, 0.0)
+    cached = ever.usage.cached
+    return {
+        "today_usd": round(today.usd, 6),
+        "usd": round(ever.usd, 6),
+        "today_tokens": msgspec.structs.asdict(today.usage),
+        "cache_read_ratio": None if cached is None else round(cached, 3),
+    }
+
+
 def _of_turns(conn: sa.Connection, *, now: float) -> list[str]:
     """What keeps agents from answering: pauses, turns that wait after a failure, turns that failed for good."""
     found = []
-    for session in registry.sessions(conn):
-        if session.paused_until is not None and session.paused_until > now:
-            found.append(
-                f"{session.key}: {session.agent} is paused until {stamp_of(session.paused_until)}: {session.paused_why}"
-            )
+    for pause in pauses.pauses(conn):
+        until = f"paused until {stamp_of(pause.until)}" if pause.until > now else "to be tried again"
+        found.append(f"agent {pause.agent} is {until}: {pause.why}; its events are kept")
     for turn in registry.turns(conn, state="waiting"):
         if turn.reason:
             found.append(f"turn {turn.id} on {turn.key} waits until {stamp_of(turn.not_before)}: {turn.reason}")
@@ -109,6 +121,9 @@ def _say(found: dict[str, Any]) -> None:
         f"  turns: {turns['running']} running, {turns['waiting']} waiting, {turns['done']} done, "
         f"{turns['failed']} failed; sessions: {found['sessions']}; posts waiting: {found['outbox']}"
     )
+    cost = found["cost"]
+    cached = "" if cost["cache_read_ratio"] is None else f"; {cost['cache_read_ratio']:.0%} of the input from the cache"
+    print(f"  cost: ${cost['today_usd']:.2f} today (UTC), ${cost['usd']:.2f} in all{cached}")
     sweeps, requests = found["sweeps"], found["requests"]
     print(
         f"  sweeps: {sweeps['pulls']} pulls, {sweeps['repositories']} repositories, {sweeps['overdue']} overdue; "

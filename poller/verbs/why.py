@@ -72,6 +72,7 @@ def _step(decision: Decision, turn: Turn | None) -> dict[str, Any]:
         step["turn"] = {
             "turn": turn.id, "state": turn.state, "mode": turn.mode, "attempts": turn.attempts,
             "identity": turn.identity, "reason": turn.reason, "with": len(turn.events), "posted": list(turn.posted),
+            "kind": turn.kind, "surprise": turn.surprise, "cost_usd": round(turn.cost_usd, 6),
             "ended_at": stamp_of(turn.ended_at) if turn.ended_at is not None else None,
         }  # fmt: skip
     return step
@@ -85,6 +86,7 @@ def _say(event: Event, chain: list[dict[str, Any]]) -> None:
         turn = step.get("turn")
         if turn is not None:
             mode = f", {turn['mode']}" if turn["mode"] else ""
+            mode += f" ({turn['surprise']})" if turn["surprise"] else ""
             others = f", with {turn['with'] - 1} other events" if turn["with"] > 1 else ""
             print(f"    turn     {turn['turn']} in {turn['identity'] or 'no bottle yet'}{mode}{others}")
             ended = f" at {turn['ended_at']}" if turn["ended_at"] else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ def _die_at(number: int, engine: sa.Engine) -> None:
 
 def main(root: Path, lease: float) -> None:
     stage = Stage(root, dict(os.environ))
+    stage.limit(**json.loads(os.environ.get("LIMITS", "{}")))
     for turn in stage.turns():
         stage.errand.texts |= {event: event.partition("|")[2] for event in turn.events}
     if at := int(os.environ.get("KILLED_AT_STATEMENT", "0")):

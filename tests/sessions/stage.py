@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from sessions import registry, state, tables
@@ -51,10 +52,12 @@ class Errand:
             fetch(self.source)
         told = "\n".join(f"{event}: {self.texts.get(event, '')}" for event in turn.events)
         again = "This was interrupted before.\n" if turn.attempts else ""
-        return Ready(prompt=f"{'Full' if mode == 'fresh' else 'Delta'} prompt\n{again}{told}", events=turn.events)
+        known = f"Note: {session.summary}\n" if mode == "fresh" and session.summary else ""
+        begin = "Full" if mode == "fresh" else "Delta"
+        return Ready(prompt=f"{begin} prompt\n{again}{known}{told}", events=turn.events)
 
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
-        self.surprises.append(outcome.surprise)
+        self.surprises.append(turn.surprise)
         self.settled_as.append((turn.id, turn.state, outcome.kind, outcome.text or outcome.reason))
         if turn.state == "done":
             conn.execute(follow_up.insert().values(turn_id=turn.id))
@@ -78,6 +81,12 @@ class Stage:
 
     def clock(self) -> float:
         return time.time() if self.now is None else self.now
+
+    def limit(self, **limits: Any) -> None:
+        """All agents have these limits from now on."""
+        for name, agent in self.agents.items():
+            changed = msgspec.structs.replace(agent.limits, **limits)
+            self.agents[name] = msgspec.structs.replace(agent, limits=changed)
 
     def want(self, event: str, text: str = "", *, ref: str = REF, agent: str = "reviewer") -> int | None:
         """Something happened that wakes the agent."""

@@ -214,5 +214,7 @@ def test_engine_leaves_no_connection_open(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     open_database(path, [tables.COMPONENT]).dispose()
     with sqlite3.connect(path) as raw:
-        assert raw.execute("SELECT component, version FROM schema_version").fetchall() == [("sessions", 1)]
+        assert raw.execute("SELECT component, version FROM schema_version").fetchall() == [
+            ("sessions", tables.COMPONENT.version)
+        ]
     raw.close()

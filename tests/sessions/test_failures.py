@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from sessions import state, transcript
-from sessions.database import DatabaseError
+from sessions import pauses, state, transcript
+from sessions.database import DatabaseError, begin, reading
 from sessions.turns import Outcome, Session, Turn
 from tests.sessions.stage import KEY, Stage, eventually
 
@@ -87,7 +87,52 @@ def test_login_failure_pauses_the_session_and_keeps_the_event(stage: Stage) -> N
     stage.now = turn.not_before
     assert session.state(stage.now) == "idle"
     assert stage.run().done == 1
-    assert stage.session().paused_until is None
+    assert stage.session().paused_until is None, "being served ends it"
+
+
+def test_refusal_pauses_all_sessions_of_the_agent_and_no_other_agents(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    for name in "ab":
+        stage.want(f"opened {name}", ref=f"pull {name}")
+    stage.run()
+    stage.want("pushed a", "[agent: quota 2:00pm (UTC)]", ref="pull a")
+    stage.run()
+    paused = stage.session(ref="pull b")
+    assert paused.state(stage.now) == "paused" and "session limit" in paused.paused_why
+    assert paused.paused_until == 1_000_800.0, "the date that was stated: it was 13:46:40"
+    stage.want("pushed b", ref="pull b")
+    stage.want("opened b for another", ref="pull b", agent="tester")
+    assert stage.run().done == 1, "the other agent's"
+    assert stage.turns(state="waiting")[-1].events == ("pushed b",), "its event stays"
+
+
+def test_at_the_end_of_a_pause_one_turn_alone_tries_whether_it_is_over(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    stage.want("opened a", "[agent: login]", ref="pull a")
+    stage.run()
+    for name in "bcd":
+        stage.want(f"opened {name}", "[agent: login]", ref=f"pull {name}")
+    stage.now = stage.turn(1).not_before
+    assert stage.run().failed == 1, "the others need not be refused, too"
+    stage.now += 900
+    stage.environ["DEMO_AGENT"] = ""
+    for event in stage.errand.texts:
+        stage.errand.texts[event] = ""
+    assert stage.run().done == 4, "once it was served, all go on"
+
+
+def test_pause_outlives_the_process_and_what_was_begun_before_it_does_not_end_it(stage: Stage) -> None:
+    with begin(stage.engine) as conn:
+        pauses.pause(conn, "reviewer", until=2_000.0, why="weekly limit", now=1_000.0)
+        pauses.pause(conn, "reviewer", until=1_500.0, why="login", now=1_100.0)
+        pauses.lift(conn, "reviewer", served_at=999.0)
+    stage.now = 1_999.0
+    stage.want("opened")
+    assert stage.run().started == 0
+    stage.now = 2_000.0
+    assert stage.run().done == 1
+    with reading(stage.engine) as conn:
+        assert pauses.pauses(conn) == []
 
 
 def test_overload_backs_off_and_goes_on_in_the_same_session(stage: Stage) -> None:
@@ -105,23 +150,34 @@ def test_turn_over_its_budget_fails_at_once_and_its_session_can_be_resumed(stage
     stage.want("opened", "[agent: budget]")
     assert stage.run().failed == 1
     assert (stage.turn(1).state, stage.turn(1).kind) == ("failed", "limited")
+    assert stage.turn(1).reason == "its $1.00 (`limits.usd`) are used up"
     stage.want("pushed")
     assert stage.run().done == 1
     assert stage.turn(2).mode == "resume"
 
 
-def test_conversation_that_became_too_long_goes_on_in_a_new_one(stage: Stage) -> None:
-    stage.now = 1_000_000.0
+def test_conversation_that_became_too_long_goes_on_in_a_new_one_at_once(stage: Stage) -> None:
     stage.want("opened")
     stage.run()
-    before = stage.session().claude_session
-    stage.want("pushed", "[agent: long]")
-    stage.run()
-    stage.errand.texts["pushed"] = ""
-    stage.now = stage.turn(2).not_before
+    before = stage.session()
+    stage.want("pushed", "[agent: long 1]")
     assert stage.run().done == 1
-    assert stage.session().claude_session != before
-    assert stage.turn(2).mode == "fresh"
+    session, turn = stage.session(), stage.turn(2)
+    assert session.claude_session != before.claude_session and session.identity == before.identity
+    assert (turn.mode, turn.attempts, turn.surprise) == ("fresh", 2, "the conversation had become too long")
+    assert stage.errand.prepared[1:] == [(2, "resume", 0), (2, "fresh", 1)], "it may have done something: a repeat"
+
+
+def test_turn_that_is_too_long_by_itself_fails_with_the_reason_after_one_fresh_start(stage: Stage) -> None:
+    stage.want("opened")
+    stage.run()
+    stage.want("pushed", "[agent: long]")
+    assert stage.run().failed == 1
+    turn = stage.turn(2)
+    assert (turn.state, turn.kind, turn.reason, turn.launches) == ("failed", "too_long", "Prompt is too long", 2)
+    stage.want("commented")
+    assert stage.run().done == 1, "the next event starts afresh"
+    assert (stage.turn(3).mode, stage.turn(3).surprise) == ("fresh", "the conversation had become too long")
 
 
 @pytest.mark.parametrize("words", ["garbage", "silent"])
@@ -140,7 +196,7 @@ def test_run_over_its_minutes_is_ended(stage: Stage) -> None:
         )
         stage.now = (stage.turn(1).deadline or 0) + 1
     turn = stage.turn(1)
-    assert (turn.state, turn.kind, turn.reason) == ("failed", "limited", "its minutes are over")
+    assert (turn.state, turn.kind, turn.reason) == ("failed", "limited", "its 2 minutes (`limits.minutes`) are over")
 
 
 def test_what_a_turn_left_running_ends_with_it(stage: Stage) -> None:

@@ -21,10 +21,8 @@ def talk(stage: Stage, *events: str) -> None:
 
 
 def surprises(stage: Stage) -> list[str]:
-    """What was said about each launch, oldest first."""
-    turns = sorted((path.parent for path in stage.bottle().glob("turns/*/prompt.md")), key=lambda path: int(path.name))
-    said = [turn.with_name(f"{turn.name}.surprise") for turn in turns]
-    return [path.read_text() if path.exists() else "" for path in said]
+    """What was said about each turn's last launch, oldest first."""
+    return [turn.surprise for turn in stage.turns()]
 
 
 def test_two_copies_are_kept_where_the_agent_cannot_write(stage: Stage) -> None:

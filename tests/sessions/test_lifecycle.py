@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sessions import lifecycle
+from sessions.config import AgentLimits
 from sessions.lifecycle import Opening
-from sessions.turns import Kind, Outcome, Session, Turn
+from sessions.turns import Kind, Mode, Outcome, Session, Turn, Usage
 
 NOW = 1_000.0
 SESSION = Session(
@@ -45,7 +48,7 @@ def test_only_a_transcript_with_a_message_is_resumed(
 
 
 def test_stub_where_there_was_a_conversation_is_a_loss() -> None:
-    opening = lifecycle.opening("stub", msgspec.structs.replace(SESSION, turns=1))
+    opening = lifecycle.opening("stub", msgspec.structs.replace(SESSION, turns=1, conversation_turns=1))
     assert shape(opening) == ("fresh", True, True) and opening.surprise
     assert lifecycle.opening("stub", SESSION).surprise == ""
 
@@ -72,7 +75,7 @@ def test_last_good_copy_is_put_back_where_the_record_is_less_than_that(condition
         ("engine", "waiting", 30),
         ("overloaded", "waiting", 60),
         ("refused", "waiting", 900),
-        ("too_long", "waiting", 30),
+        ("too_long", "renew", None),
         ("limited", "failed", None),
         ("not_found", "renew", None),
     ],
@@ -84,8 +87,8 @@ def test_first_end_of_each_kind(kind: Kind, state: str, pause: float | None) -> 
         assert verdict.not_before == NOW + pause
 
 
-@pytest.mark.parametrize("kind", ["failed", "unreadable", "interrupted", "engine", "overloaded", "too_long", "limited"])
-def test_no_kind_but_not_found_ever_starts_afresh_at_once(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ["failed", "unreadable", "interrupted", "engine", "overloaded", "refused", "limited"])
+def test_no_other_kind_than_lost_or_too_long_ever_starts_afresh_at_once(kind: Kind) -> None:
     """B12."""
     for attempts in range(1, 20):
         turn = msgspec.structs.replace(TURN, attempts=attempts)
@@ -149,9 +152,112 @@ def test_conversation_that_did_not_grow_is_said_not_to_be_resumable() -> None:
 
 
 def test_conversation_that_somebody_elses_runner_keeps_is_resumed_without_a_file_of_ours() -> None:
-    theirs = msgspec.structs.replace(SESSION, backend="command", turns=1)
+    theirs = msgspec.structs.replace(SESSION, backend="command", turns=1, conversation_turns=1)
     assert lifecycle.opening("absent", theirs).mode == "resume"
-    assert lifecycle.opening("absent", msgspec.structs.replace(theirs, turns=0)).mode == "fresh"
+    assert lifecycle.opening("absent", msgspec.structs.replace(theirs, conversation_turns=0)).mode == "fresh"
     assert lifecycle.opening("absent", msgspec.structs.replace(theirs, transcript_bytes=9)).mode == "fresh"
     assert not lifecycle.kept(Outcome(kind="done"), "command", bytes_before=0, bytes_after=0)
     assert lifecycle.kept(Outcome(kind="done"), "command", bytes_before=9, bytes_after=9)
+
+
+LIMITS = AgentLimits(rotate_tokens=1_000, rotate_turns=5, rotate_after=7200.0)
+OLD = msgspec.structs.replace(SESSION, conversation_turns=2, context_tokens=900, conversation_at=NOW - 60)
+NEXT = msgspec.structs.replace(TURN, attempts=0)
+
+
+@pytest.mark.parametrize(
+    ("session", "turn", "why"),
+    [
+        ({}, {}, ""),
+        ({"context_tokens": 1_000}, {}, ""),
+        ({"context_tokens": 1_001}, {}, "the conversation had grown to 1,001 tokens"),
+        ({"conversation_turns": 5}, {}, "the conversation had gone on for 5 turns"),
+        ({"conversation_at": NOW - 7200}, {}, "the conversation was 2 hours old"),
+        ({"conversation_at": NOW - 7 * 86_400}, {}, "the conversation was 7 days old"),
+        ({"context_tokens": 9_999, "conversation_turns": 0}, {}, ""),  # nothing has ended in it: nothing to hand over
+        ({"context_tokens": 9_999}, {"attempts": 1}, ""),  # the old one knows this turn already
+        ({"context_tokens": 9_999}, {"by_hand": True}, ""),  # somebody named this very conversation
+    ],
+)
+def test_when_a_conversation_is_handed_over(session: dict[str, Any], turn: dict[str, Any], why: str) -> None:
+    old, new = msgspec.structs.replace(OLD, **session), msgspec.structs.replace(NEXT, **turn)
+    assert lifecycle.rotation(old, new, LIMITS, now=NOW) == why
+
+
+def test_without_limits_nothing_is_handed_over_by_turns_or_age() -> None:
+    old = msgspec.structs.replace(OLD, conversation_turns=10_000, conversation_at=0.0)
+    assert lifecycle.rotation(old, NEXT, AgentLimits(rotate_tokens=1_000), now=1e12) == ""
+
+
+@pytest.mark.parametrize(
+    ("outcome", "handovers", "expected"),
+    [
+        (Outcome(kind="done", text="the note"), 1, ("renew", 0.0)),
+        (Outcome(kind="done"), 1, ("renew", 0.0)),
+        (Outcome(kind="limited", reason="so", exit=1), 1, ("renew", 0.0)),
+        (Outcome(kind="failed", reason="so", exit=1), 1, ("renew", 0.0)),
+        (Outcome(kind="unreadable", reason="so", exit=0), 1, ("renew", 0.0)),
+        (Outcome(kind="not_found", reason="so", exit=1), 1, ("renew", 0.0)),
+        (Outcome(kind="too_long", reason="so", exit=1), 1, ("renew", 0.0)),
+        (Outcome(kind="refused", reason="so", exit=1), 99, ("waiting", NOW + 900)),
+        (Outcome(kind="overloaded", reason="so", exit=1), 1, ("waiting", NOW + 60)),
+        (Outcome(kind="overloaded", reason="so", exit=1), 2, ("waiting", NOW + 120)),
+        (Outcome(kind="overloaded", reason="so", exit=1), 3, ("renew", 0.0)),
+        (Outcome(kind="engine", reason="so"), 1, ("waiting", NOW + 30)),
+        (Outcome(kind="interrupted", reason="cut off"), 1, ("waiting", NOW)),
+        (Outcome(kind="interrupted", reason="cut off"), 3, ("renew", 0.0)),
+    ],
+)
+def test_end_of_a_hand_over(outcome: Outcome, handovers: int, expected: tuple[str, float]) -> None:
+    turn = msgspec.structs.replace(NEXT, handovers=handovers, handing_over=True)
+    verdict = lifecycle.after_handover(outcome, turn, SESSION, now=NOW)
+    assert (verdict.turn, verdict.not_before) == expected
+    assert (verdict.paused_until is not None) == (outcome.kind == "refused")
+    stopped = msgspec.structs.replace(turn, stop_asked="merged")
+    assert lifecycle.after_handover(outcome, stopped, SESSION, now=NOW).turn == "dropped"
+
+
+@pytest.mark.parametrize(
+    ("resets_at", "reason", "until"),
+    [
+        (None, "Not logged in", NOW + 900),
+        (NOW + 5_000, "You've hit your session limit", NOW + 5_000),
+        (None, "You've hit your session limit · resets 1am (UTC)", 3_600.0),
+        (NOW - 5, "You've hit your session limit", NOW + 60),  # its clock and ours differ
+        (NOW + 1e9, "You've hit your session limit", NOW + 8 * 86_400),  # nobody would wait for a misread date
+    ],
+)
+def test_pause_lasts_until_the_stated_date_within_reason(resets_at: float | None, reason: str, until: float) -> None:
+    verdict = lifecycle.after(Outcome(kind="refused", reason=reason, resets_at=resets_at), TURN, SESSION, now=NOW)
+    assert verdict.paused_until == verdict.not_before == until
+
+
+@pytest.mark.parametrize(
+    ("mode", "context", "first", "cold"),
+    [
+        ("resume", 50_000, Usage(input=50, cache_write=50_000), True),
+        ("resume", 50_000, Usage(input=50, cache_read=14_000, cache_write=36_000), True),  # the tools alone
+        ("resume", 50_000, Usage(input=50, cache_read=50_000), False),
+        ("fresh", 50_000, Usage(input=50, cache_write=50_000), False),
+        ("resume", 500, Usage(input=500), False),
+        ("resume", 50_000, Usage(), False),  # it was killed before it asked anything
+    ],
+)
+def test_resume_that_was_billed_like_a_cold_start_is_noticed(
+    mode: Mode, context: int, first: Usage, cold: bool
+) -> None:
+    turn = msgspec.structs.replace(TURN, mode=mode)
+    session = msgspec.structs.replace(SESSION, context_tokens=context, used_at=NOW - 7200)
+    warning = lifecycle.billed_cold(Outcome(kind="done", first=first), turn, session, now=NOW)
+    assert bool(warning) == cold
+    assert not cold or f"{first.cache_read:,} came from the cache, 120 minutes after" in warning
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [("turns", "its 7 turns (`limits.turns`) are used up"), ("usd", "its $0.50 (`limits.usd`) are used up"),
+     ("minutes", "its 2.5 minutes (`limits.minutes`) are over"), ("", "")],
+)  # fmt: skip
+def test_limit_that_was_reached_is_named_as_the_config_names_it(limit: Any, words: str) -> None:
+    limits = AgentLimits(turns=7, usd=0.5, minutes=2.5)
+    assert lifecycle.limit_reached(Outcome(kind="limited", limit=limit), limits) == words

@@ -1,0 +1,137 @@
+"""A turn in somebody's hands: held, watched, given back.
+
+Knows rows and the bottle that a turn runs in.  Must not know what a run's output means, or what follows from it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from sessions import claims
+from sessions.bottles import Bottle, bottle_for
+from sessions.claude import Ended
+from sessions.database import DatabaseError, begin, reading
+from sessions.logs import fields
+from sessions.terms import Terms
+from sessions.turns import Launch, Outcome, Progress, Session, Turn
+
+log = logging.getLogger("sessions.worker")
+
+#: A launch that nobody claimed by then will not be.
+_SHOW_UP = 30.0
+#: Seconds until a worker that waits for a run's end notices that it should let go.
+_NAP = 0.25
+#: Seconds between two looks at whether the turn is to be stopped.
+_LOOK = 1.0
+
+
+class Left(Exception):
+    """The run goes on without a worker."""
+
+
+class Holder:
+    """Holds one turn.  `stop` set = let go of it; the run goes on (or, with `end_on_stop`, is ended)."""
+
+    def __init__(self, terms: Terms, turn: Turn, session: Session, *, stop: threading.Event, end_on_stop: bool) -> None:
+        self.terms, self.turn, self.session = terms, turn, session
+        self._stop, self._end_on_stop = stop, end_on_stop
+        self._beat_at = self._look_at = 0.0
+
+    # -- while it runs -------------------------------------------------------------------------------------------
+
+    def _watch(self, bottle: Bottle, launch: Launch) -> Ended:
+        """Until the run has ended, by itself or by us."""
+        began = time.monotonic()
+        while True:
+            sight = bottle.look(launch)
+            if sight.state in ("ended", "cut off"):
+                return ""
+            if sight.state == "not started" and time.monotonic() - began > _SHOW_UP and bottle.forbid(launch):
+                return "cut off"
+            if self._stop.is_set() and not self._end_on_stop:
+                self._leave()
+            if why := self._why_stop():
+                bottle.stop(launch, grace=self.terms.grace)
+                return why
+            self._tell("running")
+            bottle.wait(launch, _NAP)
+
+    def _why_stop(self) -> Ended:
+        if self._stop.is_set() or self._asked_to_stop():
+            return "stopped"
+        return "minutes" if self.turn.deadline is not None and self.terms.clock() > self.turn.deadline else ""
+
+    def _asked_to_stop(self) -> bool:
+        """A database that cannot be used for a moment does not end a run; losing the lease does."""
+        moment = time.monotonic()
+        if moment < self._look_at:
+            return bool(self.turn.stop_asked)
+        self._look_at = moment + min(_LOOK, self.terms.lease / 3)
+        try:
+            if moment < self._beat_at:
+                with reading(self.terms.engine) as conn:
+                    asked = claims.asked_to_stop(conn, self.turn)
+            else:
+                asked = self._beat()
+                self._beat_at = moment + self.terms.lease / 3
+        except DatabaseError as error:
+            log.warning("heartbeat failed, the turn runs on: %s", error)
+        else:
+            self.turn = msgspec.structs.replace(self.turn, stop_asked=asked)
+        return bool(self.turn.stop_asked)
+
+    def _beat(self) -> str:
+        """Hold the turn for longer; why it is to stop, or ""."""
+        with begin(self.terms.engine) as conn:
+            return claims.heartbeat(conn, self.turn, now=self.terms.clock(), lease=self.terms.lease)
+
+    # -- giving it back ------------------------------------------------------------------------------------------
+
+    def _patiently(self, write: Callable[[], bool]) -> bool:
+        """A database that is busy or full for a moment costs no result; the files stay for the next run if it lasts."""
+        for pause in (0.2, 1.0, 5.0):
+            try:
+                return write()
+            except DatabaseError as error:
+                log.error("could not record the end of the turn, trying again: %s", error)
+                self._stop.wait(pause)
+        return write()
+
+    def _put_back(self, reason: str, *, at: float, more: int = 0) -> None:
+        with begin(self.terms.engine) as conn:
+            self.turn = claims.put_back(
+                conn, self.turn, reason=reason, now=self.terms.clock(), not_before=at,
+                attempts=self.turn.attempts + more,
+            )  # fmt: skip
+        self._say("turn waits", reason=reason)
+
+    def _drop(self, reason: str) -> None:
+        with begin(self.terms.engine) as conn:
+            self.turn = claims.drop(conn, self.turn, reason=reason, now=self.terms.clock())
+        self._say("turn dropped", reason=reason)
+
+    def _leave(self) -> None:
+        """Let the run go on without us; raises `Left`."""
+        with begin(self.terms.engine) as conn:
+            claims.release(conn, self.turn)
+        raise Left
+
+    # -- telling -------------------------------------------------------------------------------------------------
+
+    def _bottle(self) -> Bottle:
+        return bottle_for(self.session.backend, environ=self.terms.environ)
+
+    def _tell(self, what: Literal["started", "adopted", "running", "ended"], *, outcome: Outcome | None = None) -> None:
+        elapsed = self.terms.clock() - (self.turn.started_at or self.terms.clock())
+        self.terms.on_progress(
+            Progress(what=what, turn=self.turn, session=self.session, elapsed=elapsed, outcome=outcome)
+        )
+
+    def _say(self, message: str, **more: object) -> None:
+        log.info("%s", message, extra=fields(**{name: value for name, value in more.items() if value}))

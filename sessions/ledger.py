@@ -1,0 +1,60 @@
+"""What was used: one row for every run that ended, and sums over them.
+
+Knows rows.  `now` and `since` are epoch seconds, UTC.  Must not know what anybody may spend, or show anything.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+
+from sessions import tables as t
+from sessions.turns import Outcome, Turn, Usage
+
+DAY = 86_400.0
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars and tokens of so many runs.  One that was killed told no dollars; the one after it does."""
+
+    usd: float = 0.0
+    usage: Usage = Usage()
+    runs: int = 0
+
+
+def enter(conn: sa.Connection, turn: Turn, outcome: Outcome, *, now: float) -> None:
+    """What one run of the turn used: a row, and the sums of its turn and its session."""
+    used = msgspec.structs.asdict(outcome.usage) | {"cost_usd": outcome.cost_usd}
+    about = {"turn_id": turn.id, "session_id": turn.session_id, "ref": turn.ref, "agent": turn.agent}
+    what = "handover" if turn.handing_over else "turn"
+    conn.execute(t.run.insert().values(**about, what=what, kind=outcome.kind, at=now, **used))
+    of_turn = {name: t.turn.c[name] + value for name, value in used.items()}
+    conn.execute(t.turn.update().where(t.turn.c.id == turn.id).values(**of_turn))
+    used["agent_turns"] = outcome.agent_turns
+    of_session = {name: t.session.c[name] + value for name, value in used.items()}
+    conn.execute(t.session.update().where(t.session.c.id == turn.session_id).values(**of_session))
+
+
+def spent_since(
+    conn: sa.Connection,
+    since: float,
+    *,
+    until: float | None = None,
+    ref: str | None = None,
+    agent: str | None = None,
+    session_id: int | None = None,
+) -> Spent:
+    """What was used from `since` on (and before `until`): by all, or by one pull (`ref`), agent or session."""
+    c = t.run.c
+    sums = [sa.func.coalesce(sa.func.sum(c[name]), 0) for name in ("cost_usd", *Usage.__struct_fields__)]
+    wanted = {c.ref: ref, c.agent: agent, c.session_id: session_id}
+    where = [column == value for column, value in wanted.items() if value is not None]
+    where += [] if until is None else [c.at < until]
+    usd, *tokens, runs = conn.execute(sa.select(*sums, sa.func.count()).where(c.at >= since, *where)).one()
+    usage = Usage(**dict(zip(Usage.__struct_fields__, map(int, tokens), strict=True)))
+    return Spent(usd=float(usd), usage=usage, runs=runs)
+
+
+def day_of(now: float) -> float:
+    """When the day of this moment began (UTC)."""
+    return now - now % DAY

@@ -1,0 +1,162 @@
+"""What the Claude CLI prints: a stream of JSON messages (or one, or an array), torn and foreign lines among them.
+
+Knows the CLI's field names.  Must not know what its words mean: that is `claude`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from sessions.decoding import decoder
+from sessions.turns import Usage
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class _Tokens(msgspec.Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+
+
+class _RateLimit(msgspec.Struct):
+    status: str = ""
+    resetsAt: float | None = None  # the CLI's spelling; epoch seconds
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str = ""
+
+
+class _AssistantMessage(msgspec.Struct):
+    id: str = ""
+    usage: _Tokens | None = None
+    content: list[_Block] | str | None = None
+
+    @property
+    def words(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        return "\n\n".join(block.text for block in self.content or () if block.type == "text" and block.text.strip())
+
+
+class Message(msgspec.Struct):
+    """One message of the stream; only what is looked at."""
+
+    type: str = ""
+    subtype: str | None = None
+    session_id: str | None = None
+    is_error: bool = False
+    result: str | None = None
+    errors: list[Any] | None = None
+    num_turns: int | None = None
+    total_cost_usd: float | None = None
+    usage: _Tokens | None = None
+    terminal_reason: str | None = None
+    api_error: str | None = None
+    api_error_status: int | str | None = None
+    rate_limit_info: _RateLimit | None = None
+    parent_tool_use_id: str | None = None
+
+
+class _AssistantLine(msgspec.Struct):
+    message: _AssistantMessage
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What the output holds."""
+
+    result: Message | None = None
+    raw: bytes = b""
+    session_id: str = ""
+    resets_at: float | None = None
+    #: What each request to the model used, by the id of its answer, oldest first; not those of its own helpers.
+    requests: dict[str, Usage] = {}
+    #: The agent's last words in the stream.
+    words: str = ""
+    #: What could not be read, "" when all could.
+    trouble: str = ""
+
+
+def read(out: bytes) -> Said:
+    """Stream, one object, or an array of messages; torn and foreign lines are passed over."""
+    raw, trouble = _messages(out.decode("utf-8", "replace").encode())
+    said = Said(trouble=trouble)
+    for line in (_whole_characters(line) if _HALF.search(line) else line for line in raw):
+        try:
+            message = _decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            if b'"result"' in line:
+                said = msgspec.structs.replace(said, trouble=f"its result has another shape: {error}")
+            continue
+        said = _with(said, message, line)
+    return said
+
+
+def _with(said: Said, message: Message, line: bytes) -> Said:
+    change = msgspec.structs.replace
+    if message.session_id and not message.parent_tool_use_id:
+        said = change(said, session_id=message.session_id)
+    if message.type == "result":
+        return change(said, result=message, raw=bytes(line))
+    if message.type == "rate_limit_event" and message.rate_limit_info and message.rate_limit_info.status == "rejected":
+        return change(said, resets_at=message.rate_limit_info.resetsAt)
+    if message.type == "assistant" and not message.parent_tool_use_id:
+        return _with_words(said, line)
+    return said
+
+
+def _with_words(said: Said, line: bytes) -> Said:
+    """One answer comes in several lines, one for each of its blocks, with the same id and usage."""
+    try:
+        spoken = decoder(_AssistantLine).decode(line).message
+    except msgspec.MsgspecError:
+        return said
+    used = {spoken.id or str(len(said.requests)): usage_of(spoken.usage)} if spoken.usage else {}
+    return msgspec.structs.replace(said, requests=said.requests | used, words=spoken.words or said.words)
+
+
+def _messages(out: bytes) -> tuple[list[bytes], str]:
+    whole = out.strip()
+    if not whole:
+        return [], "its output is empty"
+    if whole.startswith(b"["):  # --output-format json with verbose set by the user's settings
+        try:
+            return [bytes(part) for part in msgspec.json.decode(whole, type=list[msgspec.Raw])], ""
+        except msgspec.MsgspecError:
+            pass
+    if whole.startswith(b"{"):
+        try:
+            return [bytes(msgspec.json.decode(whole, type=msgspec.Raw))], ""
+        except msgspec.MsgspecError:
+            pass
+    shown = whole[:80].decode("utf-8", "replace")
+    return [
+        line for line in whole.splitlines() if line.lstrip().startswith(b"{")
+    ], f"no result in its output: {shown!r}"
+
+
+_decoder = msgspec.json.Decoder(Message)
+
+
+def _whole_characters(line: bytes) -> bytes:
+    """An answer that was cut in the middle of an emoji is JSON with half a character, which strict readers refuse."""
+    try:
+        return json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace")
+    except ValueError:
+        return line
+
+
+def usage_of(tokens: _Tokens) -> Usage:
+    return Usage(
+        input=tokens.input_tokens or 0,
+        output=tokens.output_tokens or 0,
+        cache_read=tokens.cache_read_input_tokens or 0,
+        cache_write=tokens.cache_creation_input_tokens or 0,
+    )
