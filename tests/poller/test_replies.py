@@ -36,6 +36,12 @@ def test_footer_says_why_the_conversation_did_not_simply_go_on() -> None:
     assert "<!--" not in footer and "@ana" not in footer
 
 
+def test_the_footer_says_why_the_conversation_is_new_and_what_the_turn_cost() -> None:
+    part = only("Looks good.", mode="fresh", because="it had grown <b>\n@ana", usd=0.1234)
+    assert f"<sub>bottlepost · turn 12 · a fresh session: it had grown &lt;b> @{SILENCER}ana · $0.12</sub>" in part
+    assert "$" not in only("Looks good.", mode="fresh", usd=0.004), "less than a cent is nothing to talk about"
+
+
 @pytest.mark.parametrize("text", ["", "  \n", "\r\n\t"])
 def test_an_empty_answer_is_said_to_be_empty(text: str) -> None:
     assert only(text).startswith(NOTHING_SAID)
@@ -160,3 +166,16 @@ def test_a_notice_says_what_happened_and_what_can_be_done(why: str) -> None:
 
 def test_a_notice_tells_when_it_is_tried_again() -> None:
     assert "It is tried again in 8 minutes." in notice("refused", 12, key="k", again="in 8 minutes")
+
+
+def test_a_limited_turn_shows_how_far_it_came_and_no_further() -> None:
+    body = notice("limited", 12, key="k", reason="so", so_far="```py\n@ana = 1\n" + "x = 1\n" * 9_000, usd=1.0)
+    assert len(body) <= LIMIT and f"By then I had said:\n\n```py\n@{SILENCER}ana = 1" in body
+    assert "\n```\n\n*(Cut here.)*\n\n<sub>bottlepost · turn 12 · $1.00</sub>" in body
+    assert body.endswith(marker(12, "notice-limited"))
+
+
+@given(MARKDOWN)
+def test_no_unfinished_words_notify_or_forge(text: str) -> None:
+    body = notice("limited", 12, key="k", so_far=text)
+    assert mention_in(body, "ana") is None and marks_in(body) == [("12", "notice-limited")]

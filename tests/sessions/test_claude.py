@@ -122,6 +122,26 @@ NOT_FOUND = f"No conversation found with session ID: {ID}"
             "refused",
         ),
         (b"", b"OAuth token has expired", 1, "refused"),
+        (lines(result(is_error=True, result="OAuth token has been revoked")), b"", 1, "refused"),
+        (lines(result(is_error=True, result="Authentication required · Sign in again to continue")), b"", 1, "refused"),
+        (lines(result(is_error=True, result="You've hit your weekly limit · resets Nov 25, 9am")), b"", 1, "refused"),
+        (lines(result(is_error=True, result="You’ve hit your Opus weekly limit")), b"", 1, "refused"),
+        (lines(result(is_error=True, result="You've hit your monthly spend limit.")), b"", 1, "refused"),
+        (lines(result(is_error=True, result="You've hit your channel's monthly spend limit.")), b"", 1, "refused"),
+        (lines(result(is_error=True, result="You're out of usage credits.")), b"", 1, "refused"),
+        (lines(result(is_error=True, result="5-hour limit reached · resets 3pm")), b"", 1, "refused"),
+        # 429 is a quota that is used up as well as a crowd.
+        (lines(result(is_error=True, result="You've hit your session limit", api_error_status=429)), b"", 1, "refused"),
+        (
+            lines(
+                INIT,
+                {"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": 1.0}},
+                result(is_error=True, result="API Error: 429 …", api_error_status=429),
+            ),
+            b"",
+            1,
+            "refused",
+        ),
         (lines(result(result="Not logged in · Please run /login")), b"", 0, "done"),
         # The API is busy or away: "success" with is_error.
         (lines(result(is_error=True, result="API Error: Overloaded", api_error_status=529)), b"", 1, "overloaded"),
@@ -132,6 +152,12 @@ NOT_FOUND = f"No conversation found with session ID: {ID}"
         # Too long.
         (lines(result(is_error=True, result="Prompt is too long")), b"", 1, "too_long"),
         (lines(result(is_error=True, result="…", terminal_reason="prompt_too_long")), b"", 1, "too_long"),
+        (
+            lines(result(is_error=True, result="API Error: 400 prompt is too long: 210000 tokens > 200000 maximum")),
+            b"",
+            1,
+            "too_long",
+        ),
         # Killed.
         (b"", b"", 143, "interrupted"),
         (b"", b"", 137, "interrupted"),
@@ -190,3 +216,32 @@ def test_every_flag_is_passed_at_every_run() -> None:
     )
     assert again == tuple("--resume" if word == "--session-id" else word for word in fresh)
     assert "--model" not in claude.arguments(mode="fresh", claude_session=ID)
+
+
+def said(words: str, **usage: int) -> dict[str, Any]:
+    """One answer of the model as the stream has it."""
+    content = [{"type": "thinking", "thinking": "…"}, {"type": "text", "text": words}]
+    return {"type": "assistant", "message": {"id": f"msg_{words}", "content": content, "usage": usage}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "limit"),
+    [
+        ({"subtype": "error_max_turns", "terminal_reason": "max_turns"}, "turns"),
+        ({"subtype": "error_max_budget_usd", "terminal_reason": "budget_exhausted"}, "usd"),
+    ],
+)
+def test_limit_that_ended_it_is_told_with_what_was_said_so_far(fields: dict[str, Any], limit: str) -> None:
+    tool = {"type": "assistant", "message": {"id": "msg_3", "content": [{"type": "tool_use", "name": "Bash"}]}}
+    helper = said("a helper's words") | {"parent_tool_use_id": "toolu_1"}
+    out = lines(INIT, said("first"), said("the half of it"), tool, helper, result(is_error=True, result=None, **fields))
+    outcome = claude.read(out, b"", exit=1)
+    assert (outcome.limit, outcome.so_far, outcome.text) == (limit, "the half of it", "")
+
+
+def test_run_that_was_ended_has_used_what_its_requests_used() -> None:
+    first, second = said("a", input_tokens=3, cache_read_input_tokens=10), said("b", input_tokens=4, output_tokens=2)
+    outcome = claude.read(lines(INIT, first, first, second), b"", exit=143, ended="minutes")
+    assert (outcome.kind, outcome.limit, outcome.so_far) == ("limited", "minutes", "b")
+    assert outcome.usage == Usage(input=7, output=2, cache_read=10), "an answer in several lines counts once"
+    assert outcome.first == Usage(input=3, cache_read=10) and outcome.context_tokens == 6

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sessions import processes, tables, transcript
+from sessions import handover, processes, tables, transcript
 from sessions.bottles.process import MARKER
 from tests.model.server import Model
 from tests.sessions.stage import Stage, eventually
@@ -189,3 +189,62 @@ def test_run_over_its_minutes_is_ended_and_resumed_by_the_next_event(real_stage:
     real_stage.want("pushed", "which colour?")
     assert real_stage.run().done == 1, real_stage.turn(2).reason
     assert real_stage.turn(2).mode == "resume" and "teal" in real_stage.turn(2).answer
+
+
+def test_conversation_is_handed_over_and_the_next_one_begins_with_the_note(real_stage: Stage, model: Model) -> None:
+    """A19: what the model is really sent."""
+    real_stage.limit(rotate_tokens=5)
+    real_stage.want("opened", "the colour is teal")
+    assert real_stage.run().done == 1, real_stage.turn(1).reason
+    old = real_stage.session()
+    assert old.context_tokens > 5
+    model.say("The colour was teal.")
+    real_stage.want("pushed", "which colour?")
+    assert real_stage.run().done == 1, real_stage.turn(2).reason
+    new, turn = real_stage.session(), real_stage.turn(2)
+    opened, asked, begun = model.requests
+    assert opened.session_id == asked.session_id == old.claude_session
+    assert "the colour is teal" in asked.heard[0] and asked.heard[-1] == handover.PROMPT.strip()
+    assert begun.session_id == new.claude_session != old.claude_session and new.identity == old.identity
+    assert begun.heard == ["Full prompt\nNote: The colour was teal.\npushed: which colour?"]
+    assert "the colour is teal" not in str(begun.messages), "nothing else came along"
+    assert (turn.mode, turn.attempts, new.summary) == ("fresh", 1, "The colour was teal.")
+    assert turn.answer.startswith("You said: Full prompt")
+    assert new.cost_usd == pytest.approx(sum(one.cost_usd for one in real_stage.turns()))
+    real_stage.limit(rotate_tokens=120_000)
+    real_stage.want("commented", "go on")
+    assert real_stage.run().done == 1, real_stage.turn(3).reason
+    assert real_stage.turn(3).mode == "resume" and model.requests[-1].heard[0] == begun.heard[0]
+
+
+def test_note_is_asked_for_in_a_conversation_whose_hand_over_was_killed(real_stage: Stage, model: Model) -> None:
+    real_stage.limit(rotate_tokens=5)
+    real_stage.want("opened", "the colour is teal")
+    real_stage.run()
+    real_stage.want("pushed", "which colour?")
+    with model.hold(), real_stage.running():
+        model.wait_for_requests(2)
+        kill(real_stage, "2-handover")
+        eventually(lambda: real_stage.turn(2).state == "done")
+    assert [real_stage.turn(2).handovers, real_stage.turn(2).attempts] == [2, 1]
+    assert real_stage.session().summary.startswith("You said: Write a hand-over note")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words", "expected"),
+    [
+        (400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.", "refused"),
+        (403, "permission_error", "OAuth token has been revoked", "refused"),
+        (429, "rate_limit_error", "This request would exceed your rate limit", "overloaded"),
+        (400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", "too_long"),
+    ],
+)
+def test_refusal_is_told_from_a_crowd_and_from_a_long_prompt(
+    real_stage: Stage, model: Model, status: int, kind: str, words: str, expected: str
+) -> None:
+    model.fail(status, kind, words, times=40)
+    real_stage.want("opened", "hello")
+    real_stage.run()
+    turn = real_stage.turn(1)
+    assert turn.kind == expected, turn.reason
+    assert real_stage.session().state(real_stage.clock()) == ("paused" if expected == "refused" else "idle")
