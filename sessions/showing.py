@@ -38,7 +38,6 @@ def session_row(session: Session, *, root: Path, now: float) -> dict[str, Any]:
         "turns": session.turns,
         "cost_usd": _money(session.cost_usd),
         "tokens": _tokens(session.usage),
-        "paused_until": moment(session.paused_until),
     }
 
 
@@ -65,7 +64,7 @@ def session_details(session: Session, turns: Sequence[Turn], *, root: Path, now:
         "hand_over": session.summary or None,
         "state_directory": str(bottle),
         "preserved": state.is_preserved(bottle),
-        "log": [turn_row(turn) for turn in turns],
+        "log": [_turn_details(turn) for turn in turns],
     }
 
 
@@ -85,12 +84,19 @@ def turn_row(turn: Turn) -> dict[str, Any]:
         "started_at": moment(turn.started_at),
         "ended_at": moment(turn.ended_at),
         "exit": turn.exit,
-        "kind": turn.kind or None,
-        "surprise": turn.surprise or None,
         "cost_usd": _money(turn.cost_usd),
+        "posted": list(turn.posted),
+    }
+
+
+def _turn_details(turn: Turn) -> dict[str, Any]:
+    return turn_row(turn) | {
+        "kind": turn.kind or None,
+        "reason": turn.reason or None,
+        "surprise": turn.surprise or None,
+        "handovers": turn.handovers,
         "tokens": _tokens(turn.usage),
         "cache_read_ratio": ratio(turn.usage),
-        "posted": list(turn.posted),
     }
 
 

@@ -55,9 +55,9 @@ def test_part_that_came_from_the_cache_is_shown_with_each_turn(stage: Stage) -> 
     for event in ("opened", "pushed"):
         stage.want(event)
         stage.run()
-    first, second = map(showing.turn_row, stage.turns())
-    assert first["cache_read_ratio"] == 0 and 0 < second["cache_read_ratio"] < 1
     details = showing.session_details(stage.session(), stage.turns(), root=stage.state, now=stage.clock())
+    first, second = details["log"]
+    assert first["cache_read_ratio"] == 0 and 0 < second["cache_read_ratio"] < 1
     assert 0 < details["cache_read_ratio"] < second["cache_read_ratio"]
     assert json.dumps(details)
 
