@@ -91,7 +91,7 @@ def test_list_and_log_have_the_shapes_of_the_contract(bottle: Bottle, tmp_path: 
         assert bottle("log", of, "--format", "jsonl").stdout.splitlines() == [line]
     assert said["identity"] in bottle("list").stdout and said["identity"] in bottle("log").stdout
     shown = json.loads(bottle("show", said["identity"], "--format", "json").stdout)
-    assert shown["identity"] == said["identity"] and shown["log"] == [turn]
+    assert shown["identity"] == said["identity"] and shown["log"][0].items() >= turn.items()
     assert said["identity"] in bottle("show", said["identity"]).stdout
 
 
