@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from poller.demo import agent as scripted_agent
+from poller.demo import installing
 from sessions.bottles.process import find_claude
 from tests.model.server import Model
 
@@ -45,5 +45,5 @@ def claude_environ(claude_binary: str, model: Model) -> dict[str, str]:
 def scripted_environ(tmp_path: Path) -> dict[str, str]:
     """The runner's environment with the scripted agent first on PATH."""
     directory = tmp_path / "scripted"
-    scripted_agent.install(directory)
+    installing.install(directory)
     return {"PATH": f"{directory}{os.pathsep}{os.defpath}"}

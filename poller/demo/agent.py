@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -38,16 +37,6 @@ _SWITCHES = {"-p", "--print", "--verbose", "--dangerously-skip-permissions", "--
 _MODEL = "scripted-1"
 #: Dollars for a token, so that costs can be told apart.
 _PRICE = 0.00001
-
-
-def install(directory: Path) -> Path:
-    """Write an executable `claude` into `directory` that runs this; put the directory first on PATH."""
-    directory.mkdir(parents=True, exist_ok=True)
-    script = directory / "claude"
-    words = (sys.executable, "-I", "-S", str(Path(__file__).resolve()))
-    script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    script.chmod(0o755)
-    return script
 
 
 class Conversation:

@@ -19,7 +19,7 @@ import msgspec
 
 from poller.app import App
 from poller.config import load
-from poller.demo import agent
+from poller.demo import installing
 from poller.demo.pulls import Pull
 from poller.demo.server import Server
 from poller.demo.world import World
@@ -97,7 +97,7 @@ def demo(*, claude: bool, verbose: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="bottlepost-demo-") as there:
         home = Path(there)
         if not claude:
-            environ["PATH"] = f"{agent.install(home / 'bin').parent}{os.pathsep}{environ.get('PATH', '')}"
+            environ["PATH"] = f"{installing.install(home / 'bin').parent}{os.pathsep}{environ.get('PATH', '')}"
         world = _world()
         environ["DEMO_TOKEN"] = world.token("bot", scopes="read:user,write:issue,write:repository")
         with world.serve() as server:

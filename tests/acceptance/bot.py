@@ -21,7 +21,7 @@ import yaml
 
 from poller import eventlog
 from poller.app import COMPONENTS
-from poller.demo import agent as scripted
+from poller.demo import installing
 from poller.demo.pulls import Pull
 from poller.demo.world import World
 from sessions import registry, showing
@@ -72,7 +72,7 @@ class Bot:
         self._install()
 
     def _install(self) -> None:
-        agent = scripted.install(self.directory / "agent")
+        agent = installing.install(self.directory / "agent")
         gate = self.directory / "bin" / "claude"
         gate.parent.mkdir()
         gate.write_text(_GATE.format(here=shlex.quote(str(self.directory)), agent=shlex.quote(str(agent))))

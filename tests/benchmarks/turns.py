@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from poller.demo import agent as scripted_agent
+from poller.demo import installing
 from poller.demo.pulls import Pull
 from sessions.bottles.process import find_claude
 from tests.benchmarks.stage import Row, Run, Stage, ratio, run, shown
@@ -69,7 +69,7 @@ def _latency(directory: Path, *, rounds: int) -> Iterator[Row]:
 
 def _noting_agent(directory: Path) -> Path:
     """A directory with a `claude` that writes down when it starts, and is then the scripted agent."""
-    scripted = scripted_agent.install(directory / "scripted")
+    scripted = installing.install(directory / "scripted")
     noting = directory / "noting" / "claude"
     noting.parent.mkdir(parents=True)
     noting.write_text(f'#!/bin/sh\ndate +%s.%N >> "$STARTED"\nexec {shlex.quote(str(scripted))} "$@"\n')

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from poller.demo import agent as scripted_agent
+from poller.demo import installing
 from sessions import housekeeping, moving, registry, state
 from sessions.byhand import Refused
 from sessions.config import Agent, Limits, Settings
@@ -209,7 +209,7 @@ Change = Callable[[dict[str, Any], list[tuple[tarfile.TarInfo, bytes]]], None]
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a bottle that is somewhere else."""
     root = tmp_path_factory.mktemp("exported")
-    scripted_agent.install(root / "scripted")
+    installing.install(root / "scripted")
     stage = Stage(root, {"PATH": f"{root / 'scripted'}{os.pathsep}{os.defpath}"})
     try:
         stage.want("opened")
