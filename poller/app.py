@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from poller import pruning, tables
+from poller import pruning, store, tables
 from poller.config import Config
 from poller.cycle import Cycle, Report
 from poller.errand import PullErrand
@@ -210,6 +210,13 @@ class App:
         self.post()
         self.put_in_order()
         return Once(report=report, tally=tally, posted=self._posted)
+
+    def nothing_done(self, error: str) -> Once:
+        """What to show of a call whose cycle failed."""
+        with reading(self.engine) as conn:
+            cursor, counts = store.forge(conn, self.config.forge).cursor, registry.counts(conn)
+        report = Report(cursor=cursor or "", requests=self._client.requests, pulls_changed=0, told=[], errors=[error])
+        return Once(report=report, tally=Tally(waiting=counts.waiting), posted=0)
 
     def turns(self, *, wait: bool, stop: threading.Event) -> Tally:
         """Run what is due; each answer is posted when its turn ends, not when the last one does."""

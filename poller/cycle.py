@@ -19,6 +19,7 @@ from poller import store
 from poller.config import Config
 from poller.forge.client import Client
 from poller.forge.control import Control
+from poller.forge.errors import Forbidden, ForgeError
 from poller.forge.questions import Progress
 from poller.halves import Halves
 from poller.quiet import quiet_until, wants_quiet
@@ -78,6 +79,8 @@ class Cycle:
                 return self._run(dry=False)
             except Exception as failure:
                 self._note_failure(failure)
+                if isinstance(failure, ForgeError) and failure.exit_code == 1:
+                    failure.exit_code = 4 if isinstance(failure, Forbidden) else 3  # it was not one thing's trouble
                 raise
 
     def rehearse(self) -> Report:

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 #: Bytes of a diff that are asked for at most.
 DIFF = 200_000
-#: Seconds until a launch that the forge prevented is tried again.
-AGAIN = 60.0
+#: Seconds until a launch that the forge prevented is tried again; of a repository that cannot be found.
+AGAIN, MUCH_LATER = 60.0, 3600.0
 #: Turns that are looked through for what a new conversation should know.
 RECALLED = 50
 #: After these the last prompt is still in the conversation, and is sent again with the next one.
@@ -81,6 +81,9 @@ class PullErrand:
             gone = self._questions.what_is_gone(known.row.repo, known.row.repo_id, known.row.number)
             if gone == "pull":
                 return Dropped(reason="the pull was deleted")
+            if gone == "repository":
+                reason = "its repository is gone, or was taken from the bot; it waits a week for its return"
+                return NotNow(reason=reason, at=self._now() + MUCH_LATER)
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         except errors.ForgeError as trouble:
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)

@@ -155,10 +155,13 @@ class Outbox:
 
     def _put_off(self, post: Post, trouble: errors.ForgeError) -> None:
         passing = trouble.passing or isinstance(trouble, errors.NotGitea | errors.Refused | errors.MissingScope)
-        if isinstance(trouble, errors.ServerTrouble):
-            passing = not self._is_gone(post)
+        is_gone = isinstance(trouble, errors.ServerTrouble | errors.NotFound) and self._is_gone(post)
         with begin(self._engine) as conn:
-            if passing and post.attempts < ATTEMPTS:
+            if is_gone:  # nobody is left to be told anything: that is no failure
+                self._settle(conn, post, state="dropped", error="the pull is gone")
+                registry.note_posted(conn, post.turn_id, "dropped: the pull is gone")
+                log.info("answer dropped: the pull is gone", extra=fields(part=post.part))
+            elif passing and post.attempts < ATTEMPTS:
                 wait = WAITS[min(post.attempts, len(WAITS)) - 1]
                 if isinstance(trouble, errors.RateLimited):
                     wait = max(wait, trouble.retry_after or 0.0)

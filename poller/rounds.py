@@ -19,7 +19,8 @@ from poller.config import Poll
 from poller.deltas.sweep import Key, Swept, Unit, What
 from poller.store import Forge, upsert
 
-#: The longest intervals, as multiples of `poll.sweep`: an hour and a day by default.
+#: The longest intervals, as multiples of `poll.sweep`: an hour and a day by default.  A repository in which nothing is
+#: open and nothing moves has a day, too: words on what was closed long ago may still be edited.
 LONGEST: dict[What, int] = {"open": 1, "repo": 6, "pull": 144}
 #: About how many requests a unit costs.
 COST: dict[What, int] = {"open": 1, "repo": 3, "pull": 4}
@@ -111,14 +112,16 @@ def reckon(
 ) -> None:
     """After a sweep: when each unit is due again, or whether it is at all."""
     for unit in units:
-        if unit.key in swept.over or (unit.key not in swept.found and _is_cold(conn, forge, unit, now=now)):
+        is_cold = unit.what != "open" and unit.key not in swept.found and _is_cold(conn, forge, unit, now=now)
+        if unit.key in swept.over or (is_cold and unit.what == "pull"):
             conn.execute(tables.sweep.delete().where(*_is(forge, unit.key)))
             continue
         if unit.key in swept.skipped:
             continue
         failed, wait = swept.failed.get(unit.key, ""), poll.sweep
         if unit.key not in swept.found:
-            wait = min(max(unit.wait, poll.sweep) * 2, poll.sweep * LONGEST[unit.what])
+            longest = LONGEST["pull" if is_cold else unit.what]
+            wait = min(max(unit.wait, poll.sweep) * 2, poll.sweep * longest)
         values = {"due_at": now + wait, "wait": wait, "error": failed}
         if not failed:
             values["read_to"] = read_to
@@ -190,8 +193,6 @@ def _schedule(conn: sa.Connection, forge: str, key: Key, poll: Poll, *, now: flo
 
 def _is_cold(conn: sa.Connection, forge: str, unit: Unit, *, now: float) -> bool:
     """A pull that was closed, or a repository without an open pull, when nothing moved there for a day."""
-    if unit.what == "open":
-        return False
     table = tables.pull
     mine = [table.c.forge == forge, table.c.repo_id == unit.repo_id]
     if unit.what == "pull":

@@ -167,7 +167,7 @@ outbox = sa.Table(
     sa.Column("repo", sa.String, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
-    sa.Column("state", sa.String, nullable=False),  # waiting | sent | failed
+    sa.Column("state", sa.String, nullable=False),  # waiting | sent | failed | dropped
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("not_before", sa.Float, nullable=False, default=0.0),
     sa.Column("owner", sa.String, nullable=False, default=""),

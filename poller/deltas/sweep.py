@@ -112,7 +112,8 @@ class Sweep:
             names=names_in([look for _, look in looks])
             | {key: name for key, name in self._names.items() if name is not None},
             archived=self._archived,
-            lost_repos=frozenset(key for key, name in self._names.items() if name is None),
+            lost_repos=frozenset(key for key, name in self._names.items() if name is None)
+            | {look.lost_repo for _, look in looks if look.lost_repo is not None},
             found=frozenset(key for spot, look in looks if look.events for key in self._wanted[spot]),
             failed=self._failed,
             skipped=frozenset(self._skipped - self._failed.keys()),

@@ -28,7 +28,7 @@ class Walk:
         #: nobody has read more than its search row so far
         self.is_first = known is None or known.shallow
         self.steps = sorted(seen.steps, key=lambda step: step.id)
-        self.told: list[tuple[int, Event]] = []
+        self.told: list[tuple[float, Event]] = []
         #: rows of reviews that are news; those whose verdict or remarks could not be read yet
         self.reviewed: list[Step] = []
         self.unclear: set[int] = set()
@@ -67,7 +67,7 @@ class Walk:
 
     def tell(
         self,
-        order: int,
+        order: float,
         name: EventName,
         action: str,
         *,
@@ -141,6 +141,10 @@ class Walk:
                     step.id, "pull_request_comment", "created", at=step.at, actor=step.actor, key=key, subject=subject
                 )
 
+    def after_rows_until(self, at: str) -> float:
+        """A place in the order of the rows for what has a time and no row."""
+        return max((step.id for step in self.steps if step.at <= at), default=FIRST) + 0.5
+
     def tell_edit(
         self, comment_id: int, before: str, *, body: str, at: str, actor: Actor | None, where: Inline | None = None
     ) -> None:
@@ -151,7 +155,7 @@ class Walk:
                 comment_id=comment_id, body=body, review_id=where.review_id, path=where.path, line=where.line
             )
         self.tell(
-            LAST,
+            self.after_rows_until(at),
             "pull_request_comment",
             "edited",
             at=at,

@@ -18,7 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 class ForgeError(Exception):
     """The forge did not do what was asked.  `str()` is one line: what, where, the mend; never a secret."""
 
-    exit_code: ClassVar[int] = 3
+    exit_code: int = 3
     #: May the same safe request succeed if it is sent again soon?
     passing: ClassVar[bool] = False
     #: Seconds that the forge asked to wait before anything else is asked; `None` when it did not say.

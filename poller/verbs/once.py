@@ -15,7 +15,8 @@ from typing import Any
 
 from poller.app import COMPONENTS, App, Once, check_agents, has_no_database
 from poller.config import Config
-from poller.cycle import Report
+from poller.cycle import Busy, Report
+from poller.forge.errors import ForgeError
 from poller.record import Told
 from poller.verbs.screen import Screen, event_line
 from sessions.database import open_database
@@ -38,20 +39,34 @@ def once(config: Config, *, wait: bool, as_json: bool) -> int:
             Screen() as screen,
             App(config, progress=screen.reading, on_turn=screen.turn) as app,
         ):
-            report = app.cycle.run()
+            report = _cycle(app, as_json=as_json)
             with _signals_to(leave_the_turns):
                 done = app.followed_up(report, wait=wait, stop=stop)
     except KeyboardInterrupt:
         print("poll: interrupted; the next call begins where the last whole cycle ended", file=sys.stderr)
         return 130
     if as_json:
-        print(json.dumps(done.as_dict(), ensure_ascii=False, separators=(",", ":")))
+        print(_as_json(done))
     else:
         _say(done)
     if stop.is_set():
         print("poll: interrupted; turns that still run go on, and the next call adopts them", file=sys.stderr)
         return 130
     return 1 if done.tally.failed else 0
+
+
+def _cycle(app: App, *, as_json: bool) -> Report:
+    """One cycle.  A program that reads our last line is told of one that failed, too."""
+    try:
+        return app.cycle.run()
+    except (Busy, ForgeError) as failure:
+        if as_json:
+            print(_as_json(app.nothing_done(str(failure))))
+        raise
+
+
+def _as_json(done: Once) -> str:
+    return json.dumps(done.as_dict(), ensure_ascii=False, separators=(",", ":"))
 
 
 def rehearse(config: Config, *, as_json: bool) -> int:

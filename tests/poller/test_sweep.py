@@ -72,6 +72,34 @@ def test_an_edit_on_a_pull_that_was_closed_long_ago_is_found_too(desk: Desk) -> 
     assert (one(desk).subject.body) == "goodbye"
 
 
+def test_words_on_a_pull_that_was_closed_long_ago_are_compared_once_a_day(usual: Desk) -> None:
+    usual.told()
+    pull = usual.repo.open_pull(by="ana")
+    comment = pull.comment("words", by="ben")
+    usual.told()
+    pull.close(by="ana")
+    for _ in range(100):
+        usual.world.clock.advance(seconds=3600)
+        usual.cycle()
+    comment.edit("other words", by="ben")
+    told = list[str]()
+    for _ in range(30):
+        usual.world.clock.advance(seconds=3600)
+        told += usual.told()
+    assert told == ["pull_request_comment edited"]
+
+
+def test_an_edit_comes_before_what_happened_after_it(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    comment = pull.comment("words", by="ben")
+    quiet(desk)
+    comment.edit("other words", by="ben")
+    desk.world.clock.advance(seconds=10)
+    pull.close(by="ana")
+    assert desk.told() == ["pull_request_comment edited", "pull_request closed"]
+
+
 def test_a_deleted_comment_is_told_once_and_its_neighbours_stay(desk: Desk) -> None:
     desk.told()
     pull = desk.repo.open_pull(by="ana")
