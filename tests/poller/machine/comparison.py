@@ -8,8 +8,10 @@ polls.  Must not know how the poller reads.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ OVERLAP = 300
 
 # -- the collapses ----------------------------------------------------------------------------------------------------
 COMMENT = "comment made and deleted between two looks"
+BACKDATED = "comment of an earlier time, deleted before its pull was looked at closely"
 REVIEW = "review submitted and deleted between two looks"
 REMARK = "remark deleted, and then its whole review, between two looks"
 ROW_OF_REVIEW = "row of a review deleted without its review"
@@ -38,7 +41,7 @@ FLAG = "undone and done again between two looks"
 LOSS = "given and lost, or lost and given, between two looks"
 NAMES = "renamed more than once between two looks"
 COLLAPSES = (
-    COMMENT, REVIEW, REMARK, ROW_OF_REVIEW, LABEL, LABELS, MILESTONE, PULL, EDITS, BODIES, PUSHES, PUSH_LOST,
+    COMMENT, BACKDATED, REVIEW, REMARK, ROW_OF_REVIEW, LABEL, LABELS, MILESTONE, PULL, EDITS, BODIES, PUSHES, PUSH_LOST,
     EMPTY_PUSH, UNSEEN_PUSH, FLAG, LOSS, NAMES,
 )  # fmt: skip
 
@@ -57,6 +60,14 @@ class Told(msgspec.Struct, frozen=True):
     poll: int
 
 
+class Unlike(AssertionError):
+    """What happened on one pull (number 0: to a repository) and what was told of it are not the same."""
+
+    def __init__(self, spot: Spot, why: str) -> None:
+        super().__init__(why)
+        self.spot = spot
+
+
 class Comparison:
     """Compares one history, every poll of which also swept."""
 
@@ -67,7 +78,7 @@ class Comparison:
         self.counts = Counter[str]()
 
     def check(self) -> None:
-        """Raises `AssertionError` for what has no event, no cause, or not its place."""
+        """Raises `Unlike` for what has no event, no cause, or not its place."""
         told = [Told(event, nth) for nth, poll in enumerate(self._polls) for event in poll.told]
         assert len({one.event.id for one in told}) == len(told), "an id twice"
         hooks, events = defaultdict[Spot, list[Hook]](list), defaultdict[Spot, list[Told]](list)
@@ -76,10 +87,13 @@ class Comparison:
         for one in told:
             events[one.event.repo_id, one.event.number or 0].append(one)
         for spot in hooks.keys() | events.keys():
-            if spot[1]:
-                _OfPull(self, spot, hooks[spot], events[spot], self._polls).check()
-            else:
-                self._repository(spot[0], hooks[spot], events[spot])
+            try:
+                if spot[1]:
+                    _OfPull(self, spot, hooks[spot], events[spot], self._polls).check()
+                else:
+                    self._repository(spot[0], hooks[spot], events[spot])
+            except AssertionError as difference:
+                raise Unlike(spot, str(difference)) from difference
 
     def _repository(self, repo_id: int, hooks: list[Hook], events: list[Told]) -> None:
         """Its names follow each other, and the last one is told; that it is gone is told once."""
@@ -88,11 +102,11 @@ class Comparison:
         known, place = self._polls[0].names[repo_id], 0
         for one in renames:
             before, after = one.event.subject.from_, one.event.subject.to
-            assert before == known != after and after in names[place:], f"without a cause: {one.event}"
+            assert before == known != after and after in names[place:], f"without a cause: {_said(one)}"
             known, place = after, names.index(after, place)
         gone = [hook for hook in hooks if hook["action"] == "gone"]
-        assert len(events) - len(renames) == len(gone), f"gone is not gone: {gone} {events}"
-        assert gone or known == self._polls[-1].names[repo_id], f"is called otherwise, and that is not told: {hooks}"
+        assert len(events) - len(renames) == len(gone), f"gone is not gone: {[_said(one) for one in events]}"
+        assert gone or known == self._polls[-1].names[repo_id], f"is called otherwise, and that is not told: {names}"
         self.collapsed(NAMES, len(hooks) - len(gone) - len(renames))
 
     def collapsed(self, name: str, times: int = 1) -> None:
@@ -128,7 +142,7 @@ class _OfPull:
         self._losses(events, hooks)
         self._flags(events, hooks)
         self._deletion(events, hooks)
-        assert not events, f"without a cause: {[(one.event.event, one.event.action, one.event.id) for one in events]}"
+        assert not events, f"without a cause: {[_said(one) for one in events]}"
         self._order()
 
     # -- what has a row -----------------------------------------------------------------------------------------
@@ -151,10 +165,10 @@ class _OfPull:
         for one in events:
             some = there[_key_of_event(one.event)]
             hook = next((hook for hook in some if hook["at"] == one.event.at), some[0] if some else None)
-            assert hook is not None, f"without a cause: {one.event}"
-            assert hook["nth"] <= self.polls[one.poll].end, f"told before it happened: {one.event}"
+            assert hook is not None, f"without a cause: {_said(one)}"
+            assert hook["nth"] <= self.polls[one.poll].end, f"told before it happened: {_said(one)}"
             if one.event.actor is not None and hook["sender_id"] is not None:
-                assert one.event.actor.id == hook["sender_id"], f"by another: {one.event} {hook}"
+                assert one.event.actor.id == hook["sender_id"], f"by another: {_said(one)}, {_happening(hook)}"
             some.remove(hook)
             self.matched.append((one, hook["about"].get("row", 0), hook))
         for some in there.values():
@@ -165,13 +179,17 @@ class _OfPull:
         """The collapse of a happening whose row nobody can have seen."""
         row = hook["about"].get("row")
         if row is None:  # the opening
-            assert not self.looks, f"never told: {hook}"
+            assert not self.looks, f"never told: {_happening(hook)}"
             return PULL
-        seen = [nth for nth in self.looks if row in self._first(nth).rows & self._last(nth).rows]
-        assert not seen, f"was to be seen, and is not told: {hook}"
-        assert row not in self._final_rows(), f"is still to be seen, and is not told: {hook}"
+        backdated = self._is_backdated(hook)
+        looks = self.thorough if backdated else self.looks
+        seen = [nth for nth in looks if row in self._first(nth).rows & self._last(nth).rows]
+        assert not seen, f"was to be seen, and is not told: {_happening(hook)}"
+        assert row not in self._final_rows(), f"is still to be seen, and is not told: {_happening(hook)}"
         if self._final() is None:
             return PULL
+        if backdated:
+            return BACKDATED
         if any(
             _names(one) == ("pull_request_comment", "deleted") and one["comment"]["id"] == row for one in self.hooks
         ):
@@ -195,7 +213,7 @@ class _OfPull:
             [hook for hook in hooks if "row" in hook["about"]],
             [hook for hook in hooks if "row" not in hook["about"]],
         )
-        excused = 0
+        excused, given = 0, list(rows)
         for one in events:
             same = [hook for hook in rows if one.event.actor is not None and hook["at"] == one.event.at]
             same = [hook for hook in same if one.event.actor and hook["sender_id"] == one.event.actor.id]
@@ -204,17 +222,17 @@ class _OfPull:
                 hook = (exact or same)[0]
                 if not exact:  # put on, and its object deleted: the row looks as if it had been taken off
                     assert one.event.action == "demilestoned" and self._is_nameless(hook), (
-                        f"without a cause: {one.event}"
+                        f"without a cause: {_said(one)}"
                     )
                     self.whole.collapsed(MILESTONE)
                     excused += 1
                 rows.remove(hook)
                 self.matched.append((one, hook["about"]["row"], hook))
                 continue
-            assert one.event.actor is None and one.event.action == "demilestoned", f"without a cause: {one.event}"
+            assert one.event.actor is None and one.event.action == "demilestoned", f"without a cause: {_said(one)}"
             causes = [*silent, *(hook for hook in rows if self._is_nameless(hook))]
             causes = [hook for hook in causes if hook["nth"] <= self.polls[one.poll].end]
-            assert causes, f"without a cause: {one.event}"
+            assert causes, f"without a cause: {_said(one)}"
             (rows if causes[0] in rows else silent).remove(causes[0])
         for hook in rows:
             if self.looks and self._is_nameless(hook):
@@ -222,7 +240,7 @@ class _OfPull:
             else:
                 self.whole.collapsed(self._why_untold(hook))
         for hook in silent[: len(silent) - excused]:
-            self._not_settled(hook, lambda sight: sight.milestone is not None)
+            self._not_settled(hook, lambda sight: sight.milestone is not None, lambda other: other in given)
 
     def _is_nameless(self, hook: Hook) -> bool:
         """No look saw its row while it still named what was put on."""
@@ -240,43 +258,53 @@ class _OfPull:
         )  # fmt: skip
         by_person = [one for one in events if one.event.actor is not None]
         needs, has = Counter[Hashable](), Counter[Hashable]()
+        vanished = list[tuple[str, str, Hook]]()
         for row, who, sign, name, hook in rows:
             needs[who, sign, name] += 1
             covering = [one for one in by_person if _covers(one.event, who, sign, name, hook, rows)]
             if not covering:
                 seen = any(row in self._first(nth).rows & self._last(nth).rows for nth in self.looks)
-                assert not seen, f"a label was to be seen, and is not told: {sign}{name} {hook}"
+                assert not seen, f"a label was to be seen, and is not told: {sign}{name} {_happening(hook)}"
                 assert row not in self._final_rows()
-                self.whole.collapsed(LABEL if self._final() is not None else PULL)
+                vanished.append((sign, name, hook))
             else:
                 self.matched.append((covering[0], row, hook))
         for one in by_person:
             assert one.event.actor is not None
             marks = list(_marks(one.event))
-            assert marks, f"says nothing: {one.event}"
+            assert marks, f"says nothing: {_said(one)}"
             for sign, name in marks:
                 has[one.event.actor.id, sign, name] += 1
                 assert any(
                     _covers(one.event, who, sign, name, hook, rows) for _, who, plus, label, hook in rows
                     if (plus, label) == (sign, name)
-                ), f"without a cause: {sign}{name} {one.event}"  # fmt: skip
+                ), f"without a cause: {sign}{name} {_said(one)}"  # fmt: skip
         assert all(has[mark] <= needs[mark] for mark in has), "a label twice"
         self.whole.collapsed(LABELS, max(0, sum(needs.values()) - sum(has.values())))
         self._lost_labels(
             [one for one in events if one.event.actor is None],
             [hook for hook in hooks if hook["sender_id"] is None],
+            vanished,
         )
+        self.whole.collapsed(LABEL if self._final() is not None else PULL, len(vanished))
 
-    def _lost_labels(self, events: list[Told], hooks: list[Hook]) -> None:
-        """Of a label whose object was deleted nobody knows who did it."""
+    def _lost_labels(self, events: list[Told], hooks: list[Hook], vanished: list[tuple[str, str, Hook]]) -> None:
+        """Of a label whose object was deleted nobody knows who did it; nor of one taken off, and then deleted unseen.
+
+        Takes out of `vanished` the rows that have their event so.
+        """
         for one in events:
-            assert not one.event.subject.added, f"without a cause: {one.event}"
+            assert not one.event.subject.added, f"without a cause: {_said(one)}"
             for name in one.event.subject.removed or ():
-                cause = next(
-                    (hook for hook in hooks if any(gone == name for _, gone in hook["about"]["removed"])), None
-                )
-                assert cause is not None, f"without a cause: {one.event}"
-                hooks.remove(cause)
+                end = self.polls[one.poll].end
+                causes = [hook for hook in hooks if hook["nth"] <= end]
+                causes = [hook for hook in causes if any(gone == name for _, gone in hook["about"]["removed"])]
+                unseen = [row for row in vanished if row[:2] == ("-", name) and row[2]["nth"] <= end]
+                assert causes or unseen, f"without a cause: {_said(one)}"
+                if causes:
+                    hooks.remove(causes[0])
+                else:
+                    vanished.remove(unseen[0])
         for hook in hooks:
             ((_, name),) = hook["about"]["removed"]
             self._not_settled(hook, lambda sight, name=name: name in sight.labels)
@@ -288,9 +316,9 @@ class _OfPull:
         left = list(hooks)
         for one in events:
             subject = one.event.subject
-            assert subject.before != subject.after, f"pushed nothing: {one.event}"
+            assert subject.before != subject.after, f"pushed nothing: {_said(one)}"
             place = next((nth for nth, hook in enumerate(left) if _is_the_push(one.event, hook)), None)
-            assert place is not None, f"a head that was not pushed, or not then: {one.event}"
+            assert place is not None, f"a head that was not pushed, or not then: {_said(one)}"
             passed, hook = left[:place], left[place]
             assert hook["nth"] <= self.polls[one.poll].end
             for over in passed:
@@ -303,7 +331,7 @@ class _OfPull:
             why, final = self._why_passed_over(hook, None), self._final()
             if why == PUSHES and final is not None:
                 closed = final.state == "closed" or self._closed_after(hook)
-                assert closed or self._told_head(events) == final.head, f"the head is not told: {hook}"
+                assert closed or self._told_head(events) == final.head, f"the head is not told: {_happening(hook)}"
                 why = PUSH_LOST if closed else PUSHES
             self.whole.collapsed(why)
 
@@ -320,7 +348,7 @@ class _OfPull:
         """The collapse of a push whose row nobody can have seen, and whose head nobody saw for long enough."""
         row = hook["about"]["row"]
         seen = [nth for nth in self.looks if row in self._first(nth).rows & self._last(nth).rows]
-        assert not seen, f"the row of a push was to be seen, and is not told: {hook}"
+        assert not seen, f"the row of a push was to be seen, and is not told: {_happening(hook)}"
         if self._final() is None:
             return PULL
         if not any(self.polls[nth].end < hook["nth"] for nth in self.looks):
@@ -331,7 +359,8 @@ class _OfPull:
             and self._first(nth).state == self._last(nth).state == "open"
             and self.polls[nth].begin >= hook["nth"] and (before is None or self.polls[nth].end < before)
         ]  # fmt: skip
-        assert not heads or max(heads) - min(heads) <= 2 * OVERLAP, f"a head was to be seen, and is not told: {hook}"
+        clue = f"a head was to be seen, and is not told: {_happening(hook)}"
+        assert not heads or max(heads) - min(heads) <= 2 * OVERLAP, clue
         return PUSHES
 
     # -- texts --------------------------------------------------------------------------------------------------
@@ -393,8 +422,8 @@ class _OfPull:
         changes = [one for one in told if one.event.action == "edited"]
         for one in changes:
             before, after = one.event.changes["body"].from_, one.event.subject.body
-            assert before != after and (known is None or before == known), f"from another text: {one.event}"
-            assert after in true[place:], f"without a cause: {one.event}"
+            assert before != after and (known is None or before == known), f"from another text: {_said(one)}"
+            assert after in true[place:], f"without a cause: {_said(one)}"
             place = true.index(str(after), place)
             assert edits[max(0, place - 1)]["nth"] <= self.polls[one.poll].end
             known = str(after)
@@ -402,7 +431,7 @@ class _OfPull:
         if len(edits) > len(changes):
             self.whole.collapsed(EDITS, len(edits) - len(changes))
         deletions = [one for one in told if one.event.action == "deleted"]
-        assert len(deletions) <= (gone is not None), f"without a cause: {deletions}"
+        assert len(deletions) <= (gone is not None), f"without a cause: {[_said(one) for one in deletions]}"
         assert len(deletions) + len(changes) == len(told)
         if gone is not None and deletions:
             assert gone["nth"] <= self.polls[deletions[0].poll].end
@@ -422,7 +451,7 @@ class _OfPull:
         ]  # fmt: skip
         if whole and not [nth for nth in later if self.polls[nth].end < whole[0]["nth"]]:
             return REMARK
-        assert not ((seen or first is not None) and later), f"is gone, and is not told: {gone}"
+        assert not ((seen or first is not None) and later), f"is gone, and is not told: {_happening(gone)}"
         return COMMENT if self._final() is not None else PULL
 
     def _must_have_told_text(self, row: int, first: str | None, changes: list[Told]) -> None:
@@ -446,11 +475,18 @@ class _OfPull:
             cause = next(
                 (hook for hook in mine if isinstance(who, Actor) and hook["about"]["assignee"] == who.id), None
             )
-            assert cause is not None, f"without a cause: {one.event}"
+            assert cause is not None, f"without a cause: {_said(one)}"
             assert cause["nth"] <= self.polls[one.poll].end
             mine.remove(cause)
         for hook in mine:
-            self._not_settled(hook, lambda sight, who=hook["about"]["assignee"]: who in sight.assignees)
+            who = hook["about"]["assignee"]
+            self._not_settled(
+                hook,
+                lambda sight, who=who: who in sight.assignees,
+                lambda other, who=who: (
+                    _names(other) == ("pull_request_assign", "assigned") and other["about"]["assignee"] == who
+                ),
+            )
 
     def _flags(self, events: list[Told], hooks: list[Hook]) -> None:
         """Threads and dismissals: done, undone, gone."""
@@ -469,7 +505,7 @@ class _OfPull:
                 key = one.event.subject.review_id if field == "review" else one.event.subject.comment_id
                 causes = [hook for hook in mine if hook["about"][field] == key]
                 causes = [hook for hook in causes if hook["nth"] <= self.polls[one.poll].end]
-                assert causes, f"without a cause: {one.event}"
+                assert causes, f"without a cause: {_said(one)}"
                 # Of several that were one to every reader, the last is told.
                 mine.remove(causes[-1])
             for hook in mine:
@@ -486,19 +522,25 @@ class _OfPull:
         after = [nth for nth in self.thorough if was and nth > was[-1]][:1]
         for nth in after:
             ended = not before(self._first(nth)) and not before(self._last(nth))
-            assert self.polls[nth].begin < hook["nth"] or not ended, f"is not told: {hook}"
+            assert self.polls[nth].begin < hook["nth"] or not ended, f"is not told: {_happening(hook)}"
         self.whole.collapsed(name if self._final() is not None else PULL)
 
-    def _not_settled(self, hook: Hook, before: Callable[[Sight], bool]) -> None:
-        """A mark that is lost without a row is believed when the pull has been quiet for the overlap."""
+    def _not_settled(
+        self, hook: Hook, before: Callable[[Sight], bool], given: Callable[[Hook], bool] = lambda _: False
+    ) -> None:
+        """A mark that is lost without a row is believed when the pull has been quiet for the overlap.
+
+        If it is `given` again by a row before that, the rows lead from what was to what is, and hide the loss.
+        """
         was = [
             nth for nth in self.looks
             if self.polls[nth].end < hook["nth"] and before(self._first(nth)) and before(self._last(nth))
         ]  # fmt: skip
-        later = [nth for nth in self.looks if self.polls[nth].begin >= hook["nth"]]
+        again = min((one["nth"] for one in self.hooks if one["nth"] > hook["nth"] and given(one)), default=math.inf)
+        later = [nth for nth in self.looks if self.polls[nth].begin >= hook["nth"] and self.polls[nth].end < again]
         ended = itertools.takewhile(lambda nth: not before(self._first(nth)) and not before(self._last(nth)), later)
         settled = [nth for nth in ended if self.polls[nth].at >= self._last(nth).updated + OVERLAP]
-        assert not (was and settled), f"is not told: {hook}"
+        assert not (was and settled), f"is not told: {_happening(hook)}"
         self.whole.collapsed(LOSS if self._final() is not None else PULL)
 
     def _first(self, nth: int) -> Sight:
@@ -510,11 +552,11 @@ class _OfPull:
     def _deletion(self, events: list[Told], hooks: list[Hook]) -> None:
         mine = _taken(hooks, lambda hook: _names(hook) == ("pull_request", "deleted"))
         told = _taken(events, lambda one: (one.event.event, one.event.action) == ("pull_request", "deleted"))
-        assert len(told) <= len(mine), f"without a cause: {told}"
+        assert len(told) <= len(mine), f"without a cause: {[_said(one) for one in told]}"
         if mine and not told:
-            assert not self.looks, f"is gone, and is not told: {mine}"
+            assert not self.looks, f"is gone, and is not told: {[_happening(hook) for hook in mine]}"
             self.whole.collapsed(PULL)
-        assert not hooks, f"nobody knows what to expect of {hooks}"
+        assert not hooks, f"nobody knows what to expect of {[_happening(hook) for hook in hooks]}"
 
     # -- order --------------------------------------------------------------------------------------------------
 
@@ -543,15 +585,20 @@ class _OfPull:
         return event.subject.review_id in {hook["about"]["review"] for hook in made if hook["about"]["row"] in gone}
 
     def _is_backdated(self, hook: Hook) -> bool:
-        """It bears a time from before what happened earlier: who reads by time finds it late."""
-        return any(one["nth"] < hook["nth"] and _seconds(hook["at"], one["at"]) > OVERLAP for one in self.hooks)
+        """It bears a time from long before a poll that it came after: who reads by time finds it late."""
+        return any(poll.end < hook["nth"] and _epoch(hook["at"]) < poll.at - OVERLAP for poll in self.polls)
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
 def _said(one: Told) -> str:
-    return f"{one.event.event} {one.event.action} ({one.event.id})"
+    return f"{one.event.event} {one.event.action} ({one.event.id.partition('/')[2]}, told by poll {one.poll})"
+
+
+def _happening(hook: Hook) -> str:
+    about = {**hook["about"], **({"comment": hook["comment"]["id"]} if "comment" in hook else {})}
+    return f"[{hook['nth']}] {hook['event_type']} {hook['action']} at {hook['at']} {about}"
 
 
 def _names(hook: Hook) -> tuple[str, str]:
@@ -647,6 +694,10 @@ def _covers(event: Event, who: int, sign: str, name: str, hook: Hook, rows: list
     return bool(stamps) and stamps[0] == event.at and all(
         _seconds(earlier, later) <= 1 for earlier, later in itertools.pairwise(stamps)
     )  # fmt: skip
+
+
+def _epoch(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
 
 
 def _seconds(earlier: str, later: str) -> float:
