@@ -93,6 +93,7 @@ def _memory(walk: Walk, stray: Stray | None, marks: Marks) -> Known:
         boundary=walk.boundary,
         heads=seen.heads or (known.heads if known else None),
         head=walk.head,
+        head_is_guess=walk.head_is_guess and not seen.settling,
         seen=(known.seen if known and not first_time else frozenset())
         | {step.id for step in seen.steps if step.id not in walk.unclear},
         comments=comments,

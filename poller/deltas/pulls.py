@@ -198,6 +198,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     heads: Heads | None = None
     #: the last head that was told of (or found at the baseline)
     head: str | None = None
+    #: it was read beside the row of a push that named none, and may be that of a later push whose row is to come
+    head_is_guess: bool = False
     seen: frozenset[int] = frozenset()
     comments: dict[int, str] = {}
     reviews: dict[int, ReviewMemo] = {}

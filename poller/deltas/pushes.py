@@ -57,21 +57,24 @@ def _paired(rows: list[Step]) -> list[Step]:
 
 def _push_row(walk: Walk, row: Step, *, is_last: bool) -> None:
     live = walk.seen.heads.head_sha if walk.seen.heads else None
-    # 1.22 writes a row without commits for a push that brings none of its own: only the head knows.
+    # 1.22 writes a row without commits for a push that brings none of its own: only the head knows, if it has not
+    # been pushed again since.  Then the row of that is still to come, and is not to be taken for a repetition.
     after = row.commits[-1] if row.commits else (live if is_last else None)
     if not walk.is_news(row):
         if walk.known is None or walk.known.shallow:
             walk.head = after or walk.head  # history, read for the first time
         return
+    before, rebased, was_guess = walk.head, _is_of_a_base_change(walk, row), walk.head_is_guess
     if after == walk.head:
-        return  # a base change repeats the head; or the head was told before its row came
-    before = walk.head
+        if row.commits and (rebased or not was_guess):
+            return  # a base change repeats the head; or the head was told before its row came
+        before, after = (None, after) if was_guess else (before, None)
+    is_first = walk.head is None
     forced = row.forced or (len(row.commits) == 2 and row.commits[0] == before)
     if forced and len(row.commits) == 2:
         before = row.commits[0]
-    walk.head = after or walk.head
-    rebased = _is_of_a_base_change(walk, row)
-    if before is None and (rebased or _is_of_the_opening(walk, row)):
+    walk.head, walk.head_is_guess = after or walk.head, not row.commits
+    if is_first and before is None and (rebased or _is_of_the_opening(walk, row)):
         return
     _tell(walk, before or "", after or "", at=row.at, actor=None if rebased else row.actor, row=row, forced=forced)
 

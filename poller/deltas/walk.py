@@ -36,6 +36,7 @@ class Walk:
         self.state_steps = 0
         self.reopened = False
         self.head = known.head if known else None
+        self.head_is_guess = known.head_is_guess if known else False
         heads = seen.heads or (known.heads if known else None)
         row = seen.row
         self.facts = PullFacts(

@@ -317,13 +317,13 @@ class _OfPull:
         for one in events:
             subject = one.event.subject
             assert subject.before != subject.after, f"pushed nothing: {_said(one)}"
-            place = next((nth for nth, hook in enumerate(left) if _is_the_push(one.event, hook)), None)
+            place = next((nth for nth, hook in enumerate(left) if self._is_the_push(one, hook)), None)
             assert place is not None, f"a head that was not pushed, or not then: {_said(one)}"
             passed, hook = left[:place], left[place]
             assert hook["nth"] <= self.polls[one.poll].end
             for over in passed:
                 self.whole.collapsed(self._why_passed_over(over, hook["nth"]))
-            self.whole.collapsed(EMPTY_PUSH, not subject.after)
+            self.whole.collapsed(EMPTY_PUSH, hook["about"]["after"] != subject.after)
             if hook["about"]["row"] is not None and one.event.actor is not None:
                 self.matched.append((one, hook["about"]["row"], hook))
             left = left[place + 1 :]
@@ -334,6 +334,14 @@ class _OfPull:
                 assert closed or self._told_head(events) == final.head, f"the head is not told: {_happening(hook)}"
                 why = PUSH_LOST if closed else PUSHES
             self.whole.collapsed(why)
+
+    def _is_the_push(self, one: Told, hook: Hook) -> bool:
+        """A push without commits of its own may have a row that names no head: what was there is told then, or none."""
+        subject, row = one.event.subject, one.event.id.rpartition("/")[2]
+        if row != str(hook["about"]["row"]):
+            return not row.isdigit() and bool(hook["about"]["after"] == subject.after)
+        there = self._first(one.poll).head, self._last(one.poll).head
+        return hook["about"]["after"] == subject.after or (not subject.commits and subject.after in ("", *there))
 
     def _closed_after(self, hook: Hook) -> bool:
         """What is still under way when the pull is closed is not told when it comes back."""
@@ -672,13 +680,6 @@ def _key_of_event(event: Event) -> Hashable:
     if event.event == "pull_request_comment":
         return (*names, subject.comment_id)
     return names if isinstance(subject.review_id, msgspec.UnsetType) else (*names, subject.review_id)
-
-
-def _is_the_push(event: Event, hook: Hook) -> bool:
-    """A push without commits of its own may have a row that says nothing of its head."""
-    if event.subject.after:
-        return bool(hook["about"]["after"] == event.subject.after)
-    return hook["about"]["row"] is not None and hook["at"] == event.at
 
 
 def _marks(event: Event) -> Iterator[tuple[str, str]]:

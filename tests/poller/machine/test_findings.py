@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
 from poller.cycle import Report
 from tests.poller.desk import Desk
 
@@ -54,3 +59,53 @@ def test_a_review_whose_row_was_deleted_is_told_as_a_review_and_not_by_its_remar
         ("pull_request_comment", "created"),
     ]
     assert [remark.body for remark in told[0].subject.comments or []] == ["a", "b"]
+
+
+def pushes(*reports: Report) -> list[tuple[str, str]]:
+    """Row and head of each push that was told."""
+    told = [one.event for report in reports for one in report.told if one.event.action == "synchronized"]
+    return [(event.id.rpartition("/")[2], str(event.subject.after)) for event in told]
+
+
+@pytest.mark.parametrize("version", ["1.22.6", "forgejo-11"])
+def test_a_push_after_one_without_commits_is_told_though_its_head_was_seen_before_its_row(
+    tmp_path: Path, version: str
+) -> None:
+    with closing(Desk(tmp_path, version=version)) as desk:
+        desk.set_up(sweep="0s")
+        desk.cycle()
+        pull = desk.repo.open_pull(by="ana")
+        desk.cycle()
+        desk.world.push_lag = 9
+        pull.push_without_own_commits(by="ana")
+        desk.world.clock.advance(seconds=9)
+        desk.world.catch_up()
+        after = pull.push(by="ana")
+        first = desk.cycle()  # the row of the first push, and the head of the second
+        desk.world.clock.advance(seconds=9)
+        second = desk.cycle()
+        rows = [str(hook["about"]["row"]) for hook in desk.world.webhooks if hook["action"] == "synchronized"]
+        assert len(rows) == 2
+        assert pushes(first, second) == [(rows[0], after), (rows[1], after)]
+
+
+@pytest.mark.parametrize("version", ["1.22.6", "forgejo-11"])
+def test_two_pushes_that_lead_back_to_the_head_are_told_though_one_names_no_commits(
+    tmp_path: Path, version: str
+) -> None:
+    with closing(Desk(tmp_path, version=version)) as desk:
+        desk.set_up(sweep="0s")
+        desk.cycle()
+        pull = desk.repo.open_pull(by="ana")
+        pull.force_push(by="ana", to_base=True)
+        desk.cycle()
+        desk.world.push_lag = 9
+        before = pull.head_sha
+        pull.push_without_own_commits(by="ana")
+        desk.world.clock.advance(seconds=9)
+        desk.world.catch_up()
+        desk.repo.move_branch(pull.head_ref, before, by=desk.world.person("ana"), forced=True)
+        first = desk.cycle()
+        desk.world.clock.advance(seconds=9)
+        second = desk.cycle()
+        assert [head for _, head in pushes(first, second)] == ["", before]
