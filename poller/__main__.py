@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sessions import completing
 from sessions.logs import hide
 from sessions.shell import (
     Common,
@@ -134,7 +135,10 @@ def status(
 @poll.command()
 def events(
     context: typer.Context,
-    pull: Annotated[str | None, typer.Option("--pull", metavar="KEY", help="Only of this pull: acme/api#7.")] = None,
+    pull: Annotated[
+        str | None,
+        typer.Option("--pull", metavar="KEY", help="Only of this pull: acme/api#7.", autocompletion=completing.keys),
+    ] = None,
     kind: Annotated[
         list[str] | None, typer.Option("--kind", metavar="NAME", help="Only EVENT or EVENT/ACTION; can be repeated.")
     ] = None,
@@ -166,7 +170,12 @@ def events(
 @poll.command()
 def why(
     context: typer.Context,
-    subject: Annotated[str, typer.Argument(metavar="KEY|EVENT_ID", help="acme/api#7, or the id of an event.")],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY|EVENT_ID", help="acme/api#7, or the id of an event.", autocompletion=completing.keys
+        ),
+    ],
     config: ConfigPath = None,
     format: Format = None,
     log_format: LogFormat = None,
@@ -182,8 +191,11 @@ def why(
 @poll.command()
 def reset(
     context: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The pull: acme/api#7.")],
-    agent: Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only this agent's session.")] = None,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The pull: acme/api#7.", autocompletion=completing.keys)],
+    agent: Annotated[
+        str | None,
+        typer.Option("--agent", metavar="NAME", help="Only this agent's session.", autocompletion=completing.agents),
+    ] = None,
     bottle: Annotated[bool, typer.Option("--bottle", help="The bottle too, not only the conversation.")] = False,
     config: ConfigPath = None,
 ) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from sessions import claims, claude, lifecycle, processes, registry, state, transcript
+from sessions import claims, claude, preparing, processes, registry, state
 from sessions import tables as t
 from sessions.bottles import EngineError, bottle_for, cwd_of
 from sessions.config import Agent, Settings
@@ -152,7 +152,7 @@ def known(conn: sa.Connection, settings: Settings, identity: str, claude_session
         values = {"claude_session": claude_session, "claude_total": 0.0, "transcript_bytes": 0, "note": ""}
         conn.execute(t.session.update().where(t.session.c.id == session.id).values(**values))
         session = msgspec.structs.replace(session, **values)
-    _check_conversation(place, session)
+    _check_conversation(settings.state, session)
     return session
 
 
@@ -165,12 +165,14 @@ def _only_conversation(place: Path) -> str:
     return there[0]
 
 
-def _check_conversation(place: Path, session: Session) -> None:
-    found = transcript.look(state.config_dir(place), session.claude_session)
-    if lifecycle.opening(found.condition, msgspec.structs.replace(session, note="")).mode != "resume":
+def _check_conversation(root: Path, session: Session) -> None:
+    """Whatever is noted about it: a person may look at a conversation that no turn goes on with."""
+    opening = preparing.foreseen(root, msgspec.structs.replace(session, note=""))
+    if opening.mode != "resume":
+        place = state.bottle(root, session.identity)
         raise Refused(
-            f"bottle {session.identity} has no conversation {session.claude_session} that can be resumed "
-            f"({found.condition}) in {place}; it has: {', '.join(_conversations(place)) or 'none'}"
+            f"bottle {session.identity} has no conversation {session.claude_session} that can be resumed in {place} "
+            f"({opening.why}); it has: {', '.join(_conversations(place)) or 'none'}"
         )
 
 
@@ -184,8 +186,7 @@ def is_kept(root: Path, session: Session) -> bool:
     place = state.bottle(root, session.identity)
     if session.removed_at is not None or session.note or not (place / "metadata.json").exists():
         return False
-    found = transcript.look(state.config_dir(place), session.claude_session)
-    return lifecycle.opening(found.condition, session).mode == "resume"
+    return preparing.foreseen(root, session).mode == "resume"
 
 
 def unknown(identity: str, root: Path) -> Refused:

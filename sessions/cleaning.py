@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -62,6 +61,7 @@ def look(
     identities: Sequence[str],
     *,
     orphans: bool,
+    now: float,
     environ: Mapping[str, str],
     agents: Mapping[str, Agent],
 ) -> Found:
@@ -75,10 +75,14 @@ def look(
         ownerless = [name for name in there if name not in known and (not identities or name in identities)]
         found += [_state(root, name) for name in ownerless]
         if not identities:
-            found += [*_leftovers(root), *_mirrors(root)]
+            found += [*_leftovers(root, now), *_mirrors(root)]
         try:
             if "docker" in {*(one.backend for one in known.values()), *(one.backend for one in agents.values())}:
-                found += [one for one in _containers(engine, root, environ) if not identities or one.key in identities]
+                found += [
+                    one
+                    for one in _containers(engine, root, environ, now=now)
+                    if not identities or one.key in identities
+                ]
         except EngineError as error:
             trouble = f"containers were not looked for: {error}"
     seen = {one.key if one.what == "container" else one.name for one in found}
@@ -134,10 +138,10 @@ def _state(root: Path, name: str) -> Candidate:
     return Candidate(what="state", name=name, fate="orphan", why=f"no session knows {place}{of}")
 
 
-def _leftovers(root: Path) -> Iterator[Candidate]:
+def _leftovers(root: Path, now: float) -> Iterator[Candidate]:
     for pattern in _UNFINISHED:
         for path in sorted(state.bottles(root).glob(pattern)):
-            if time.time() - path.lstat().st_mtime > _YOUNG:
+            if now - path.lstat().st_mtime > _YOUNG:
                 yield Candidate(what="leftover", name=path.name, fate="orphan", why="an interrupted call left it")
 
 
@@ -150,14 +154,14 @@ def _mirrors(root: Path) -> list[Candidate]:
     return [Candidate(what="mirror", name=name, fate="orphan", why=why) for name in workspace.unused(root)]
 
 
-def _containers(engine: sa.Engine, root: Path, environ: Mapping[str, str]) -> Iterator[Candidate]:
+def _containers(engine: sa.Engine, root: Path, environ: Mapping[str, str], *, now: float) -> Iterator[Candidate]:
     """Of this state directory, by their labels, and of no turn and no bottle."""
     from sessions.bottles import holdings
 
     if not root.is_dir():
         return
     for one in holdings.held(environ, root):
-        if time.time() - one.created > _YOUNG and housekeeping.is_stray(engine, one):
+        if now - one.created > _YOUNG and housekeeping.is_stray(engine, one):
             yield Candidate(
                 what="container", name=f"{one.identity}/{one.turn}", key=one.identity, fate="orphan",
                 why="it runs, and no turn knows it" if one.running else "its bottle is gone",

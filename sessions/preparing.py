@@ -26,13 +26,15 @@ class Interrupted(Exception):
         self.asked = asked
 
 
+def foreseen(root: Path, session: Session) -> lifecycle.Opening:
+    """How the session's conversation would be gone on with; nothing is touched."""
+    return _looked(root, session)[1]
+
+
 def opening(root: Path, session: Session) -> lifecycle.Opening:
     """How to go on with the session's conversation; its record is put right for that."""
     bottle = state.bottle(root, session.identity)
-    found = transcript.look(state.config_dir(bottle), session.claude_session)
-    copy = generations.good(bottle, session.claude_session)
-    size = copy.stat().st_size if copy is not None else 0
-    plan = lifecycle.opening(found.condition, session, size=found.size, good=size)
+    found, plan = _looked(root, session)
     if plan.set_aside:
         transcript.set_aside(found)
     if plan.restore and not generations.restore(bottle, session.claude_session):
@@ -40,6 +42,14 @@ def opening(root: Path, session: Session) -> lifecycle.Opening:
             mode="fresh", renew=True, why="its transcript is damaged, and no copy could be put back"
         )
     return plan
+
+
+def _looked(root: Path, session: Session) -> tuple[transcript.Transcript, lifecycle.Opening]:
+    bottle = state.bottle(root, session.identity)
+    found = transcript.look(state.config_dir(bottle), session.claude_session)
+    copy = generations.good(bottle, session.claude_session)
+    size = copy.stat().st_size if copy is not None else 0
+    return found, lifecycle.opening(found.condition, session, size=found.size, good=size)
 
 
 def keep(root: Path, session: Session, outcome: Outcome, *, claude_session: str, note: str) -> None:

@@ -23,6 +23,7 @@ from sessions import (
     claude,
     files,
     lifecycle,
+    preparing,
     registry,
     runs,
     spending,
@@ -156,6 +157,8 @@ class Visit:
             self.turn = claims.launching(
                 conn, self.turn, self.session, mode="resume", told=(), now=time.time(), minutes=_MINUTES_ALONE
             )
+        # A damaged record is put back as for any turn; that it can be gone on with was seen before.
+        preparing.opening(self._root, msgspec.structs.replace(self.session, note=""))
         outcome = self._outcome(agent, environ=environ)
         after = spending.told(config, self.session.claude_session)
         size = transcript.look(config, self.session.claude_session).size
@@ -203,7 +206,7 @@ class Visit:
             self._lost = True  # it was ended, and recorded, by somebody else
 
     def _record(self, outcome: Outcome, before: spending.Spent, after: spending.Spent, *, size: int) -> Visited:
-        cost = lifecycle.spent(after.total_usd, before.total_usd or 0.0)
+        cost = lifecycle.spent(after.total_usd, self.session.claude_total)
         outcome = msgspec.structs.replace(
             outcome,
             usage=spending.between(before, after),
@@ -226,6 +229,8 @@ class Visit:
             with reading(self._engine) as conn:
                 self.turn = registry.turn(conn, self.turn.id) or self.turn
                 self.session = registry.session_of(conn, self.session.identity) or self.session
+        conversation = self.session.claude_session
+        preparing.keep(self._root, self.session, outcome, claude_session=conversation, note=self.session.note)
         if outcome.kind == "engine":
             raise Failed(f"bottle {self.session.identity}: {outcome.reason}")
         return Visited(exit=outcome.exit or 0, turn=self.turn, session=self.session, closed=closed)

@@ -120,7 +120,13 @@ def cleanup(
     _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
     with database(settings) as engine:
         found = cleaning.look(
-            engine, settings.state, identities or [], orphans=orphans, environ=os.environ, agents=settings.agents
+            engine,
+            settings.state,
+            identities or [],
+            orphans=orphans,
+            now=time.time(),
+            environ=os.environ,
+            agents=settings.agents,
         )
         for name in found.unknown:
             raise unknown(name, settings.state)
