@@ -150,6 +150,7 @@ def known(conn: sa.Connection, settings: Settings, identity: str, claude_session
         raise unknown(identity, settings.state)
     if claude_session is not None and session.claude_session != claude_session:
         values = {"claude_session": claude_session, "claude_total": 0.0, "transcript_bytes": 0, "note": ""}
+        values |= {"context_tokens": 0, "conversation_turns": 0, "conversation_at": now, "begun_why": "named by hand"}
         conn.execute(t.session.update().where(t.session.c.id == session.id).values(**values))
         session = msgspec.structs.replace(session, **values)
     _check_conversation(settings.state, session)

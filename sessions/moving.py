@@ -44,8 +44,9 @@ _PERSONAL = (
 )
 #: Shorter values are no secrets, and hiding them would destroy what they stand in.
 _SHORTEST = 8
-#: Columns that are this database's own.
-_OURS = frozenset({"id", "removed_at"})
+#: Columns that are this database's own: `summary_turn` is the number of a turn.
+_OURS = frozenset({"id", "removed_at", "summary_turn"})
+_LONGEST = 1024 * 1024
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +150,7 @@ def _put_in_place(engine: sa.Engine, root: Path, staging: Path, row: dict[str, A
                 conn.execute(tables.session.insert().values(**row))
             else:  # it lived here before, and its state was removed
                 here = tables.session.c.id == known.id
-                conn.execute(tables.session.update().where(here).values(**row, removed_at=None))
+                conn.execute(tables.session.update().where(here).values(**row, removed_at=None, summary_turn=0))
             # Before the commit: a session whose state is not there would be begun anew by the next event.
             staging.rename(place)
             moved = True
@@ -213,7 +214,7 @@ def _checked_row(manifest: Manifest) -> dict[str, Any]:
             continue
         value = manifest.session.get(column.name)
         if value is None and not column.nullable:
-            if column.default is None:
+            if column.default is None and column.server_default is None:
                 raise Unreadable(f"its session has no {column.name}")
             continue
         if value is not None and not _fits(value, column.type.python_type):
@@ -233,7 +234,7 @@ def _fits(value: object, kind: type) -> bool:
         return isinstance(value, bool) and kind is bool
     if isinstance(value, int | float):
         return kind is float or (kind is int and isinstance(value, int) and 0 <= value < 2**63)
-    return isinstance(value, str) and kind is str and len(value) <= 4000 and "\0" not in value
+    return isinstance(value, str) and kind is str and len(value) <= _LONGEST and "\0" not in value
 
 
 # -- what goes along ---------------------------------------------------------------------------------------------------

@@ -207,17 +207,20 @@ class Visit:
 
     def _record(self, outcome: Outcome, before: spending.Spent, after: spending.Spent, *, size: int) -> Visited:
         cost = lifecycle.spent(after.total_usd, self.session.claude_total)
+        usage = spending.between(before, after)
+        if outcome.kind == "done" and not usage.output:
+            # Nothing was asked of the model: no proof that it answers this agent again.
+            outcome = msgspec.structs.replace(outcome, kind="interrupted")
         outcome = msgspec.structs.replace(
             outcome,
-            usage=spending.between(before, after),
+            usage=usage,
             total_usd=after.total_usd,
             context_tokens=after.context_tokens,
             cost_usd=cost,
         )
         verdict = lifecycle.Verdict(
-            turn="failed" if outcome.kind == "engine" else "done", reason=outcome.reason, note=self.session.note,
-            paused_until=self.session.paused_until, paused_why=self.session.paused_why,
-        )  # fmt: skip
+            turn="failed" if outcome.kind == "engine" else "done", reason=outcome.reason, note=self.session.note
+        )
         self._beat()
         closed = self.turn.stop_asked
         if not self._lost:

@@ -21,7 +21,8 @@ from pathlib import Path
 _SHELL = """
 import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, setsigdef=[signal.SIGINT])
 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 while code == -signal.SIGKILL:
     signal.pause()

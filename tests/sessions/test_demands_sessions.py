@@ -9,6 +9,7 @@ import json
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -124,23 +125,22 @@ def test_demand_a17_the_same_event_twice_makes_no_second_bottle(stage: Stage) ->
     assert len(state.identities(stage.state)) == 1
 
 
-def test_demand_a19_counters_are_kept_and_what_is_too_long_goes_on_in_a_new_conversation(stage: Stage) -> None:
-    """Dispatches and the agent's own turns, summed; its tokens rotate first, where that is asked for."""
+def test_demand_a19_a_counter_triggers_a_fresh_conversation_that_knows_the_old_one(stage: Stage) -> None:
+    """By tokens; dispatches and the agent's own turns are counted, too."""
+    agent = stage.agents["reviewer"]
+    stage.agents["reviewer"] = msgspec.structs.replace(
+        agent, limits=msgspec.structs.replace(agent.limits, rotate_tokens=1)
+    )
     stage.want("opened")
     stage.run()
-    stage.want("pushed", "[agent: long]")
-    stage.now = stage.clock()
-    stage.run()
     before = stage.session()
-    assert before.turns == 1 and before.agent_turns >= 1
-    assert before.context_tokens > 0
-    assert before.note, "it is not resumed any more"
-    stage.errand.texts["pushed"] = "and now?"
-    stage.now = stage.turn(2).not_before
+    assert (before.turns, before.agent_turns) == (1, 1) and before.context_tokens > 1
+    stage.want("pushed")
     stage.run()
     after = stage.session()
     assert after.identity == before.identity and after.claude_session != before.claude_session
-    assert after.turns == 2 and stage.turn(2).mode == "fresh"
+    assert (after.turns, stage.turn(2).mode, stage.turn(2).handovers) == (2, "fresh", 1)
+    assert after.summary and after.agent_turns == 3
 
 
 # -- sessions ---------------------------------------------------------------------------------------------------------
