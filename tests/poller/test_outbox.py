@@ -157,11 +157,11 @@ def test_patience_has_an_end(post: Post) -> None:
     assert post.states == ["failed"]
 
 
-def test_a_deleted_pull_takes_no_words_and_says_500(post: Post) -> None:
+def test_words_for_a_deleted_pull_are_dropped_though_the_forge_says_500(post: Post) -> None:
     post.put("hello")
     post.pull.delete(by="ana")
     post.flush()
-    assert post.states == ["failed"]
+    assert post.states == ["dropped"]
 
 
 def test_what_another_process_is_posting_is_left_to_it_until_it_dies_or_its_time_is_over(post: Post) -> None:
