@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import sqlalchemy as sa
 
 from sessions import archive, byhand, claims, claude, packing, registry, state, tables
 from sessions.archive import Entry, Manifest, Unreadable
@@ -28,8 +29,6 @@ from sessions.patience import while_beating
 from sessions.showing import moment
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from sessions.config import Settings
     from sessions.turns import Session, Turn
 
@@ -44,9 +43,8 @@ _PERSONAL = (
 )
 #: Shorter values are no secrets, and hiding them would destroy what they stand in.
 _SHORTEST = 8
-#: Columns that are this database's own: `summary_turn` is the number of a turn.
+#: Columns that are this database's own.
 _OURS = frozenset({"id", "removed_at", "summary_turn"})
-_LONGEST = 1024 * 1024
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,7 +215,7 @@ def _checked_row(manifest: Manifest) -> dict[str, Any]:
             if column.default is None and column.server_default is None:
                 raise Unreadable(f"its session has no {column.name}")
             continue
-        if value is not None and not _fits(value, column.type.python_type):
+        if value is not None and not _fits(value, column.type):
             raise Unreadable(f"its session's {column.name} is {value!r:.60}")
         row[column.name] = value
     if row["identity"] != manifest.identity or not state.is_identity(manifest.identity):
@@ -229,12 +227,13 @@ def _checked_row(manifest: Manifest) -> dict[str, Any]:
     return row
 
 
-def _fits(value: object, kind: type) -> bool:
+def _fits(value: object, column: sa.types.TypeEngine[Any]) -> bool:
+    kind, most = column.python_type, 40_000 if isinstance(column, sa.Text) else 4000
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
     if isinstance(value, int | float):
         return kind is float or (kind is int and isinstance(value, int) and 0 <= value < 2**63)
-    return isinstance(value, str) and kind is str and len(value) <= _LONGEST and "\0" not in value
+    return isinstance(value, str) and kind is str and len(value) <= most and "\0" not in value
 
 
 # -- what goes along ---------------------------------------------------------------------------------------------------

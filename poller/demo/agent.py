@@ -76,14 +76,12 @@ class Conversation:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"type": kind, "sessionId": self.id, **fields}) + "\n")
 
-    def times(self, word: str) -> int:
-        """How often `word` was said before."""
+    def still(self, word: str, times: str) -> bool:
+        """Is `word` said for one of the first so many times?  Without a number, always."""
         self.counts.mkdir(parents=True, exist_ok=True)
-        path = self.counts / word
-        before = len(path.read_bytes()) if path.exists() else 0
-        with path.open("ab") as file:
+        with (self.counts / f"{word}-{times}").open("ab") as file:
             file.write(b".")
-        return before
+            return not times or file.tell() <= int(times)
 
 
 def main(argv: list[str]) -> int:
@@ -107,15 +105,18 @@ def main(argv: list[str]) -> int:
     for word, value in orders:
         _obey(word, value, conversation, options)
     answer = _answer(prompt, dict(orders), conversation.heard)
-    _finish(answer, prompt, conversation, options)
+    usage = _remember(answer, prompt, conversation, options)
+    said = {"subtype": "success", "is_error": False, "result": answer, "terminal_reason": "completed"}
+    _print_line(options, _result(conversation, usage=usage) | said, last=True)
     return 0
 
 
 def _talk(conversation: Conversation) -> int:
     """With somebody at a terminal."""
     _print(f"scripted agent, conversation {conversation.id}, {conversation.heard} earlier\n> ")
-    signal.signal(signal.SIGINT, lambda *_: _print("(interrupted)\n> "))
-    signal.signal(signal.SIGWINCH, lambda *_: _print(f"(window {_window()})\n> "))
+    # Past the buffer: it cannot be written to while it is being written to.
+    signal.signal(signal.SIGINT, lambda *_: os.write(1, b"(interrupted)\n> "))
+    signal.signal(signal.SIGWINCH, lambda *_: os.write(1, f"(window {_window()})\n> ".encode()))
     for line in sys.stdin:
         said = line.strip()
         if said == "/exit":
@@ -195,28 +196,23 @@ def _obey(word: str, value: str, conversation: Conversation, options: dict[str, 
             subprocess.Popen(["sleep", value or "60"], start_new_session=True, **quiet)  # type: ignore[call-overload]
         case "sleep":
             seconds, _, times = value.partition(" ")
-            if not times or conversation.times(f"sleep-{times}") < int(times):
+            if conversation.still(word, times):
                 time.sleep(float(seconds or 1))
-        case "fail":
-            if not value or conversation.times(f"fail-{value}") < int(value):
-                _refuse("the scripted agent was told to fail")
-        case "garbage":
-            _print("this is {not JSON\n")
-            raise SystemExit(0)
-        case "silent":
+        case "fail" if conversation.still(word, value):
+            _refuse("the scripted agent was told to fail")
+        case "garbage" | "silent":
+            _print("this is {not JSON\n" if word == "garbage" else "")
             raise SystemExit(0)
         case "login":
             _fail("Not logged in · Please run /login", conversation, options, api_error_status=401)
-        case "overloaded":
-            if not value or conversation.times(f"overloaded-{value}") < int(value):
-                _fail("API Error: 529 Overloaded", conversation, options, api_error_status=529)
+        case "overloaded" if conversation.still(word, value):
+            _fail("API Error: 529 Overloaded", conversation, options, api_error_status=529)
         case "quota":
             _fail(f"You've hit your session limit · resets {value}", conversation, options, api_error_status=429)
-        case "long":
-            if not value or conversation.times(f"long-{value}") < int(value):
-                _fail("Prompt is too long", conversation, options, terminal_reason="prompt_too_long")
+        case "long" if conversation.still(word, value):
+            _fail("Prompt is too long", conversation, options, terminal_reason="prompt_too_long")
         case "budget":
-            usage = _speak("I have looked at half of it.", conversation, options, tokens=(5, 7))
+            usage = _speak("I have looked at half of it.", conversation, options, (5, 7))
             said = {"subtype": "error_max_budget_usd", "is_error": True, "errors": ["Reached maximum budget ($0.01)"]}
             _print_line(options, _result(conversation, usage=usage) | said, last=True)
             raise SystemExit(1)
@@ -230,29 +226,20 @@ def _answer(prompt: str, orders: dict[str, str], heard: int) -> str:
     return f"{said} {memory.get(heard, f'I remember {heard} earlier messages.')}"
 
 
-def _finish(answer: str, prompt: str, conversation: Conversation, options: dict[str, str]) -> None:
-    usage = _remember(answer, prompt, conversation, options)
-    said = {"subtype": "success", "is_error": False, "result": answer, "terminal_reason": "completed"}
-    _print_line(options, _result(conversation, usage=usage) | said, last=True)
-
-
 def _remember(answer: str, prompt: str, conversation: Conversation, options: dict[str, str]) -> dict[str, int]:
-    usage = _speak(answer, conversation, options, tokens=(len(prompt) // 4 + 1, len(answer) // 4 + 1))
+    usage = _speak(answer, conversation, options, (len(prompt) // 4 + 1, len(answer) // 4 + 1))
     sums = {_MODEL: {"inputTokens": conversation.tokens[0], "outputTokens": conversation.tokens[1]}}
     conversation.add("cost-state", totalCostUSD=conversation.cost, modelUsage=sums)
     return usage
 
 
-def _speak(
-    words: str, conversation: Conversation, options: dict[str, str], *, tokens: tuple[int, int]
-) -> dict[str, int]:
+def _speak(words: str, conversation: Conversation, options: dict[str, str], new: tuple[int, int]) -> dict[str, int]:
     """One answer of the model, and what it used: everything before comes from the cache."""
-    usage = {"input_tokens": tokens[0], "output_tokens": tokens[1]}
-    usage |= {"cache_read_input_tokens": sum(conversation.tokens)}
+    usage = {"input_tokens": new[0], "output_tokens": new[1], "cache_read_input_tokens": sum(conversation.tokens)}
     message: dict[str, Any] = {"role": "assistant", "model": _MODEL, "content": [{"type": "text", "text": words}]}
     message |= {"id": f"msg_{uuid.uuid4().hex}", "usage": usage}
-    conversation.cost += sum(tokens) * _PRICE
-    conversation.tokens = (conversation.tokens[0] + tokens[0], conversation.tokens[1] + tokens[1])
+    conversation.cost += sum(new) * _PRICE
+    conversation.tokens = (conversation.tokens[0] + new[0], conversation.tokens[1] + new[1])
     conversation.add("assistant", message=message, uuid=str(uuid.uuid4()))
     _print_line(options, {"type": "assistant", "message": message, "session_id": conversation.id})
     return usage

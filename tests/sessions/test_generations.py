@@ -96,7 +96,7 @@ def test_first_turn_is_no_surprise(stage: Stage) -> None:
 
 def test_conversation_that_was_reset_is_not_put_back(stage: Stage) -> None:
     talk(stage, "opened")
-    stage.write(lambda conn: registry.new_conversation(conn, stage.session()))
+    stage.write(lambda conn: registry.new_conversation(conn, stage.session(), why="", now=1.0))
     talk(stage, "pushed")
     assert stage.turns()[-1].mode == "fresh"
     names = {path.name.partition(".")[0] for path in (stage.bottle() / "generations").iterdir()}

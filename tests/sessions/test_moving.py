@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from poller.demo import installing
-from sessions import housekeeping, moving, registry, state
+from sessions import housekeeping, moving, registry, state, tables
 from sessions.byhand import Refused
 from sessions.config import Agent, Limits, Settings
 from tests.sessions.desk import Desk
@@ -86,6 +86,25 @@ def test_pull_that_moved_is_taken_up_by_the_other_machines_dispatcher(stage: Sta
         assert there.run().done == 1
         assert there.turns()[-1].mode == "resume" and "1 earlier message" in there.turns()[-1].answer
         assert there.session().turns == 2
+    finally:
+        there.close()
+
+
+def test_note_of_a_hand_over_goes_along(stage: Stage, tmp_path: Path) -> None:
+    """Numbers of turns are of one database only: there, nothing is left out for them."""
+    stage.limit(rotate_turns=1)
+    for event in ("opened", "pushed"):
+        stage.want(event)
+        assert stage.run().done == 1
+    long = {"summary": "word " * 4_000}
+    stage.write(lambda conn: conn.execute(tables.session.update().values(**long)))
+    there = Stage(tmp_path / "there", stage.environ)
+    try:
+        moving.export(settings_at(stage.state), stage.session().identity, tmp_path / "it.tar", environ=stage.environ)
+        moving.take_up(settings_at(there.state), tmp_path / "it.tar")
+        here, moved = stage.session(), there.session()
+        assert (moved.summary, moved.summary_turn, here.summary_turn) == (long["summary"], 0, 2)
+        assert (moved.begun_why, moved.conversation_turns) == (here.begun_why, 1)
     finally:
         there.close()
 

@@ -83,7 +83,7 @@ def test_first_turn_killed_before_its_message_was_written_does_not_block_the_key
     real_stage.transcript().write_text(lines[0])
     # As if no turn had ever come to its end.
     shutil.rmtree(real_stage.bottle() / "generations")
-    real_stage.write(lambda conn: conn.execute(tables.session.update().values(turns=0)))
+    real_stage.write(lambda conn: conn.execute(tables.session.update().values(turns=0, conversation_turns=0)))
     real_stage.want("pushed", "again")
     assert real_stage.run().done == 1, real_stage.turn(2).reason
     assert real_stage.turn(2).mode == "fresh" and real_stage.session().claude_session == session.claude_session

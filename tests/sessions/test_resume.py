@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sessions import claims, processes, registry, state
+from sessions import claims, pauses, processes, registry, state
 from sessions.turns import Turn
 from tests.sessions.desk import CONFIG, Desk
 from tests.sessions.stage import eventually
@@ -51,6 +52,20 @@ def test_a_person_goes_on_with_the_conversation_and_the_next_turn_remembers_both
     assert json.loads(again.stdout)["result"].endswith("I remember 2 earlier messages.")
     total = json.loads(again.stdout)["total_cost_usd"]
     assert desk.row()["cost_usd"] == pytest.approx(total), "what the person spent is not counted twice"
+
+
+def test_visit_without_a_word_proves_nothing_about_a_pause(desk: Desk, said: dict[str, Any]) -> None:
+    now = time.time()
+    desk.write(lambda conn: pauses.pause(conn, "reviewer", until=now + 900, why="login", now=now))
+    for words, paused in (("", 1), ("hello\n", 0)):
+        with desk.sit("resume", said["identity"]) as person:
+            person.sees("> ")
+            person.type(words)
+            if words:
+                person.sees("I remember")
+            person.type("/exit\n")
+            assert person.ends() == 0
+        assert len(desk.write(pauses.pauses)) == paused
 
 
 def test_exit_code_is_the_agents(desk: Desk, said: dict[str, Any]) -> None:
