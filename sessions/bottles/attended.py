@@ -52,12 +52,17 @@ def to_run(
             return words, None, str(error)
     from sessions.bottles import engine, images
 
+    own = images.own_tag(launch.identity) if images.dockerfile(launch.bottle) is not None else ""
     try:
         with engine.connected(environ) as client:
-            return words, images.to_boot(client, launch.bottle, agent.image), ""
+            try:
+                return words, images.to_boot(client, launch.bottle, agent.image), ""
+            except EngineError:
+                if not own:
+                    raise
+                return words, own, ""  # the launch builds it
     except EngineError as error:
-        own = images.dockerfile(launch.bottle) is not None
-        return words, images.own_tag(launch.identity) if own else agent.image, str(error)
+        return words, own or agent.image, str(error)
 
 
 def _call(backend: str, launch: Launch, *, environ: Mapping[str, str]) -> Call:

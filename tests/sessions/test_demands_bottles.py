@@ -91,6 +91,8 @@ def test_demand_c07_dockerfile_of_a_bottle_is_built_and_tagged_for_it(
     said = desk.run(agent="boxed")
     place = desk.root / "state" / said["identity"]
     (place / "Dockerfile").write_text(f"FROM {scripted_image}\nLABEL colour=teal\n")
+    before = json.loads(desk.call("resume", said["identity"], "--dry-run", "--format", "json").stdout)
+    assert (before["image"], before["trouble"]) == (images.own_tag(said["identity"]), None), "the launch builds it"
     again = desk.call("run-resume", said["identity"], "--claude-session", said["session_id"], "and?")
     assert again.returncode == 0, again.stderr
     try:
