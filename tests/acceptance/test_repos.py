@@ -85,7 +85,7 @@ def test_an_answer_reaches_a_repository_that_was_renamed_meanwhile(
 def test_an_idle_cycle_is_one_request_however_many_repositories(bot: Bot, world: World, repo: Repo) -> None:
     for number in range(200):
         world.repo(f"acme/lib{number}", private=True, collaborators={"bot": "write"}).open_pull(by="ana")
-    bot.configure(repos=["acme/*"], poll={"start": "now"})
+    bot.configure(repos=["acme/*"], poll={"start": "now", "sweep": "24h"})
     bot.once()
     bot.pass_time(600)
     repo.open_pull(by="eve")
@@ -136,6 +136,7 @@ def test_a_changed_pull_costs_three_requests_at_most(bot: Bot, world: World, rep
 
 def test_a_quiet_pull_is_read_once_more_and_then_left_alone(bot: Bot, world: World, repo: Repo) -> None:
     bot.config["agents"] = {}
+    bot.configure(poll={"sweep": "24h"})
     repo.open_pull(by="ana")
     bot.once()
     bot.pass_time(400)
