@@ -143,8 +143,10 @@ class Walk:
                 )
 
     def after_rows_until(self, at: str) -> float:
-        """A place in the order of the rows for what has a time and no row."""
-        return max((step.id for step in self.steps if step.at <= at), default=FIRST) + 0.5
+        """A place in the order of rows and remarks (one sequence of ids) for what has a time and no id of its own."""
+        rows = [step.id for step in self.steps if step.at <= at]
+        remarks = [one.id for remarks in self.seen.inline.values() for one in remarks if one.at <= at]
+        return max(rows + remarks, default=FIRST) + 0.5
 
     def tell_edit(
         self, comment_id: int, before: str, *, body: str, at: str, actor: Actor | None, where: Inline | None = None
