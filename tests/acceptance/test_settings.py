@@ -97,7 +97,7 @@ def test_a_turn_that_takes_too_long_is_ended_and_says_so(bot: Bot, repo: Repo) -
     assert bot.tally(code=1)["turns"]["failed"] == 1
     assert bot.agents_alive() == []
     [notice] = bot.comments(pull)
-    assert "its minutes are over" in notice
+    assert "limits.minutes" in notice
 
 
 def test_a_refused_login_costs_no_event_and_no_try(bot: Bot, repo: Repo) -> None:
