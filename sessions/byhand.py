@@ -228,22 +228,31 @@ def enter(conn: sa.Connection, session: Session, *, why: str, now: float) -> Tur
     return claims.belongs_to(conn, turn, session)
 
 
-def collect_left(engine: sa.Engine, settings: Settings, identity: str, *, environ: Mapping[str, str]) -> None:
-    """Record the end of a turn that somebody began by hand here and was killed over: without a poller nobody else does.
+def collect_left(
+    engine: sa.Engine, settings: Settings, identity: str | None = None, *, environ: Mapping[str, str]
+) -> None:
+    """Record the end of turns (of one bottle, or of all) that somebody began by hand here and was killed over: where
+    nobody polls, nobody else does.
 
-    One that still runs is left alone, as are the poller's: their answers are to be posted."""
+    What still runs is left alone, as are the poller's: their answers are to be posted."""
     now = time.time()
+
+    def left(conn: sa.Connection) -> list[Turn]:
+        found = claims.orphans(conn, now=now)
+        return [turn for turn in found if turn.by_hand and turn.identity and identity in (None, turn.identity)]
+
     with reading(engine) as conn:
-        if not any(turn.by_hand and turn.identity == identity for turn in claims.orphans(conn, now=now)):
+        if not left(conn):
             return
     with begin(engine) as conn:
-        session = registry.session_of(conn, identity)
-        mine = [turn for turn in claims.orphans(conn, now=now) if turn.by_hand and turn.identity == identity]
-        held = [claims.hold(conn, one.id, owner=str(processes.me()), now=now, lease=LEASE, anew=False) for one in mine]
+        mine = str(processes.me())
+        held = [claims.hold(conn, one.id, owner=mine, now=now, lease=LEASE, anew=False) for one in left(conn)]
+        sessions = {one.identity: registry.session_of(conn, one.identity) for one in held}
     dispatcher = Dispatcher(
         engine=engine, state=settings.state, agents=settings.agents, errand=Task(""), parallel=1, environ=environ,
         lease=LEASE, tries=1,
     )  # fmt: skip
     for turn in held:
+        session = sessions[turn.identity]
         assert session is not None, "the turn has one"
         dispatcher.adopt_one(turn, session)

@@ -115,10 +115,11 @@ def cleanup(
 ) -> int:
     """Remove bottles and their state: those that were put away, or those named.  Lists them first."""
     from sessions import cleaning, showing
-    from sessions.byhand import unknown
+    from sessions.byhand import collect_left, unknown
 
     _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
     with database(settings) as engine:
+        collect_left(engine, settings, environ=os.environ)
         found = cleaning.look(
             engine,
             settings.state,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sessions import cleaning, registry, state
+from sessions import cleaning, processes, registry, state
 from sessions.bottles import engine
 from sessions.config import Agent
 from tests.sessions.desk import Desk
-from tests.sessions.stage import REF, Stage
+from tests.sessions.stage import REF, Stage, eventually
 
 
 @pytest.fixture
@@ -111,6 +114,20 @@ def test_engine_that_is_away_is_told_and_the_rest_is_done(desk: Desk) -> None:
     done = desk.call("cleanup", "--orphans", "--yes")
     assert done.returncode == 0 and "removed: reviewer-00000" in done.stdout
     assert "containers were not looked for: the container engine at unix:///nobody.sock" in done.stderr
+
+
+def test_bottle_whose_call_was_killed_with_its_agent_can_be_removed(desk: Desk) -> None:
+    """Nobody polls here who would notice."""
+    words = [sys.executable, "-m", "sessions", "run", "reviewer", "[agent: sleep 60]"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(words, cwd=desk.place, env=desk.environ, stdout=quiet, stderr=quiet) as running:
+        eventually(lambda: list((desk.root / "state").glob("*/turns/1/out.jsonl")))
+        (identity,) = state.identities(desk.root)
+        running.kill()
+    assert "running" in desk.call("cleanup", identity, "--yes").stdout, "the agent is there still"
+    processes.send(processes.marked("BOTTLEPOST_TURN", f"{identity}/1"), signal.SIGKILL)
+    assert f"removed: {identity}" in desk.call("cleanup", identity, "--yes").stdout
+    assert state.identities(desk.root) == []
 
 
 def test_help_is_there_for_whoever_never_polls(desk: Desk) -> None:
