@@ -195,9 +195,7 @@ def _record_in_session(
 
 
 def _prove(conn: sa.Connection, turn: Turn, outcome: Outcome) -> None:
-    # A person at a terminal may have come and gone without a word.
-    has_answered = outcome.kind == "done" and outcome.usage.output > 0
-    was_served = has_answered or outcome.kind == "too_long" or outcome.limit in ("turns", "usd")
+    was_served = outcome.kind in ("done", "too_long") or outcome.limit in ("turns", "usd")
     if was_served and turn.started_at is not None:
         pauses.lift(conn, turn.agent, served_at=turn.started_at)
 

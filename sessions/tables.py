@@ -49,12 +49,12 @@ session = sa.Table(
     sa.Column("transcript_bytes", sa.Integer, nullable=False, default=0),  # 0 = never seen
     sa.Column("note", sa.String, nullable=False, default=""),  # why the next turn will not resume, if it will not
     # Of the present conversation: dispatches, when it was begun, why (if it is not the first).
-    sa.Column("conversation_turns", sa.Integer, nullable=False, default=0, server_default="0"),
-    sa.Column("conversation_at", sa.Float, nullable=False, default=0.0, server_default="0"),
-    sa.Column("begun_why", sa.String, nullable=False, default="", server_default=""),
+    sa.Column("conversation_turns", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("conversation_at", sa.Float, nullable=False, server_default="0"),
+    sa.Column("begun_why", sa.String, nullable=False, server_default=""),
     # What the last hand-over said; turns from `summary_turn` on are not in it.
-    sa.Column("summary", sa.Text, nullable=False, default="", server_default=""),
-    sa.Column("summary_turn", sa.Integer, nullable=False, default=0, server_default="0"),
+    sa.Column("summary", sa.Text, nullable=False, server_default=""),
+    sa.Column("summary_turn", sa.Integer, nullable=False, server_default="0"),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("used_at", sa.Float, nullable=False),
     sa.Column("closed_at", sa.Float),
