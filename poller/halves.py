@@ -97,7 +97,8 @@ class Halves:
             if taken is not None:
                 names = taken.names | names
                 lost |= self._lost(conn, questions, watching, taken)
-            changed = self._repositories(conn, names, lost, {}, at=gathered.now)
+            archived = taken.archived if taken is not None else {}
+            changed = self._repositories(conn, names, lost, archived, at=gathered.now)
             told, trust = self._triaged(conn, changed, gathered.looks, bot)
         cursor = new_cursor(forge.cursor, started=scope.since, now=gathered.now, newest=gathered.newest)
         troubles = {f"{place.repo}#{place.number}": place.error for place in gathered.troubles}

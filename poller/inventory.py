@@ -22,6 +22,8 @@ from sessions.logs import fields
 
 log = logging.getLogger(__name__)
 
+#: A repository as the config names it (`acme/*` for an owner) → its id and what is wrong.
+Named = dict[str, tuple[int | None, str]]
 #: Seconds after which the control plane is asked again.
 GOOD_FOR = 86_400.0
 #: From so many repositories of one owner on, his list is cheaper than a question for each.
@@ -30,7 +32,7 @@ LIST_FROM = 3
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """`repositories`: name as in the config (`acme/*` for an owner) → (repository id, what is wrong).
-    `names`: what those that can be read are called, by id.
+    `found`: those that can be read, by id.
     `token_mark`: of the token with which the asking began; if it was replaced meanwhile, the next cycle asks again.
     """
 
@@ -39,7 +41,17 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     page: int
     repositories: Mapping[str, tuple[int | None, str]]
-    names: dict[int, str]
+    found: dict[int, Repo]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """What those that can be read are called."""
+        return {repo_id: repo.full_name for repo_id, repo in self.found.items()}
+
+    @property
+    def archived(self) -> dict[int, bool]:
+        """Whether they can only be read."""
+        return {repo_id: repo.archived for repo_id, repo in self.found.items()}
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -73,29 +85,29 @@ def taken(control: Control, config: Config) -> Inventory:
     """Ask.  Raises `ForgeError` if the forge cannot be asked, `NothingToWatch` if nothing of it is ours to read."""
     mark = token_mark(config)
     bot = control.who_am_i()
-    found: dict[str, tuple[int | None, str]] = {}
-    names: dict[int, str] = {}
+    named: Named = {}
+    found: dict[int, Repo] = {}
     for owner in config.owners:
-        found |= _of_owner(control, config, owner, names)
-    found |= _named(control, config, names)
+        named |= _of_owner(control, config, owner, found)
+    named |= _named(control, config, found)
     inventory = Inventory(
         token_mark=mark,
         bot=bot,
         version=control.server_version(),
         page=control.api_settings().max_response_items,
-        repositories=found,
-        names=names,
+        repositories=named,
+        found=found,
     )
-    if found and len(inventory.troubles) == len(found):
+    if named and len(inventory.troubles) == len(named):
         name, error = next(iter(inventory.troubles.items()))
-        more = f", and none of the {len(found) - 1} others" if len(found) > 1 else ""
+        more = f", and none of the {len(named) - 1} others" if len(named) > 1 else ""
         raise NothingToWatch(f"{config.path}: repos: {name} cannot be read{more}: {error}")
     for name, error in inventory.troubles.items():
         log.warning("repository cannot be read", extra=fields(repo=name, error=error))
     return inventory
 
 
-def _of_owner(control: Control, config: Config, owner: str, names: dict[int, str]) -> dict[str, tuple[int | None, str]]:
+def _of_owner(control: Control, config: Config, owner: str, found: dict[int, Repo]) -> Named:
     """Everything of an owner, by id: it stays watched when the repository, or the owner, gets another name."""
     try:
         listed = control.repositories_of(owner)
@@ -105,11 +117,11 @@ def _of_owner(control: Control, config: Config, owner: str, names: dict[int, str
         return {f"{owner}/*": (None, str(trouble))}
     mine = {f"{owner}/{repo.full_name.partition('/')[2]}": repo for repo in listed}
     watched = {name: repo for name, repo in mine.items() if config.watches(name)}
-    names |= {repo.id: repo.full_name for repo in watched.values()}
+    found |= {repo.id: repo for repo in watched.values()}
     return {f"{owner}/*": (None, ""), **{name: (repo.id, "") for name, repo in watched.items()}}
 
 
-def _named(control: Control, config: Config, names: dict[int, str]) -> dict[str, tuple[int | None, str]]:
+def _named(control: Control, config: Config, found: dict[int, Repo]) -> Named:
     named = [name for name in config.repos if not name.startswith("!") and not name.endswith("/*")]
     by_owner: dict[str, list[str]] = {}
     for name in named:
@@ -123,25 +135,25 @@ def _named(control: Control, config: Config, names: dict[int, str]) -> dict[str,
                 raise
             except (errors.NotFound, errors.Declined, errors.Forbidden, errors.Moved):
                 continue  # each name is asked for below, and says what is wrong with it
-    return {name: _one(control, name, listed, names) for name in named}
+    return {name: _one(control, name, listed, found) for name in named}
 
 
-def _one(control: Control, name: str, listed: Mapping[str, Repo], names: dict[int, str]) -> tuple[int | None, str]:
-    found = listed.get(name.lower())
+def _one(control: Control, name: str, listed: Mapping[str, Repo], found: dict[int, Repo]) -> tuple[int | None, str]:
+    repo = listed.get(name.lower())
     try:
-        found = found or control.repository(name)
+        repo = repo or control.repository(name)
     except (errors.NotFound, errors.Declined, errors.Moved) as trouble:
         return None, str(trouble)
     except errors.MissingScope:
         raise
     except errors.Forbidden as trouble:
         return None, str(trouble)
-    if found is None:
+    if repo is None:
         return None, "not found, or no access: 404; check the name, and that the bot's account has access to it"
-    if found.full_name.lower() != name.lower():
-        log.warning("repository was renamed", extra=fields(repo=name, now=found.full_name))
-    names[found.id] = found.full_name
-    return found.id, ""
+    if repo.full_name.lower() != name.lower():
+        log.warning("repository was renamed", extra=fields(repo=name, now=repo.full_name))
+    found[repo.id] = repo
+    return repo.id, ""
 
 
 def save(conn: sa.Connection, config: Config, taken: Inventory, *, now: float) -> None:

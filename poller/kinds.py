@@ -23,7 +23,7 @@ ACTIONS: dict[EventName, tuple[str, ...]] = {
     "pull_request_comment": ("created", "edited", "deleted"),
     "pull_request_review_dismissal": ("dismissed", "undismissed", "deleted"),
     "pull_request_thread": ("resolved", "unresolved"),
-    "repository": ("renamed", "gone"),
+    "repository": ("renamed", "archived", "unarchived", "gone"),
 }
 #: How many names a message offers.
 OFFERED = 3

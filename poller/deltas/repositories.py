@@ -1,4 +1,4 @@
-"""Repositories that get another name, vanish and come back.
+"""Repositories that get another name, are archived, vanish and come back.
 
 Knows what is remembered of them and what of it is news.  Must not know HTTP, SQL or the clock.
 """
@@ -13,9 +13,11 @@ import msgspec
 from poller.deltas import ids
 from poller.deltas.events import Event, Subject
 
+Action = Literal["renamed", "archived", "unarchived", "gone"]
+
 
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
-    """`changes`: how many names and disappearances were told; it numbers their ids.  `gone_at`: since when it cannot be
+    """`changes`: how many such changes were told; it numbers their ids.  `gone_at`: since when it cannot be
     found any more (epoch seconds, ours)."""
 
     repo_id: int
@@ -55,7 +57,7 @@ def changes(
     """
     made = Changes(events=[], repositories=[], back=[])
 
-    def tell(one: Repository, action: Literal["renamed", "gone"], subject: Subject, name: str) -> None:
+    def tell(one: Repository, action: Action, subject: Subject, name: str) -> None:
         key = ids.of_repository(forge, one.repo_id, action, one.changes + 1)
         made.events.append(
             Event(
@@ -70,7 +72,10 @@ def changes(
         after = msgspec.structs.replace(before, name=name, gone_at=None, is_archived=is_archived)
         if before.name != name:
             tell(before, "renamed", Subject(from_=before.name, to=name), name)
-            after = msgspec.structs.replace(after, changes=before.changes + 1)
+            after = msgspec.structs.replace(after, changes=after.changes + 1)
+        if repo_id in known and before.is_archived != is_archived:
+            tell(after, "archived" if is_archived else "unarchived", Subject(), name)
+            after = msgspec.structs.replace(after, changes=after.changes + 1)
         if before.gone_at is not None:
             made.back.append(repo_id)
         if after != known.get(repo_id):

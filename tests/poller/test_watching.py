@@ -283,3 +283,26 @@ def test_what_an_owner_makes_renames_and_deletes_is_followed_by_the_next_invento
         ("renamed", "acme/old"),
     ]
     assert desk.told() == []
+
+
+@pytest.mark.parametrize("repos", ["[acme/api]", "['acme/*']"])
+def test_an_archived_repository_is_told_once_by_the_next_inventory_and_so_is_its_return(desk: Desk, repos: str) -> None:
+    desk.set_up(repos=repos)
+    desk.repo.open_pull(by="ana")
+    desk.told()
+    for back, told in ((False, "archived"), (True, "unarchived")):
+        desk.repo.archive(back=back)
+        desk.world.clock.advance(seconds=90_000)
+        [event] = [one.event for one in desk.cycle().told]
+        assert (event.event, event.action, event.repo, event.number) == ("repository", told, "acme/api", None)
+        assert event.actor is None and event.pull is None
+        assert desk.told() == []
+
+
+def test_a_repository_that_was_archived_before_it_was_watched_is_no_news(desk: Desk) -> None:
+    desk.repo.open_pull(by="ana")
+    desk.repo.archive()
+    desk.set_up(sweep="0s")
+    assert desk.told() == []
+    desk.world.clock.advance(seconds=90_000)
+    assert desk.told() == []
