@@ -60,9 +60,18 @@ def kill_mid_turn(stage: Stage, runners: Runners) -> None:
     runner.wait()
 
 
+def is_still(thread: Path) -> bool:
+    """The signal is obeyed when its thread next runs, not when it is sent."""
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False  # it ended meanwhile
+
+
 def hang(runner: subprocess.Popen[str], stage: Stage) -> bool:
     """Stop it; not while it writes to the database, which would stop everybody."""
     runner.send_signal(signal.SIGSTOP)
+    eventually(lambda: all(is_still(thread) for thread in Path(f"/proc/{runner.pid}/task").iterdir()))
     with contextlib.closing(sqlite3.connect(stage.state / "bottlepost.db", timeout=0, isolation_level=None)) as raw:
         try:
             raw.execute("BEGIN IMMEDIATE")
