@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -32,7 +31,7 @@ from sessions import housekeeping, pauses, registry
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
 from sessions.config import ConfigError
-from sessions.database import DatabaseError, database_of, is_absent, open_database, reading
+from sessions.database import DatabaseError, clock_of, database_of, is_absent, open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
 from sessions.sources import Access
@@ -126,27 +125,28 @@ def database_at_hand(config: Config) -> Iterator[sa.Engine]:
 
 
 class App:
-    """One config at work.  `environ` is what agents' `env` names are taken from."""
+    """One config at work.  `environ` is what agents' `env` names are taken from; `clock` is the database's."""
 
     def __init__(
         self,
         config: Config,
         *,
         environ: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         progress: Progress | None = None,
         on_turn: OnProgress | None = None,
         engine: sa.Engine | None = None,
     ) -> None:
         hide(config.token.reveal())
-        self.config, self.clock, self._on_turn = config, clock, on_turn
+        self.config, self._on_turn = config, on_turn
         self._environ = os.environ if environ is None else environ
         self._closing = ExitStack()
         try:
             self.engine = engine if engine is not None else open_tables(config)
             self._closing.callback(self.engine.dispose)
+            self.clock = clock or clock_of(self.engine)
             self._way = Way.of(config.url, ca_file=config.ca_file, environ=os.environ)
-            self.courtesy = Courtesy(clock=clock)
+            self.courtesy = Courtesy(clock=self.clock)
             self._client = Client(
                 config.url,
                 config.token.reveal(),
@@ -156,9 +156,11 @@ class App:
             )
             self._closing.callback(self._client.close)
             self._control: Control | None = None
-            self.cycle = Cycle(config, self.engine, self._client, control=self.control, now=clock, progress=progress)
+            self.cycle = Cycle(
+                config, self.engine, self._client, control=self.control, now=self.clock, progress=progress
+            )
             self.questions = Questions(self._client)
-            self.outbox = Outbox(self.engine, self.questions, forge=config.forge, now=clock)
+            self.outbox = Outbox(self.engine, self.questions, forge=config.forge, now=self.clock)
             self.dispatcher = self._new_dispatcher()
         except BaseException:
             self._closing.close()
@@ -214,9 +216,9 @@ class App:
     def nothing_done(self, error: str) -> Once:
         """What to show of a call whose cycle failed."""
         with reading(self.engine) as conn:
-            cursor, counts = store.forge(conn, self.config.forge).cursor, registry.counts(conn)
+            cursor, waiting = store.forge(conn, self.config.forge).cursor, registry.waiting(conn)
         report = Report(cursor=cursor or "", requests=self._client.requests, pulls_changed=0, told=[], errors=[error])
-        return Once(report=report, tally=Tally(waiting=counts.waiting), posted=0)
+        return Once(report=report, tally=Tally(waiting=waiting), posted=0)
 
     def turns(self, *, wait: bool, stop: threading.Event) -> Tally:
         """Run what is due; each answer is posted when its turn ends, not when the last one does."""

@@ -113,7 +113,7 @@ def save_repositories(conn: sa.Connection, name: str, found: Mapping[str, tuple[
 def repositories_under(conn: sa.Connection, name: str, prefix: str) -> dict[str, tuple[int | None, str]]:
     """What the last inventory found of the names that begin with `owner/`."""
     table = tables.repository
-    mine = (table.c.forge == name, table.c.name.startswith(prefix, autoescape=True), table.c.repo_id.is_not(None))
+    mine = (table.c.forge == name, table.c.name.istartswith(prefix, autoescape=True), table.c.repo_id.is_not(None))
     return {row.name: (row.repo_id, row.error) for row in conn.execute(sa.select(table).where(*mine))}
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from sessions import claims, claude, preparing, processes, registry, state
 from sessions import tables as t
 from sessions.bottles import EngineError, bottle_for, cwd_of
 from sessions.config import Agent, Settings
-from sessions.database import begin, database_of, open_database, reading
+from sessions.database import begin, clock_of, database_of, open_database, reading
 from sessions.dispatcher import Dispatcher, new_session
 from sessions.sources import Fetch
 from sessions.turns import Dropped, Mode, OnProgress, Outcome, Ready, Session, Turn
@@ -66,7 +65,7 @@ class Terminal:
         settings = agent_of(self._settings, agent)
         check(settings.backend, settings, environ=self._environ)
         with opened(self._settings) as engine:
-            now = time.time()
+            now = clock_of(engine)()
             with begin(engine) as conn:
                 session = new_session(conn, state=self._settings.state, agent=agent, backend=settings.backend, now=now)
                 turn = enter(conn, session, why="bottle run", now=now)
@@ -79,7 +78,7 @@ class Terminal:
         check_id(identity, claude_session)
         with opened(self._settings) as engine:
             collect_left(engine, self._settings, identity, environ=self._environ)
-            now = time.time()
+            now = clock_of(engine)()
             with begin(engine) as conn:
                 session = known(conn, self._settings, identity, claude_session, now=now)
                 check(session.backend, agent_of(self._settings, session.agent), environ=self._environ)
@@ -235,7 +234,7 @@ def collect_left(
     nobody polls, nobody else does.
 
     What still runs is left alone, as are the poller's: their answers are to be posted."""
-    now = time.time()
+    now = clock_of(engine)()
 
     def left(conn: sa.Connection) -> list[Turn]:
         found = claims.orphans(conn, now=now)

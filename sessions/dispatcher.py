@@ -20,7 +20,7 @@ import msgspec
 
 from sessions import claims, processes, registry, state
 from sessions.bottles import EngineError, cwd_of, warm
-from sessions.database import DatabaseError, begin, reading
+from sessions.database import DatabaseError, begin, clock_of, reading
 from sessions.holding import Left
 from sessions.logs import bound, hide, is_secret
 from sessions.sources import Fetch
@@ -37,7 +37,7 @@ log = logging.getLogger("sessions.dispatcher")
 
 
 class Dispatcher:
-    """`environ` is what agents' `env` names are taken from; `clock` gives epoch seconds.
+    """`environ` is what agents' `env` names are taken from; `clock` gives epoch seconds (the database's).
 
     `lease`: seconds for which a worker's word is taken that it lives; `grace`: between the steps of stopping a run;
     `look_again`: seconds between two looks at the database while turns run."""
@@ -51,7 +51,7 @@ class Dispatcher:
         errand: Errand,
         parallel: int,
         environ: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         lease: float = 60.0,
         grace: float = 10.0,
         tries: int | None = None,
@@ -63,7 +63,7 @@ class Dispatcher:
             agents=agents,
             errand=errand,
             environ=os.environ if environ is None else environ,
-            clock=clock,
+            clock=clock or clock_of(engine),
             lease=lease,
             grace=grace,
             tries=tries,
@@ -95,7 +95,7 @@ class Dispatcher:
         if shift.bug is not None:
             raise shift.bug
         with reading(terms.engine) as conn:
-            return shift.tally(waiting=registry.counts(conn).waiting)
+            return shift.tally(waiting=registry.waiting(conn))
 
     def run_one(
         self, turn: Turn, session: Session, *, stop: threading.Event, on_progress: OnProgress | None = None

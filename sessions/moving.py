@@ -23,7 +23,7 @@ from sessions import archive, byhand, claims, claude, packing, registry, state, 
 from sessions.archive import Entry, Manifest, Unreadable
 from sessions.bottles import BUILT, cwd_of
 from sessions.byhand import LEASE, Refused
-from sessions.database import begin
+from sessions.database import begin, clock_of
 from sessions.logs import is_secret
 from sessions.patience import while_beating
 from sessions.showing import moment
@@ -63,20 +63,20 @@ def export(settings: Settings, identity: str, file: Path, *, environ: Mapping[st
         raise Refused(f"{file} is there already, and is not overwritten; name another file behind {identity}")
     with byhand.opened(settings) as engine:
         byhand.collect_left(engine, settings, identity, environ=environ)
-        now = time.time()
+        clock = clock_of(engine)
         with begin(engine) as conn:
             session = registry.session_of(conn, identity) if state.is_identity(identity) else None
             place = state.bottle(settings.state, identity)
             if session is None or session.removed_at is not None or not place.is_dir():
                 raise byhand.unknown(identity, settings.state)
             # Held like a turn: nothing may run in it while it is read.
-            turn = byhand.enter(conn, session, why="bottle export", now=now)
+            turn = byhand.enter(conn, session, why="bottle export", now=clock())
             row = _row(conn, session)
         try:
             left = _write(engine, turn, row, place, file, environ=environ)
         finally:
             with begin(engine) as conn:
-                claims.drop(conn, turn, reason="no agent was run", now=time.time())
+                claims.drop(conn, turn, reason="no agent was run", now=clock())
     return Exported(file=str(file), notes=_notes(session, left))
 
 
@@ -100,7 +100,7 @@ def _write(
 
     def beat() -> None:
         with begin(engine) as conn:
-            claims.heartbeat(conn, turn, now=time.time(), lease=LEASE)
+            claims.heartbeat(conn, turn, now=clock_of(engine)(), lease=LEASE)
 
     try:
         while_beating(write, every=LEASE / 3, beat=beat)

@@ -35,7 +35,7 @@ from sessions import (
 from sessions.bottles import EngineError, bottle_for
 from sessions.bottles.attended import attend, to_run
 from sessions.byhand import LEASE, Refused
-from sessions.database import DatabaseError, begin, database_of, is_absent, open_database, reading, rehearsing
+from sessions.database import DatabaseError, begin, clock_of, database_of, is_absent, open_database, reading, rehearsing
 from sessions.logs import bound, hide, is_secret, redacted
 from sessions.turns import Launch, Outcome, Session, Turn
 
@@ -124,7 +124,7 @@ def resume(settings: Settings, identity: str, claude_session: str | None, *, env
         )
     with byhand.opened(settings) as engine:
         byhand.collect_left(engine, settings, identity, environ=environ)
-        now = time.time()
+        now = clock_of(engine)()
         with begin(engine) as conn:
             session = byhand.known(conn, settings, identity, claude_session, now=now)
             agent = byhand.agent_of(settings, session.agent)
@@ -145,7 +145,7 @@ class Visit:
     """One turn of a person at a terminal, held from its beginning to its record."""
 
     def __init__(self, engine: sa.Engine, settings: Settings, turn: Turn, session: Session) -> None:
-        self._engine, self._root = engine, settings.state
+        self._engine, self._root, self._clock = engine, settings.state, clock_of(engine)
         self.turn, self.session = turn, session
         self._lost = False
 
@@ -155,7 +155,7 @@ class Visit:
         state.clear_turn_directory(state.bottle(self._root, self.session.identity), str(self.turn.id))
         with begin(self._engine) as conn:
             self.turn = claims.launching(
-                conn, self.turn, self.session, mode="resume", told=(), now=time.time(), minutes=_MINUTES_ALONE
+                conn, self.turn, self.session, mode="resume", told=(), now=self._clock(), minutes=_MINUTES_ALONE
             )
         # A damaged record is put back as for any turn; that it can be gone on with was seen before.
         preparing.opening(self._root, msgspec.structs.replace(self.session, note=""))
@@ -199,7 +199,7 @@ class Visit:
         """Longer, and on: after a sleep of the machine somebody else may be watching over it, which is ours to do."""
         try:
             with begin(self._engine) as conn:
-                self.turn = claims.attended(conn, self.turn, now=time.time(), lease=LEASE, minutes=_MINUTES_ALONE)
+                self.turn = claims.attended(conn, self.turn, now=self._clock(), lease=LEASE, minutes=_MINUTES_ALONE)
         except DatabaseError as error:
             log.debug("heartbeat failed: %s", error)
         except claims.LeaseLost:
@@ -226,7 +226,7 @@ class Visit:
         if not self._lost:
             with begin(self._engine) as conn:
                 self.turn, self.session = claims.finish(
-                    conn, self.turn, outcome, verdict, now=time.time(), transcript_bytes=size
+                    conn, self.turn, outcome, verdict, now=self._clock(), transcript_bytes=size
                 )
         else:
             with reading(self._engine) as conn:

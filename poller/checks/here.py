@@ -12,9 +12,9 @@ import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from poller.checks import Check, fail, ok, warn
+from poller.checks.database import of_the_database
 from poller.config import Config
 from sessions.config import Agent
 
@@ -29,7 +29,7 @@ def on_this_machine(config: Config, environ: Mapping[str, str]) -> Iterator[Chec
     """All findings that need no network, but for a database of its own."""
     yield from token_storage(config)
     yield from state_directory(config.state)
-    yield database(config)
+    yield from of_the_database(config)
     yield from agents(config, environ)
 
 
@@ -76,26 +76,6 @@ def _is_there(place: Path) -> bool:
         return place.exists()
     except OSError:  # a directory above it does not let us look
         return False
-
-
-def database(config: Config) -> Check:
-    """Whether it opens; a file that is not there yet is left so."""
-    from sessions.database import DatabaseError, database_of, open_database
-
-    where = database_of(config.state, config.database)
-    if isinstance(where, Path):
-        try:
-            if not where.exists():
-                return ok("database", f"{where} is not there yet")
-        except OSError as error:
-            return fail("database", f"{where}: {error.strerror}", "check the state directory", exit_code=2)
-    try:
-        open_database(where, ()).dispose()
-    except DatabaseError as error:
-        found, _, mend = str(error).partition("; ")
-        return fail("database", found, mend or "see the message", exit_code=2)
-    shown = str(where) if isinstance(where, Path) else f"{urlsplit(where).scheme} at {urlsplit(where).hostname}"
-    return ok("database", shown)
 
 
 def agents(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:

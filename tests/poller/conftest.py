@@ -9,8 +9,9 @@ from tests.poller.desk import Desk
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def desk(tmp_path: Path, database: Path | str) -> Iterator[Desk]:
+    """On both kinds of database."""
+    made = Desk(tmp_path, database=database)
     try:
         yield made
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,7 @@ CONFIG = """\
 gitea: {{url: "{url}", token: "{token}"}}
 repos: {repos}
 state: state
+database: {database}
 poll: {{start: {start}, sweep: {sweep}}}
 trust: {{who: {who}, forks: never}}
 agents: {{reviewer: {{backend: process, on: [opened, synchronized, mentioned]}}}}
@@ -29,10 +31,13 @@ agents: {{reviewer: {{backend: process, on: [opened, synchronized, mentioned]}}}
 
 
 class Desk:
-    """`clock` is ours (epoch seconds) and follows the world's unless it is set."""
+    """`clock` is ours (epoch seconds) and follows the world's unless it is set.  `database`: a file, if not said."""
 
-    def __init__(self, place: Path, *, version: str = "1.25.4", sweep: str = "10m") -> None:
+    def __init__(
+        self, place: Path, *, version: str = "1.25.4", sweep: str = "10m", database: Path | str | None = None
+    ) -> None:
         self.world, self.place = World(version=version), place
+        self.database = database or place / "state" / "bottlepost.db"
         self.world.org("acme")
         self.world.clock.set("2026-11-21T07:00:00Z")
         self.repo = self.world.repo(
@@ -46,7 +51,7 @@ class Desk:
         self.set_up(sweep=sweep)
 
     def _engine(self) -> sa.Engine:
-        engine = open_database(self.place / "state" / "bottlepost.db", COMPONENTS)
+        engine = open_database(self.database, COMPONENTS)
         self._open.callback(engine.dispose)
         return engine
 
@@ -55,7 +60,12 @@ class Desk:
     ) -> None:
         """Another config for the same state.  With `sweep: 0s` every cycle sweeps."""
         path = self.place / "config.yaml"
-        path.write_text(CONFIG.format(url=self.url, token=self.token, repos=repos, start=start, who=who, sweep=sweep))
+        database = json.dumps(self.database if isinstance(self.database, str) else None)
+        path.write_text(
+            CONFIG.format(
+                url=self.url, token=self.token, repos=repos, start=start, who=who, sweep=sweep, database=database
+            )
+        )
         self.config: Config = load(path, environ={})
         courtesy = Courtesy(clock=lambda: self.now())
         self.client = self._open.enter_context(Client(self.url, self.token, courtesy=courtesy))

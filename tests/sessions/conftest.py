@@ -11,8 +11,14 @@ from tests.sessions.stage import Stage
 
 
 @pytest.fixture
-def stage(tmp_path: Path, scripted_environ: dict[str, str]) -> Iterator[Stage]:
-    made = Stage(tmp_path, scripted_environ)
+def where() -> Path | str | None:
+    """The stage's database: a file.  Modules that run on both kinds override it with `database`."""
+    return None
+
+
+@pytest.fixture
+def stage(tmp_path: Path, scripted_environ: dict[str, str], where: Path | str | None) -> Iterator[Stage]:
+    made = Stage(tmp_path, scripted_environ, database=where)
     yield made
     made.close()
 

@@ -28,7 +28,7 @@ def _die_at(number: int, engine: sa.Engine) -> None:
 
 
 def main(root: Path, lease: float) -> None:
-    stage = Stage(root, dict(os.environ))
+    stage = Stage(root, dict(os.environ), database=os.environ.get("STAGE_DATABASE"))
     stage.limit(**json.loads(os.environ.get("LIMITS", "{}")))
     for turn in stage.turns():
         stage.errand.texts |= {event: event.partition("|")[2] for event in turn.events}

@@ -64,11 +64,12 @@ class Errand:
 
 
 class Stage:
-    """`now` is what the clock shows, if it was set."""
+    """`now` is what the clock shows, if it was set.  `database`: else a file in the state directory."""
 
-    def __init__(self, root: Path, environ: dict[str, str]) -> None:
+    def __init__(self, root: Path, environ: dict[str, str], *, database: Path | str | None = None) -> None:
         self.state, self.environ = root / "state-root", environ
-        self.engine = open_database(self.state / "bottlepost.db", COMPONENTS)
+        self.database = database or self.state / "bottlepost.db"
+        self.engine = open_database(self.database, COMPONENTS)
         self.errand = Errand()
         self.now: float | None = None
         limits = AgentLimits(minutes=2, turns=10, usd=1.0)

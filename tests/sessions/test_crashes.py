@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -24,13 +25,19 @@ from tests.sessions.stage import REF, Stage, eventually, follow_up
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture
+def where(database: Path | str) -> Path | str:
+    return database
+
+
 class Runners:
     def __init__(self, stage: Stage) -> None:
         self.stage, self.started = stage, list[subprocess.Popen[str]]()
 
     def start(self, **more: str) -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "tests.sessions.runner", str(self.stage.state.parent)]
-        environ = {**self.stage.environ, "PYTHONPATH": str(ROOT), **more}
+        place = {"STAGE_DATABASE": str(self.stage.database), "PYTHONPATH": str(ROOT)}
+        environ = {**self.stage.environ, **place, **more}
         runner = subprocess.Popen(words, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
         self.started.append(runner)
         return runner
@@ -68,17 +75,30 @@ def is_still(thread: Path) -> bool:
         return False  # it ended meanwhile
 
 
+def is_free(stage: Stage) -> bool:
+    """Does nobody write to the database?"""
+    if isinstance(stage.database, str):
+        with psycopg.connect(stage.database) as there:
+            mine = "SELECT oid FROM pg_database WHERE datname = current_database()"
+            return not there.execute(
+                f"SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = ({mine})"
+            ).fetchone()
+    with contextlib.closing(sqlite3.connect(stage.database, timeout=0, isolation_level=None)) as raw:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        raw.execute("ROLLBACK")
+    return True
+
+
 def hang(runner: subprocess.Popen[str], stage: Stage) -> bool:
     """Stop it; not while it writes to the database, which would stop everybody."""
     runner.send_signal(signal.SIGSTOP)
     eventually(lambda: all(is_still(thread) for thread in Path(f"/proc/{runner.pid}/task").iterdir()))
-    with contextlib.closing(sqlite3.connect(stage.state / "bottlepost.db", timeout=0, isolation_level=None)) as raw:
-        try:
-            raw.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            runner.send_signal(signal.SIGCONT)
-            return False
-        raw.execute("ROLLBACK")
+    if not is_free(stage):
+        runner.send_signal(signal.SIGCONT)
+        return False
     return True
 
 
@@ -232,7 +252,7 @@ def test_moved_state_directory_goes_on(stage: Stage, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere" / "deeper"
     elsewhere.mkdir(parents=True)
     shutil.move(stage.state, elsewhere / "state-root")
-    moved = Stage(elsewhere, stage.environ)
+    moved = Stage(elsewhere, stage.environ, database=stage.database if isinstance(stage.database, str) else None)
     try:
         moved.want("pushed")
         assert moved.run().done == 1

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
 from sessions import registry
 from sessions.turns import Dropped, NotNow, Turn
 from tests.sessions.stage import REF, Stage, eventually
+
+
+@pytest.fixture
+def where(database: Path | str) -> Path | str:
+    return database
 
 
 def test_first_turn_is_fresh_and_the_second_resumes_the_same_session(stage: Stage) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from sessions import housekeeping, registry, state
 from sessions.database import reading
 from sessions.turns import Session
 from tests.sessions.stage import REF, Stage, eventually
 
 DAY = 86400.0
+
+
+@pytest.fixture
+def where(database: Path | str) -> Path | str:
+    return database
 
 
 def closed(stage: Stage, *, why: str = "merged") -> Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,11 @@ from sessions.database import reading
 from tests.sessions.stage import REF, Stage
 
 DAY = 86_400.0
+
+
+@pytest.fixture
+def where(database: Path | str) -> Path | str:
+    return database
 
 
 def test_every_run_is_counted_once_by_session_pull_agent_and_day(stage: Stage) -> None:
