@@ -36,6 +36,8 @@ _TOO_LONG = re.compile(
     r"|context (?:window|limit)[^.]{0,40}exceed|exceeds the context|context limit reached",
     re.IGNORECASE,
 )
+#: Characters of an answer that are kept: more than any forge takes, and no more than a database likes.
+_MOST_TEXT = 1_000_000
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 #: Signals that somebody outside sends to end a process: HUP, INT, KILL, TERM.
 _KILLED = {128 + 1, 128 + 2, 128 + 9, 128 + 15}
@@ -75,15 +77,15 @@ def read(out: bytes, err: bytes, *, exit: int | None, ended: Ended = "") -> Outc
     return Outcome(
         kind=kind,
         reason=_one_line(reason),
-        text=(result.result or "").replace("\0", "") if result and kind == "done" else "",
-        so_far=said.words.replace("\0", "") if kind == "limited" else "",
+        text=_kept(result.result or "") if result and kind == "done" else "",
+        so_far=_kept(said.words) if kind == "limited" else "",
         limit=_limit(said, ended) if kind == "limited" else "",
         exit=exit,
         claude_session=_session_id(said),
-        total_usd=result.total_cost_usd if result else None,
+        total_usd=stream.dollars_of(result.total_cost_usd) if result else None,
         usage=usage,
         first=requests[0] if requests else Usage(),
-        agent_turns=(result.num_turns or 0) if result else 0,
+        agent_turns=stream.count_of(result.num_turns) if result else 0,
         context_tokens=_size(requests[-1]) if requests else 0,
         resets_at=said.resets_at if kind == "refused" else None,
         result=said.raw,
@@ -189,6 +191,11 @@ def _last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
+def _kept(text: str) -> str:
+    """What a database can hold: no NUL, and not without end."""
+    return text[:_MOST_TEXT].replace("\0", "")
+
+
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(text[:10_000].replace("\0", "").split())
     return line if len(line) <= 300 else f"{line[:299]}…"

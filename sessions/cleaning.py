@@ -7,14 +7,13 @@ an interrupted call left).  What does not bear our mark is not even listed.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sessions import housekeeping, registry, state
+from sessions import files, housekeeping, registry, state
 from sessions.bottles import EngineError, bottle_for
 from sessions.database import begin, reading
 
@@ -109,8 +108,7 @@ def clean(
             case "state":
                 went = _remove_state(engine, root, one.name, environ=environ)
             case "leftover":
-                shutil.rmtree(state.bottles(root) / one.name, ignore_errors=True)
-                went = not (state.bottles(root) / one.name).exists()
+                went = files.remove(state.bottles(root) / one.name)
             case "container":
                 went = _remove_container(engine, root, one.name, environ=environ)
             case "mirror":

@@ -13,6 +13,9 @@ import msgspec
 
 T = TypeVar("T")
 
+#: What a decoder raises over words that somebody hostile may have written: also over brackets without end.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _making = threading.Lock()
 _made: dict[Any, msgspec.json.Decoder[Any]] = {}
 

@@ -1,14 +1,23 @@
 """Files that an agent could write to, read by us.
 
-Knows that what lies there need not be what we put there: a link to somewhere else, a pipe that never ends.  Must not
-know what is in them.
+Knows that what lies there need not be what we put there: a link to somewhere else, a pipe that never ends, directories
+nested deeper than any stack or table of open files.  Must not know what is in them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+
+_DOWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: Directories within directories, as far as we go down.  What we put there ourselves is not deeper.
+_DEEP = 200
+#: What a command can end with.
+_MOST_CODE = 255
 
 
 def tail(path: Path, most: int) -> bytes:
@@ -32,19 +41,76 @@ def is_plain(path: Path) -> bool:
         return False
 
 
-def number_in(path: Path) -> int | None:
-    """The number that is all that a small file holds."""
+def code_in(path: Path) -> int | None:
+    """The exit code that is all that a small file holds."""
     try:
-        return int(tail(path, 32))
+        found = int(tail(path, 32))
     except ValueError:
         return None
+    return found if 0 <= found <= _MOST_CODE else None
 
 
 def give(place: Path, uid: int, gid: int) -> None:
     """A directory and all in it to another user; links themselves, never what they point to."""
     os.chown(place, uid, gid, follow_symlinks=False)
-    for _, directories, names, handle in os.fwalk(place, follow_symlinks=False):
-        for name in (*directories, *names):
-            found = os.stat(name, dir_fd=handle, follow_symlinks=False)
-            if (found.st_uid, found.st_gid) != (uid, gid):
-                os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)
+    handle = os.open(place, _DOWN)
+    try:
+        _give(handle, uid, gid, depth=1)
+    finally:
+        os.close(handle)
+
+
+def _give(handle: int, uid: int, gid: int, *, depth: int) -> None:
+    with os.scandir(handle) as entries:
+        found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    for name, info in found:
+        if (info.st_uid, info.st_gid) != (uid, gid):
+            os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)
+        if stat.S_ISDIR(info.st_mode) and depth < _DEEP:
+            with _below(handle, name) as below:
+                _give(below, uid, gid, depth=depth + 1)
+
+
+def remove(place: Path) -> bool:
+    """A directory and all in it, links themselves; whether nothing of it is left.  Nobody else may be at it."""
+    with contextlib.suppress(OSError), _below(None, str(place)) as top:
+        numbers, before = count(), set[str]()
+        # What lies too deep is brought up, to be removed with the next look.  None that changes nothing is repeated.
+        while (names := _names(top)) and names != before:
+            before = names
+            _clear(top, top, numbers, depth=1)
+    with contextlib.suppress(OSError):
+        place.rmdir()
+    return not os.path.lexists(place)
+
+
+def _clear(handle: int, top: int, numbers: Iterator[int], *, depth: int) -> None:
+    with os.scandir(handle) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        with contextlib.suppress(OSError):  # seen by what is left
+            if not is_directory:
+                os.unlink(name, dir_fd=handle)
+                continue
+            with contextlib.suppress(OSError):  # a directory of ours that nobody may look into
+                os.chmod(name, 0o700, dir_fd=handle)
+            if depth < _DEEP:
+                with _below(handle, name) as below:
+                    _clear(below, top, numbers, depth=depth + 1)
+                os.rmdir(name, dir_fd=handle)
+            else:
+                os.rename(name, f".deep-{os.getpid()}-{next(numbers)}", src_dir_fd=handle, dst_dir_fd=top)
+
+
+def _names(handle: int) -> set[str]:
+    with os.scandir(handle) as entries:
+        return {entry.name for entry in entries}
+
+
+@contextlib.contextmanager
+def _below(handle: int | None, name: str) -> Iterator[int]:
+    below = os.open(name, _DOWN, dir_fd=handle)
+    try:
+        yield below
+    finally:
+        os.close(below)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from sessions import registry, state
+from sessions import files, registry, state
 from sessions import tables as t
 from sessions.bottles import EngineError, bottle_for
 from sessions.database import begin, reading
@@ -58,7 +57,7 @@ def run(
         and remove(engine, root, one, now=now, why=one.closed_why, environ=environ, agents=agents or {})
     ]
     for left in state.bottles(root).glob(".removing-*"):  # a removal that was killed half-way
-        shutil.rmtree(left, ignore_errors=True)
+        files.remove(left)
     if (root / "mirrors").is_dir():
         from sessions import workspace  # an idle call without code needs none of it
 

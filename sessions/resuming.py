@@ -269,7 +269,7 @@ def _introduce(config_dir: Path) -> None:
     place = config_dir / ".claude.json"
     try:
         found = json.loads(files.tail(place, _MOST_SETTINGS) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         found = {}
     if isinstance(found, dict) and not found.get("hasCompletedOnboarding"):
         state.write(place, json.dumps(found | {"hasCompletedOnboarding": True}, indent=2) + "\n")

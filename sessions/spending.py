@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from sessions import files, transcript
-from sessions.decoding import decoder
+from sessions.decoding import UNREADABLE, decoder
+from sessions.stream import count_of, dollars_of
 from sessions.turns import Usage
 
 #: The last lines are those that count; a single one can hold a whole page.
@@ -77,22 +78,22 @@ def between(before: Spent, after: Spent) -> Usage:
 def _with_sums(spent: Spent, line: bytes) -> Spent:
     try:
         sums = decoder(_Sums).decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return spent
     models = sums.modelUsage.values()
     usage = Usage(
-        input=sum(max(one.inputTokens, 0) for one in models),
-        output=sum(max(one.outputTokens, 0) for one in models),
-        cache_read=sum(max(one.cacheReadInputTokens, 0) for one in models),
-        cache_write=sum(max(one.cacheCreationInputTokens, 0) for one in models),
+        input=count_of(sum(count_of(one.inputTokens) for one in models)),
+        output=count_of(sum(count_of(one.outputTokens) for one in models)),
+        cache_read=count_of(sum(count_of(one.cacheReadInputTokens) for one in models)),
+        cache_write=count_of(sum(count_of(one.cacheCreationInputTokens) for one in models)),
     )
-    return msgspec.structs.replace(spent, total_usd=max(sums.totalCostUSD, 0.0), usage=usage)
+    return msgspec.structs.replace(spent, total_usd=dollars_of(sums.totalCostUSD), usage=usage)
 
 
 def _with_context(spent: Spent, line: bytes) -> Spent:
     try:
         used = decoder(_Answer).decode(line).message.usage
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return spent
     size = used.input_tokens + used.output_tokens + used.cache_read_input_tokens + used.cache_creation_input_tokens
-    return msgspec.structs.replace(spent, context_tokens=size) if size > 0 else spent
+    return msgspec.structs.replace(spent, context_tokens=size) if count_of(size) else spent

@@ -13,13 +13,14 @@ import json
 import os
 import re
 import secrets
-import shutil
 import string
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+
+from sessions import files
 
 #: Closed bottles keep their state for this long (seconds): a pull can be reopened.
 
@@ -99,7 +100,7 @@ def read_metadata(bottle: Path) -> Metadata | None:
     """What is known about a bottle; `None` when there is nothing, or nothing readable.  Makes no directory."""
     try:
         found = json.loads((bottle / "metadata.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return _tolerant(found, bottle.name) if isinstance(found, dict) else None
 
@@ -121,12 +122,12 @@ def is_preserved(bottle: Path) -> bool:
 def remove(bottle: Path) -> bool:
     """All of it, or (when killed half-way) none of it under its name; false when there was nothing."""
     going = bottle.with_name(f".removing-{bottle.name}")
-    shutil.rmtree(going, ignore_errors=True)
+    files.remove(going)
     try:
         bottle.rename(going)
     except FileNotFoundError:
         return False
-    shutil.rmtree(going, ignore_errors=True)
+    files.remove(going)
     return True
 
 

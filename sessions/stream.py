@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
-from sessions.decoding import decoder
+from sessions.decoding import UNREADABLE, decoder
 from sessions.turns import Usage
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+#: Nothing of one run is more than this; what says so is not believed.  (Whoever runs in a bottle can write its output.)
+_MOST_COUNTED, _MOST_DOLLARS = 10**12, 1e6
 
 
 class _Tokens(msgspec.Struct):
@@ -87,11 +89,11 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 def read(out: bytes) -> Said:
     """Stream, one object, or an array of messages; torn and foreign lines are passed over."""
     raw, trouble = _messages(out.decode("utf-8", "replace").encode())
-    said = Said(trouble=trouble)
+    said = Said(trouble=trouble, requests={})
     for line in (_whole_characters(line) if _HALF.search(line) else line for line in raw):
         try:
             message = _decoder.decode(line)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             if b'"result"' in line:
                 said = msgspec.structs.replace(said, trouble=f"its result has another shape: {error}")
             continue
@@ -116,10 +118,11 @@ def _with_words(said: Said, line: bytes) -> Said:
     """One answer comes in several lines, one for each of its blocks, with the same id and usage."""
     try:
         spoken = decoder(_AssistantLine).decode(line).message
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return said
-    used = {spoken.id or str(len(said.requests)): usage_of(spoken.usage)} if spoken.usage else {}
-    return msgspec.structs.replace(said, requests=said.requests | used, words=spoken.words or said.words)
+    if spoken.usage:  # into the one that `read` has made: a copy for each line would take hours of a long stream
+        said.requests[spoken.id or str(len(said.requests))] = usage_of(spoken.usage)
+    return msgspec.structs.replace(said, words=spoken.words or said.words)
 
 
 def _messages(out: bytes) -> tuple[list[bytes], str]:
@@ -129,12 +132,12 @@ def _messages(out: bytes) -> tuple[list[bytes], str]:
     if whole.startswith(b"["):  # --output-format json with verbose set by the user's settings
         try:
             return [bytes(part) for part in msgspec.json.decode(whole, type=list[msgspec.Raw])], ""
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             pass
     if whole.startswith(b"{"):
         try:
             return [bytes(msgspec.json.decode(whole, type=msgspec.Raw))], ""
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             pass
     shown = whole[:80].decode("utf-8", "replace")
     return [
@@ -149,14 +152,24 @@ def _whole_characters(line: bytes) -> bytes:
     """An answer that was cut in the middle of an emoji is JSON with half a character, which strict readers refuse."""
     try:
         return json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace")
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
 
 
 def usage_of(tokens: _Tokens) -> Usage:
     return Usage(
-        input=tokens.input_tokens or 0,
-        output=tokens.output_tokens or 0,
-        cache_read=tokens.cache_read_input_tokens or 0,
-        cache_write=tokens.cache_creation_input_tokens or 0,
+        input=count_of(tokens.input_tokens),
+        output=count_of(tokens.output_tokens),
+        cache_read=count_of(tokens.cache_read_input_tokens),
+        cache_write=count_of(tokens.cache_creation_input_tokens),
     )
+
+
+def count_of(told: int | None) -> int:
+    """A count that can be summed and stored; 0 for one that cannot be true."""
+    return told if told is not None and 0 <= told <= _MOST_COUNTED else 0
+
+
+def dollars_of(told: float | None) -> float | None:
+    """An amount of money; `None` for one that cannot be true, as if nothing had been said."""
+    return told if told is not None and 0 <= told <= _MOST_DOLLARS else None

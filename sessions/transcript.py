@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from sessions.decoding import UNREADABLE
 from sessions.files import is_plain
 from sessions.lifecycle import Condition
 
@@ -30,17 +31,23 @@ class _Line(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Line)
+#: Bytes in which the first message of ours is looked for.  An agent can make a file of any size, and of a single line.
+_MOST = 64 * 1024 * 1024
 
 
 def look(config_dir: Path, claude_session: str) -> Transcript:
     """What there is of a conversation under `config_dir`."""
-    # The agent could have put anything there: a pipe would let us wait for ever.
-    paths = tuple(path for path in sorted(config_dir.glob(f"projects/*/{claude_session}.jsonl")) if is_plain(path))
+    # The agent could have put anything there: a pipe would let us wait for ever, a link lead to another bottle's.
+    paths = tuple(path for path in sorted(config_dir.glob(f"projects/*/{claude_session}.jsonl")) if _is_its_own(path))
     if not paths:
         return Transcript(condition="absent")
     # A copy of one id in a second project directory shadows nothing: the longest is the one that was last spoken in.
     longest = max(paths, key=lambda path: path.stat().st_size)
     return Transcript(condition=condition_of(longest), size=longest.stat().st_size, paths=paths)
+
+
+def _is_its_own(path: Path) -> bool:
+    return is_plain(path) and not any(above.is_symlink() for above in (path.parent, path.parent.parent))
 
 
 def set_aside(transcript: Transcript) -> None:
@@ -55,16 +62,15 @@ def condition_of(path: Path) -> Condition:
     A torn last line is what SIGKILL leaves, and harmless (seen with 2.1.329); a first line that is none is not."""
     if not path.is_file():
         return "absent"
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines):
-            if not line.endswith(b"\n"):
-                return "stub"
+    number, left = 0, _MOST
+    with path.open("rb") as file:
+        while (line := file.readline(left)).endswith(b"\n"):
+            left -= len(line)
             try:
-                found = _decode.decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+                if _decode.decode(line).type == "user":
+                    return "sound"
+            except UNREADABLE:
                 if number == 0:
                     return "damaged"
-                continue
-            if found.type == "user":
-                return "sound"
+            number += 1
     return "stub"

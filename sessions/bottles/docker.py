@@ -49,7 +49,7 @@ class DockerBottle:
     # -- one launch ----------------------------------------------------------------------------------------------
 
     def start(self, launch: Launch) -> None:
-        if _is_forbidden(launch):
+        if _is_forbidden(launch) or files.is_plain(launch.directory / "exit"):
             return
         images.build_own(self._environ, launch.bottle, say=lambda words: log.debug("build: %s", words))
         with engine.connected(self._environ) as client:
@@ -63,7 +63,7 @@ class DockerBottle:
                 # In this order: whoever forbids writes first, and then looks for what was created.
                 if _is_forbidden(launch):
                     holdings.discard(container)
-                else:
+                elif not _was_started(container):  # the engine would begin one again that has ended
                     _begin(container, launch)
             except BaseException:
                 _secrets(launch).unlink(missing_ok=True)
@@ -72,7 +72,7 @@ class DockerBottle:
                 _secrets(launch).unlink(missing_ok=True)
 
     def look(self, launch: Launch) -> Sight:
-        code = files.number_in(launch.directory / "exit")
+        code = files.code_in(launch.directory / "exit")
         if code is not None and not files.is_plain(_mark(launch)):
             return Sight(state="ended", exit=code)
         try:
@@ -148,7 +148,7 @@ class DockerBottle:
                     container.wait(timeout=_KILL_PATIENCE)
                     container.reload()
                 exit = launch.directory / "exit"
-                if files.number_in(exit) is None:
+                if files.code_in(exit) is None:
                     state.write(exit, f"{container.attrs['State']['ExitCode']}\n")
                 _mark(launch).unlink(missing_ok=True)
                 # What was written into its own file system can be frozen, until the next launch.
@@ -176,9 +176,12 @@ def _hand_over(launch: Launch, user: User) -> None:
         handle = os.open(_secrets(launch), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(os.fsencode("".join(lines)))
-    if user.owns is not None:
+    try:
         for place in (state.config_dir(launch.bottle), state.work(launch.bottle, launch.cwd), launch.directory):
-            files.give(place, *user.owns)
+            if user.owns is not None:
+                files.give(place, *user.owns)
+    except OSError as error:
+        raise EngineError(f"{place} cannot be given to the guest: {error.strerror}; look what is there") from None
 
 
 def _create(client: docker.DockerClient, launch: Launch, *, image: str, agent: Agent, user: User) -> Container:

@@ -41,10 +41,11 @@ rm -f pid.$$
 for limit in $limits; do ulimit -${limit%%=*} ${limit#*=} 2> /dev/null; done
 """
 
-#: It outlives the poller, and knows the exit code.
+#: It outlives the poller, and knows the exit code.  The output is appended to: what a tool writes into the same file is
+#: not what stands there last.
 _KEEPER = f"""{CLAIM}
 trap : HUP INT TERM
-{{ cd -- "$cwd" && "$@"; }} < "$directory/prompt.md" > "$directory/out.jsonl" 2> "$directory/err.log"
+{{ cd -- "$cwd" && "$@"; }} < "$directory/prompt.md" >> "$directory/out.jsonl" 2>> "$directory/err.log"
 echo $? > "$directory/exit.part" && mv -f "$directory/exit.part" "$directory/exit"
 """
 
@@ -97,7 +98,7 @@ class Keeper:
             self._children.discard(keeper.pid)
             processes.reap(keeper.pid)
         # The exit code after the process: it writes the one and then ends the other.
-        code = files.number_in(launch.directory / "exit")
+        code = files.code_in(launch.directory / "exit")
         if code is not None:
             return Sight(state="ended", exit=code)
         if keeper is None:
@@ -108,7 +109,7 @@ class Keeper:
         keeper = _keeper(launch)
         if keeper is None:
             time.sleep(min(seconds, 0.01))
-        elif files.number_in(launch.directory / "exit") is None:
+        elif files.code_in(launch.directory / "exit") is None:
             processes.wait_for(keeper.pid, seconds)
 
     def forbid(self, launch: Launch) -> bool:

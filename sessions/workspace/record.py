@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 from pathlib import Path
 
 import msgspec
 
-from sessions import state
-from sessions.decoding import decoder
+from sessions import files, state
+from sessions.decoding import UNREADABLE, decoder
 from sessions.logs import fields
 from sessions.workspace.nouns import Record
 
@@ -51,7 +50,7 @@ class Room:
         """`None`: the working directory, if there is one, is not ours."""
         try:
             return decoder(Record).decode((self.place / "record.json").read_bytes())
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             return None
 
     def is_whole(self) -> bool:
@@ -66,7 +65,7 @@ class Room:
         """Finish, or undo, what was killed half-way; remove what it left."""
         try:
             pending = decoder(_Pending).decode((self.place / "pending.json").read_bytes())
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             pending = None
         if pending is not None:
             old = self.place / pending.old
@@ -98,7 +97,7 @@ class Room:
         """Remove what is not in use; of what was kept aside, all but the latest."""
         record = self.record
         for left in [*self.place.glob("old-*"), *self.place.glob("next-*"), *self.place.glob("quarantine-*")]:
-            shutil.rmtree(left, ignore_errors=True)
+            files.remove(left)
         for left in self.place.glob(".*"):  # half-written
             left.unlink(missing_ok=True)
         for left in self.place.glob("index-*"):
@@ -107,7 +106,7 @@ class Room:
         asides = sorted(self.place.glob("aside-*"), key=lambda path: path.stat().st_mtime)
         for left in asides[:-_ASIDES]:
             log.warning("an old working directory that was kept aside is removed", extra=fields(path=left.name))
-            shutil.rmtree(left, ignore_errors=True)
+            files.remove(left)
 
 
 def mirror_of(bottle: Path) -> str:
