@@ -39,6 +39,11 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd])")
 _DATABASE = r"(postgresql(\+\w+)?|sqlite)://"
 _VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+#: Whoever never polls needs no more than an agent.
+_MISSING = (
+    "run `poll init` to write one (for `bottle` this line is enough: `agents: {reviewer: {backend: docker}}`), "
+    "or name yours with --config"
+)
 #: Top-level keys that belong to the poller.
 _OTHERS = frozenset({"gitea", "repos", "poll", "trust"})
 
@@ -180,7 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_settings(path: Path, *, environ: Mapping[str, str]) -> Settings:
     """Read what `bottle` needs of the file; `ConfigError` says what is wrong.  Nothing is created or changed."""
-    document = Document(path, environ=environ, missing="run `poll init` to write one, or name yours with --config")
+    document = Document(path, environ=environ, missing=_MISSING)
     return settings_of(document, document.build(SettingsFile, ignore=_OTHERS))
 
 

@@ -60,7 +60,7 @@ def test_the_smallest_file_has_the_contracts_defaults(load: Load) -> None:
 def test_the_shipped_file_is_the_template_and_says_what_the_defaults_are(load: Load) -> None:
     text = (ROOT / "config.yaml").read_text(encoding="utf-8")
     assert text == (ROOT / "poller" / "config_template.yaml").read_text(encoding="utf-8")
-    shipped, smallest = load(text, GITEA_TOKEN="t0ken"), load(TOP + "agents: {reviewer: {backend: process}}")
+    shipped, smallest = load(text, GITEA_TOKEN="t0ken"), load(TOP + "agents: {reviewer: {}}")
     assert shipped.token_file is None
     assert shipped.owners == ("acme",)
     for name in ("poll", "trust", "limits", "agents", "state", "database"):
