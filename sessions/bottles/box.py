@@ -14,6 +14,7 @@ import msgspec
 
 from sessions import state
 from sessions.bottles import engine
+from sessions.bottles.protocol import MOST_FILE
 from sessions.boxing import bytes_of
 from sessions.transcript import PROJECT
 from sessions.turns import Launch
@@ -30,7 +31,8 @@ TURN = "/turn"
 _SOMEBODY = 1000
 _MEMORY, _CPUS, _PIDS = "4g", 2.0, 1024
 
-#: $1 the cwd, then the command.  Signals come from the engine through its init process to this shell, and on to the
+#: $1 the cwd, then the command.  Its output is appended to: what a tool writes into the same file is not what stands
+#: there last.  Signals come from the engine through its init process to this shell, and on to the
 #: command; the exit code is written down for a host that has lost sight of the container.
 KEEPER = f"""
 umask 077
@@ -42,7 +44,7 @@ child=
 env --default-signal=INT true 2> /dev/null && set -- env --default-signal=INT "$@"
 trap 'kill -INT $child' INT
 trap 'kill -TERM $child' TERM
-"$@" < {TURN}/prompt.md > {TURN}/out.jsonl 2> {TURN}/err.log &
+"$@" < {TURN}/prompt.md >> {TURN}/out.jsonl 2>> {TURN}/err.log &
 child=$!
 while wait $child; code=$?; kill -0 $child 2> /dev/null; do :; done
 echo $code > {TURN}/exit.part && mv -f {TURN}/exit.part {TURN}/exit
@@ -112,7 +114,8 @@ def shape_of(launch: Launch, *, agent: Agent, user: User) -> dict[str, Any]:
         "entrypoint": ["/bin/sh", "-c", ATTENDED if launch.terminal else KEEPER, "bottle", WORK, "claude"],
         "command": list(launch.argv),
         "labels": marks_of(launch.bottle)
-        | {engine.TURN: launch.directory.name, engine.KEY: launch.key, engine.AGENT: launch.agent},
+        | {engine.TURN: launch.directory.name, engine.KEY: launch.key, engine.AGENT: launch.agent}
+        | {engine.FORGE: launch.key.rsplit("/", 2)[0]},
         "user": user.name,
         "userns_mode": user.namespace,
         "tty": bool(launch.terminal),
@@ -173,5 +176,6 @@ def _limits(agent: Agent, user: User) -> dict[str, Any]:
         "cpu_period": 100_000,
         "cpu_quota": int((agent.limits.cpus or _CPUS) * 100_000),
         "pids_limit": agent.limits.pids or _PIDS,
-        "ulimits": [Ulimit(name="core", soft=0, hard=0)],
+        # No core dumps (they hold the environment), and no file that fills a disk by itself.
+        "ulimits": [Ulimit(name="core", soft=0, hard=0), Ulimit(name="fsize", soft=MOST_FILE, hard=MOST_FILE)],
     }

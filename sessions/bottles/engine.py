@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import docker
 
 #: Labels of everything that we make: which state directory it belongs to, and what it is.
-HOME, IDENTITY, TURN, KEY, AGENT = (f"bottlepost.{word}" for word in ("home", "identity", "turn", "key", "agent"))
+HOME, IDENTITY, TURN = (f"bottlepost.{word}" for word in ("home", "identity", "turn"))
+#: For people, and for their `docker ps --filter`: where the key is from, the key, and who runs.
+FORGE, KEY, AGENT = (f"bottlepost.{word}" for word in ("forge", "key", "agent"))
 
 #: Seconds for one call; a start can take a while on a busy disk.
 _PATIENCE = 60

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sessions import state
 from sessions.bottles.keeper import MARKER, Call, Keeper
-from sessions.bottles.protocol import EngineError, Sight
+from sessions.bottles.protocol import MOST_FILE, EngineError, Sight
 from sessions.bottles.wheel import find_claude
 from sessions.boxing import bytes_of
 from sessions.transcript import PROJECT
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MARKER", "ProcessBottle", "find_claude"]
 
 #: No core dumps (they hold the environment), and no file that fills a disk by itself (in blocks of 512 bytes).
-_LIMITS = f"c=0 f={16 * 2**30 // 512}"
+_LIMITS = f"c=0 f={MOST_FILE // 512}"
 
 
 class ProcessBottle:

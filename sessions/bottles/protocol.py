@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sessions.config import Agent
 
 
+#: Bytes of one file that an agent can write, wherever it runs.
+MOST_FILE = 16 * 2**30
+
+
 class EngineError(Exception):
     """A run could not be started: not the session's fault.  The text is one line with the mend."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -68,6 +69,16 @@ class Bench:
             agent="reviewer",
             settings=self.agent,
         )
+
+    def becomes(self, script: str) -> None:
+        """This shell script is `claude` in the bottle."""
+        if self.plan.kind != "docker":
+            Path(self.plan.environ["PATH"].split(os.pathsep)[0], "claude").write_text(f"#!/bin/sh\n{script}\n")
+            return
+        self.place.mkdir(parents=True, exist_ok=True)
+        told = shlex.join(["#!/bin/sh", *script.splitlines()])
+        lines = (f"FROM {self.plan.image}", "USER 0", f"RUN printf '%s\\n' {told} > /usr/local/bin/claude")
+        (self.place / "Dockerfile").write_text("\n".join(lines) + "\n")
 
     # -- looking -------------------------------------------------------------------------------------------------
 

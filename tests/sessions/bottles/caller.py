@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 import time
 from typing import Any
@@ -12,12 +14,21 @@ from tests.sessions.bottles.bench import Bench, Plan
 
 
 def main(plan: Plan, call: dict[str, Any]) -> None:
+    if uid := call.get("uid"):
+        importlib.import_module("docker")  # all modules first: he may not be allowed to read them
+        importlib.import_module("docker.types")
+        os.setgroups(call["groups"])
+        os.setgid(uid)
+        os.setuid(uid)
     bench, what, number = Bench(plan), call["what"], call["number"]
     if what == "start":
         bench.bottle.start(bench.launch(number, call["prompt"], mode=call.get("mode", "fresh"), **call.get("env", {})))
     elif what == "stop":
         print("calling", flush=True)
         bench.bottle.stop(bench.known(number), grace=call["grace"])
+    elif what == "adopt":
+        print("calling", flush=True)
+        bench.until_ended(bench.known(number), seconds=300)
     elif what == "sweep":
         bench.bottle.sweep(bench.known(number))
     elif what == "destroy":

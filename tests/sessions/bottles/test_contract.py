@@ -9,11 +9,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from sessions import state
+from sessions import claude, state
 from sessions.turns import Launch
-from tests.sessions.bottles.bench import Bench
+from tests.sessions.bottles.bench import SESSION, Bench
 from tests.sessions.stage import eventually
 
 Started = Callable[..., Launch]
@@ -76,6 +77,28 @@ def test_running_launch_is_adopted_and_never_doubled(bench: Bench, started: Star
     assert bench.heard() == 1
 
 
+def test_one_that_was_adopted_by_somebody_who_was_killed_is_adopted_again(bench: Bench, started: Started) -> None:
+    launch = started(prompt="[agent: sleep 1.5]")
+    bench.until_it_works(launch)
+    with bench.caller("adopt") as caller:
+        assert caller.stdout is not None and caller.stdout.readline() == "calling\n"
+        caller.kill()
+    assert bench.until_ended(launch).exit == 0
+    assert bench.collect(launch).kind == "done" and bench.heard() == 1
+
+
+def test_start_of_what_has_ended_begins_nothing(bench: Bench, started: Started) -> None:
+    """Before anybody has collected it, and after."""
+    launch = started(prompt="hello")
+    again = msgspec.structs.replace(bench.known(), argv=claude.arguments(mode="fresh", claude_session=SESSION))
+    for _ in ("ended", "collected"):
+        bench.until_ended(launch)
+        bench.bottle.start(again)
+        assert bench.until_ended(launch).exit == 0
+        assert bench.collect(launch).kind == "done" and bench.heard() == 1
+    assert bench.alive() == []
+
+
 def test_launch_that_ended_unseen_is_collected(bench: Bench, started: Started) -> None:
     started(prompt="hello")
     other = Bench(bench.plan)
@@ -116,6 +139,19 @@ def test_stop_is_firm_at_last(bench: Bench, started: Started) -> None:
     assert bench.until_ended(launch).state in ("ended", "cut off")
     assert bench.collect(launch).kind == "interrupted"
     assert bench.alive() == []
+
+
+def test_stop_goes_one_step_after_the_other_and_no_further_than_it_must(bench: Bench, started: Started) -> None:
+    heard = '"$CLAUDE_CONFIG_DIR/heard"'
+    bench.becomes(
+        f"trap 'echo INT >> {heard}' INT; trap 'echo TERM >> {heard}; exit 5' TERM\n"
+        f"echo begun >> {heard}; while :; do sleep 0.05; done"
+    )
+    launch = started()
+    told = state.config_dir(bench.place) / "heard"
+    eventually(lambda: told.exists() and told.read_text() == "begun\n", seconds=60)
+    bench.bottle.stop(launch, grace=1.0)
+    assert (bench.until_ended(launch).exit, told.read_text()) == (5, "begun\nINT\nTERM\n")
 
 
 def test_stop_by_one_who_was_killed_is_finished_by_the_next(bench: Bench, started: Started) -> None:
