@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -45,20 +44,13 @@ def test_fork_bomb_stays_in_its_bottle_and_is_ended_with_it(
     theirs = running(neighbour, words="sleep 2 1, say unharmed")
     launch = running(docker_bench, words="stubborn, sleep 120")
     begin_inside(docker_bench, "bomb() { bomb | bomb & }; bomb; sleep 60")
-    # As many as the config says, and never one more: the engine's own word, and the kernel's.
-    eventually(lambda: int(inside_or_none(docker_bench) or processes_of(docker_bench)) >= 30, seconds=30)
+    eventually(lambda: processes_of(docker_bench) >= 30, seconds=30)
     assert processes_of(docker_bench) <= 64
     docker_bench.bottle.stop(launch, grace=0.3)
     assert docker_bench.until_ended(launch).state == "ended"
     assert docker_bench.collect(launch).kind == "interrupted" and docker_bench.alive() == []
     assert neighbour.until_ended(theirs).exit == 0
     assert neighbour.collect(theirs).text.startswith("unharmed")
-
-
-def inside_or_none(bench: Bench) -> int | None:
-    with contextlib.suppress(Exception):
-        return processes_of(bench)
-    return None
 
 
 def test_memory_of_the_guest_ends_before_ours(docker_bench: Bench) -> None:

@@ -151,7 +151,9 @@ def test_stop_goes_one_step_after_the_other_and_no_further_than_it_must(bench: B
     told = state.config_dir(bench.place) / "heard"
     eventually(lambda: told.exists() and told.read_text() == "begun\n", seconds=60)
     bench.bottle.stop(launch, grace=1.0)
-    assert (bench.until_ended(launch).exit, told.read_text()) == (5, "begun\nINT\nTERM\n")
+    assert bench.until_ended(launch).exit == 5
+    # (A runner's own word for it may come before ours, and be the same.)
+    assert list(dict.fromkeys(told.read_text().split())) == ["begun", "INT", "TERM"]
 
 
 def test_stop_by_one_who_was_killed_is_finished_by_the_next(bench: Bench, started: Started) -> None:
