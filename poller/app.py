@@ -17,9 +17,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from poller import pauses as held
 from poller import pruning, store, tables
 from poller.config import Config
 from poller.cycle import Cycle, Report
+from poller.deltas.events import Event
 from poller.errand import PullErrand
 from poller.forge.client import Client
 from poller.forge.control import Control
@@ -204,6 +206,7 @@ class App:
             parallel=config.limits.parallel,
             environ=self._environ,
             clock=self.clock,
+            unless=held.holds_back(),
         )
 
     def followed_up(self, report: Report, *, wait: bool, stop: threading.Event) -> Once:
@@ -229,7 +232,13 @@ class App:
         with reading(self.engine) as conn:
             waiting, now = registry.turns(conn, state="waiting"), self.clock()
             paused = {pause.agent for pause in pauses.pauses(conn) if pause.until > now}
-        return [turn for turn in waiting if turn.not_before <= now and turn.agent in set(self.config.agents) - paused]
+            free = [turn for turn in waiting if not held.paused(conn, ref=turn.ref, key=turn.key)]
+        return [turn for turn in free if turn.not_before <= now and turn.agent in set(self.config.agents) - paused]
+
+    def is_held(self, event: Event) -> bool:
+        """Has somebody paused what this event is about?"""
+        with reading(self.engine) as conn:
+            return bool(held.paused(conn, ref=event.ref, key=event.key))
 
     def post(self) -> int:
         """Send what is due in the outbox."""

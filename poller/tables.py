@@ -155,6 +155,18 @@ permission = sa.Table(
     sa.Column("asked_at", sa.Float, nullable=False),
 )
 
+#: What people hold back until somebody lifts it; `pauses` says how a place is written.
+pause = sa.Table(
+    "pause",
+    metadata,
+    sa.Column("place", sa.String, primary_key=True),
+    sa.Column("forge", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),  # as it was called then
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("by", sa.String, nullable=False),  # a login; "": at the command line
+    sa.Column("since", sa.Float, nullable=False),
+)
+
 #: Words on their way to the forge.
 outbox = sa.Table(
     "outbox",
@@ -182,7 +194,7 @@ sa.Index("outbox_due", outbox.c.state, outbox.c.not_before)
 
 
 def _to_2(op: Operations) -> None:
-    """Sweeps, repositories by id, who did what, patience."""
+    """Sweeps, repositories by id, who did what, patience, pauses."""
     for name in ("quiet_until", "credit", "owed", "credit_at", "counted_from"):
         op.add_column("forge", sa.Column(name, sa.Float, nullable=False, server_default="0"))
     op.add_column("forge", sa.Column("owner", sa.String, nullable=False, server_default=""))
@@ -191,7 +203,7 @@ def _to_2(op: Operations) -> None:
     op.add_column("event", sa.Column("actor", sa.String, nullable=False, server_default=""))
     op.add_column("forge", sa.Column("pruned_at", sa.Float, nullable=False, server_default="0"))
     bind = op.get_bind()
-    for table in (known_repository, sweep):
+    for table in (known_repository, sweep, pause):
         table.create(bind)
     _fill_in_actors(bind)
     op.create_index("events_by_kind", "event", ["event", "action", "seq"])

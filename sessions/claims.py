@@ -22,20 +22,33 @@ class LeaseLost(Exception):
 
 
 def claim(
-    conn: sa.Connection, *, owner: str, now: float, lease: float, limit_parallel: int, agents: Collection[str]
+    conn: sa.Connection,
+    *,
+    owner: str,
+    now: float,
+    lease: float,
+    limit_parallel: int,
+    agents: Collection[str],
+    unless: sa.ColumnElement[bool] | None = None,
 ) -> Turn | None:
     """The next turn that is due and may run, now held by `owner` for `lease` seconds."""
     many = conn.execute(sa.select(sa.func.count()).select_from(t.turn).filter_by(state="running")).scalar_one()
-    number = due(conn, now=now, agents=agents) if many < limit_parallel else None
+    number = due(conn, now=now, agents=agents, unless=unless) if many < limit_parallel else None
     return None if number is None else hold(conn, number, owner=owner, now=now, lease=lease, anew=True)
 
 
-def due(conn: sa.Connection, *, now: float, agents: Collection[str]) -> int | None:
-    """The number of the oldest turn whose time has come, and of whose ref no other runs."""
+def due(
+    conn: sa.Connection, *, now: float, agents: Collection[str], unless: sa.ColumnElement[bool] | None = None
+) -> int | None:
+    """The number of the oldest turn whose time has come, and of whose ref no other runs.
+
+    `unless`: of a row of the turn table, that whoever gave it the turn wants it to wait."""
     running = t.turn.alias()
     busy = sa.exists().where(running.c.ref == t.turn.c.ref, running.c.state == "running")
     where = [t.turn.c.state == "waiting", t.turn.c.not_before <= now, t.turn.c.agent.in_(list(agents)), ~busy]
     where.append(~pauses.holds_back(now))
+    if unless is not None:
+        where.append(~unless)
     found = conn.execute(sa.select(t.turn.c.id).where(*where).order_by(t.turn.c.id).limit(1)).first()
     return None if found is None else int(found.id)
 

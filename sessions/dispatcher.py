@@ -40,7 +40,8 @@ class Dispatcher:
     """`environ` is what agents' `env` names are taken from; `clock` gives epoch seconds (the database's).
 
     `lease`: seconds for which a worker's word is taken that it lives; `grace`: between the steps of stopping a run;
-    `look_again`: seconds between two looks at the database while turns run."""
+    `look_again`: seconds between two looks at the database while turns run;
+    `unless`: of a row of the turn table, that it has to wait."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Dispatcher:
         grace: float = 10.0,
         tries: int | None = None,
         look_again: float = 1.0,
+        unless: sa.ColumnElement[bool] | None = None,
     ) -> None:
         self._terms = Terms(
             engine=engine,
@@ -72,7 +74,7 @@ class Dispatcher:
         for name in {name for agent in agents.values() for name in agent.env if is_secret(name)}:
             hide(self._terms.environ.get(name, ""))
         self._parallel = parallel
-        self._look_again = look_again
+        self._look_again, self._unless = look_again, unless
         self._owner = str(processes.me())
         self._wake = threading.Event()
 
@@ -153,7 +155,7 @@ class Dispatcher:
         while shift.bug is None:
             now = terms.clock()
             with reading(terms.engine) as conn:
-                if not claims.due(conn, now=now, agents=terms.agents):
+                if not claims.due(conn, now=now, agents=terms.agents, unless=self._unless):
                     return
             with begin(terms.engine) as conn:
                 turn = claims.claim(
@@ -163,6 +165,7 @@ class Dispatcher:
                     lease=terms.lease,
                     limit_parallel=self._parallel,
                     agents=terms.agents,
+                    unless=self._unless,
                 )
                 if turn is None:
                     return

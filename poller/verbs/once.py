@@ -79,7 +79,8 @@ def rehearse(config: Config, *, as_json: bool) -> int:
             engine = open_database(aside / "bottlepost.db", COMPONENTS)
         app = stack.enter_context(App(config, engine=engine))
         report = app.cycle.rehearse()
-        turns = _would_run(report, app.due_turns())
+        new = [told for told in report.told if not app.is_held(told.event)]
+        turns = _would_run(report.told, new, app.due_turns())
     if as_json:
         print(json.dumps(_rehearsal(report, turns), ensure_ascii=False, separators=(",", ":")))
         return 0
@@ -117,14 +118,16 @@ def _say_told(told: Told) -> None:
         print(f"    {decision.verdict}{who}: {decision.reason}")
 
 
-def _would_run(report: Report, due: list[Turn]) -> list[tuple[str, str, int]]:
-    """Key, agent and number of events of each turn: what is due already, and what the new events would wake."""
-    over = {told.event.key for told in report.told for decision in told.decisions if decision.verdict == "close"}
+def _would_run(told: list[Told], free: list[Told], due: list[Turn]) -> list[tuple[str, str, int]]:
+    """Key, agent and number of events of each turn: what is due already, and what the new events would wake.
+
+    `free`: of what is new, that on pulls which nobody has paused."""
+    over = {one.event.key for one in told for decision in one.decisions if decision.verdict == "close"}
     found = {(turn.key, turn.agent): len(turn.events) for turn in due if turn.key not in over}
-    for told in report.told:
-        for decision in told.decisions:
+    for one in free:
+        for decision in one.decisions:
             if decision.verdict == "wake":
-                place = (told.event.key, decision.agent)
+                place = (one.event.key, decision.agent)
                 found[place] = found.get(place, 0) + 1
     return [(key, agent, events) for (key, agent), events in found.items()]
 

@@ -10,11 +10,13 @@ import msgspec
 import sqlalchemy as sa
 
 from poller import outbox, rounds, store
+from poller import pauses as held
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.halves import stamp_of
 from sessions import ledger, pauses, registry
 from sessions.database import reading
+from sessions.logs import escaped
 
 #: Seconds without a successful cycle after which something is wrong, however rarely cron calls.
 STALE = 7200.0
@@ -67,10 +69,18 @@ def _gathered(conn: sa.Connection, config: Config, *, now: float) -> dict[str, A
         "sessions": counts.sessions,
         "cost": _cost(conn, now=now),
         "paused": [{"agent": one.agent, "until": stamp_of(one.until), "why": one.why} for one in pauses.pauses(conn)],
+        "held": [_held(conn, one) for one in held.pauses(conn, config.forge)],
         "sweeps": {"pulls": sweeps.pulls, "repositories": sweeps.repositories, "overdue": sweeps.overdue},
         "requests": _requests(forge, now=now),
         "outbox": outbox.waiting(conn),
     }
+
+
+def _held(conn: sa.Connection, pause: held.Pause) -> dict[str, Any]:
+    """What somebody paused: that is no trouble, but nobody should have to remember it."""
+    waiting = held.turns_within(conn, pause.scope)["waiting"]
+    about = {"what": pause.name, "reason": pause.reason, "by": pause.by, "since": stamp_of(pause.since)}
+    return {**about, "waiting": waiting}
 
 
 def _requests(forge: store.Forge, *, now: float) -> dict[str, Any]:
@@ -129,6 +139,10 @@ def _say(found: dict[str, Any]) -> None:
         f"  sweeps: {sweeps['pulls']} pulls, {sweeps['repositories']} repositories, {sweeps['overdue']} overdue; "
         f"requests: {requests['sent']} ({requests['per_minute']} a minute), {requests['by_sweeps']} of them by sweeps"
     )
+    for one in found["held"]:
+        by = f" by {one['by']}" if one["by"] else ""
+        waiting = f"; {one['waiting']} turns wait" if one["waiting"] else ""
+        print(escaped(f"  paused{by}: {one['what']}, since {one['since']}: {one['reason']}{waiting}"))
     for problem in found["problems"]:
         print(f"  - {problem}")
 

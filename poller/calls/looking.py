@@ -1,0 +1,80 @@
+"""Verbs that look: `status`, `events`, `why`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from poller.calls import common, config_of
+from sessions import completing
+from sessions.shell import ConfigPath, Format, LogFormat, UsageError, Verbose
+
+
+def status(
+    context: typer.Context,
+    config: ConfigPath = None,
+    format: Format = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> int:
+    """How it goes: cursor, turns, pauses, last error.  Exit code 0: healthy, 1: not."""
+    from poller.verbs.status import status as verb
+
+    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    return verb(config_of(options), as_json=options.as_json)
+
+
+def events(
+    context: typer.Context,
+    pull: Annotated[
+        str | None,
+        typer.Option("--pull", metavar="KEY", help="Only of this pull: acme/api#7.", autocompletion=completing.keys),
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="NAME", help="Only EVENT or EVENT/ACTION; can be repeated.")
+    ] = None,
+    actor: Annotated[
+        list[str] | None, typer.Option("--actor", metavar="LOGIN", help="Only by this person; can be repeated.")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="24h ago, or a time.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the newest N.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones until interrupted.")] = False,
+    config: ConfigPath = None,
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="text|jsonl", help="One line or one object.")
+    ] = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> int:
+    """The event log, oldest first."""
+    from poller.verbs import events as verb
+
+    options = common(context, config=config, log_format=log_format, verbose=verbose)
+    if format not in (None, "text", "json", "jsonl"):
+        raise UsageError(f"--format {format}: expected text or jsonl")
+    as_lines = format in ("json", "jsonl") or (format is None and options.as_json)
+    wanted = verb.wanted(pull=pull, kinds=kind or [], actors=actor or [], since=since, now=time.time())
+    run = verb.follow if follow else verb.events
+    return run(config_of(options), wanted, limit=limit, as_lines=as_lines)
+
+
+def why(
+    context: typer.Context,
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY|EVENT_ID", help="acme/api#7, or the id of an event.", autocompletion=completing.keys
+        ),
+    ],
+    config: ConfigPath = None,
+    format: Format = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> int:
+    """What became of an event: seen, allowed?, which agent, which turn, its outcome, what was posted."""
+    from poller.verbs.why import why as verb
+
+    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    return verb(config_of(options), subject, as_json=options.as_json)
