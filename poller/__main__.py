@@ -78,6 +78,7 @@ poll.command("pause")(steering.pause)
 poll.command("unpause")(steering.unpause)
 poll.command("reset")(steering.reset)
 poll.command("retry")(steering.retry)
+poll.command("replay")(steering.replay)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Verbs that steer: `pause`, `unpause`, `reset`, `retry`."""
+"""Verbs that steer: `pause`, `unpause`, `reset`, `retry`, `replay`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from poller.calls import Key, common, config_of
 from sessions import completing
-from sessions.shell import ConfigPath
+from sessions.shell import ConfigPath, LogFormat, Verbose
 
 Place = Annotated[
     str | None,
@@ -63,3 +63,28 @@ def retry(
     from poller.verbs.steer import retry as verb
 
     return verb(config_of(common(context, config=config)), turn)
+
+
+def replay(
+    context: typer.Context,
+    key: Key,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="EVENT_ID", help="Only this event and those after it.")
+    ] = None,
+    answered: Annotated[bool, typer.Option("--answered", help="Also what an agent has answered before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fed; write nothing.")] = False,
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Feed logged events of an open pull again: after a mend of the config, of people's rights, of a template.
+
+    Each event is judged anew, by the config and the rights of today.  Those that wake an agent become one new turn of
+    it.  What waits or runs already stays where it is, and what the agent has answered is left out (unless --answered):
+    nothing is answered twice by accident.  Nothing is closed or brought back by it.
+    """
+    from poller.verbs.replaying import Asked, again
+
+    options = common(context, config=config, log_format=log_format, verbose=verbose)
+    asked = Asked(key=key, since=since, answered=answered, dry=dry_run)
+    return again(config_of(options), asked)

@@ -1,0 +1,42 @@
+"""Logged events, judged anew: by the config and by what is known of people today.
+
+The log's lines leave out what only decisions need: whether a pull is from a fork is what we know of it now.  Knows the
+order of things; must not know what is done with the judgements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import store
+from poller.config import Config
+from poller.deltas.events import Event
+from poller.record import Told, triaged
+from poller.trust import Trust
+
+
+def judged_anew(
+    conn: sa.Connection, events: Sequence[Event], trust: Trust, config: Config
+) -> list[Told]:  # fmt: skip
+    """What each of these would become if it were seen now.  Raises `ForgeError` when `trust` cannot ask."""
+    bot = store.forge(conn, config.forge).bot
+    assert bot is not None  # without it nothing was ever logged
+    return triaged(_as_decided_on(conn, events, config.forge), trust, bot, config)
+
+
+def _as_decided_on(conn: sa.Connection, events: Sequence[Event], forge: str) -> list[Event]:
+    spots = {(event.repo_id, event.number) for event in events if event.number is not None}
+    forks = dict[tuple[int, int | None], bool]()
+    for spot, place in store.places(conn, forge, spots).items():
+        if place.known is not None and place.known.heads is not None:
+            forks[spot] = place.known.heads.fork
+    return [_with_fork(event, forks.get((event.repo_id, event.number))) for event in events]
+
+
+def _with_fork(event: Event, fork: bool | None) -> Event:
+    if event.pull is None:
+        return event
+    return msgspec.structs.replace(event, pull=msgspec.structs.replace(event.pull, fork=fork))

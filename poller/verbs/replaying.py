@@ -1,0 +1,91 @@
+"""`poll replay`: feed logged events of a pull again."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import eventlog, pauses, replay, store
+from poller.app import App, check_agents, has_no_database
+from poller.config import Config
+from poller.deltas.events import Event, place_of
+from poller.rejudging import judged_anew
+from poller.replay import Fed
+from poller.search import Search, Wanted, newest
+from poller.trust import Trust
+from poller.verbs.events import whole_key
+from poller.verbs.screen import event_line
+from sessions.database import begin, reading, rehearsing
+from sessions.logs import escaped
+from sessions.shell import UsageError
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The words of the call."""
+
+    key: str
+    since: str | None
+    answered: bool
+    dry: bool
+
+
+def again(config: Config, asked: Asked) -> int:
+    """0, also when there was nothing to feed; asks the forge about people, as a cycle does."""
+    check_agents(config)
+    if has_no_database(config):
+        raise UsageError(f"{asked.key}: nothing is logged yet; run `poll --once`")
+    with App(config) as app:
+        now = time.time()
+        with reading(app.engine) as conn:
+            events = _events(conn, config, asked)
+            trust = Trust(config.trust.who, forge=config.forge, conn=conn, control=app.control, now=now)
+            told = judged_anew(conn, events, trust, config)
+            held = pauses.paused(conn, ref=events[0].ref, key=events[0].key) if events else []
+        with rehearsing(app.engine) if asked.dry else begin(app.engine) as conn:
+            trust.save(conn)
+            fed = replay.feed(conn, told, answered=asked.answered, now=now)
+    for one in fed:
+        _say(one)
+    turns = sorted({one.turn for one in fed if not one.why and one.turn is not None})
+    count = len({one.event.id for one in fed if not one.why})
+    print(f"{'dry run: ' if asked.dry else ''}{count} of {len(events)} events fed again{_into(turns, held)}")
+    return 0
+
+
+def _events(conn: sa.Connection, config: Config, asked: Asked) -> list[Event]:
+    key = whole_key(asked.key, config)
+    ref = eventlog.pull_named(conn, key)
+    if ref is None:
+        raise UsageError(f"{asked.key}: no such pull in the log; expected owner/repo#N")
+    repo_id, number = place_of(ref)
+    place = store.places(conn, config.forge, [(repo_id, number)]).get((repo_id, number))
+    if place is None or place.known is None or place.known.gone or place.known.row.state == "closed":
+        raise UsageError(f"{asked.key}: is closed, and on a closed pull nothing runs; reopen it first")
+    search, until = Search(conn, Wanted(key=key)), newest(conn)
+    after, found = 0, list[Event]()
+    while page := search.page(conn, after=after, until=until):
+        found += [Event.from_json(line) for _, line in page]
+        after = page[-1].seq
+    if asked.since is None:
+        return found
+    first = next((place for place, event in enumerate(found) if event.id == asked.since), None)
+    if first is None:
+        raise UsageError(f"--from {asked.since}: {asked.key} has no such event; `poll why {asked.key}` shows all")
+    return found[first:]
+
+
+def _into(turns: list[int], held: list[pauses.Pause]) -> str:
+    if not turns:
+        return ""
+    into = f", into turn{'s' if turns[1:] else ''} {', '.join(map(str, turns))}"
+    if held:
+        return escaped(f"{into}; {held[0].told}")
+    return f"{into}: with the next `poll --once`, or at once if `poll` is running"
+
+
+def _say(one: Fed) -> None:
+    print(event_line(one.event))
+    who = f"{one.agent}: " if one.agent else ""
+    print(escaped(f"    {who}{f'left out, {one.why}' if one.why else f'joins turn {one.turn}'}"))
