@@ -78,6 +78,16 @@ def failures(conn: sa.Connection, since: float) -> list[tuple[str, str]]:
     return [(f"{row.repo}#{row.number}", row.error) for row in conn.execute(sa.select(table).where(*given_up))]
 
 
+def unposted(conn: sa.Connection, turn_id: int) -> list[str]:
+    """What a turn has said and the forge has not got yet, in words."""
+    query = sa.select(table).where(table.c.turn_id == turn_id, table.c.state == "waiting").order_by(table.c.id)
+    found = []
+    for row in conn.execute(query):
+        tried = f" after {row.attempts} attempts: {row.error}" if row.error else ""
+        found.append(f"part {row.part}, not yet{tried}")
+    return found
+
+
 class Outbox:
     """Posts what is due of one forge."""
 

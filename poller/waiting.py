@@ -1,0 +1,38 @@
+"""Why a turn that waits does not run: all that stands in its way, in words.
+
+Knows rows and the config.  Decides nothing: who may run is decided where turns are claimed.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from poller import pauses as held
+from poller import store
+from poller.config import Config
+from poller.halves import stamp_of
+from poller.quiet import wants_quiet
+from sessions import pauses, registry
+from sessions.turns import Turn
+
+NOTHING = "nothing: it runs with the next `poll --once`, or at once if `poll` is running"
+
+
+def obstacles(conn: sa.Connection, turn: Turn, config: Config, *, now: float) -> list[str]:
+    """What a waiting turn waits for, the weightiest first; `[NOTHING]` when it only has to be claimed."""
+    found = [one.told for one in held.paused(conn, ref=turn.ref, key=turn.key)]
+    if turn.agent not in config.agents:
+        found.append(f"agent {turn.agent} is not in the config any more")
+    for pause in pauses.pauses(conn):
+        if pause.agent == turn.agent and pause.until > now:
+            found.append(f"agent {pause.agent} is refused until {stamp_of(pause.until)}: {pause.why}")
+    if turn.not_before > now:
+        found.append(f"its time, {stamp_of(turn.not_before)}{f': {turn.reason}' if turn.reason else ''}")
+    running = registry.turns(conn, state="running")
+    found += [f"turn {one.id} of the same pull, which is running" for one in running if one.ref == turn.ref]
+    if len(running) >= config.limits.parallel:
+        found.append(f"a free place: {len(running)} turns are running (limits.parallel is {config.limits.parallel})")
+    quiet = store.forge(conn, config.forge).quiet_until
+    if wants_quiet(quiet, now=now, forge=config.forge) is not None:
+        found.append(f"the forge, which wants to be left alone until {stamp_of(quiet)}")
+    return found or [NOTHING]
