@@ -7,6 +7,7 @@ caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -84,6 +85,16 @@ def decisions_of(conn: sa.Connection, ids: Sequence[str]) -> dict[str, list[tupl
             decision = Decision(**{name: row[name] for name in Decision.__struct_fields__})
             found[decision.event_id].append((decision, row["turn_id"]))
     return found
+
+
+def lag(conn: sa.Connection, *, newest_ones: int = 21) -> float | None:
+    """Seconds from a happening to its sight, the middle of the newest ones; `None` without any."""
+    c = tables.event.c
+    rows = conn.execute(sa.select(c.at, c.seen_at).order_by(c.seq.desc()).limit(newest_ones))
+    lags = sorted(
+        max(0.0, (datetime.fromisoformat(row.seen_at) - datetime.fromisoformat(row.at)).total_seconds()) for row in rows
+    )
+    return lags[len(lags) // 2] if lags else None
 
 
 def pull_named(conn: sa.Connection, key: str) -> str | None:
