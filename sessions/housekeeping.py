@@ -91,8 +91,8 @@ def is_stray(engine: sa.Engine, one: Held) -> bool:
         running = registry.turns(conn, identity=one.identity, state="running")
     if any(turn.directory == one.turn for turn in running):
         return False
-    # One that has ended is kept for `bottle commit`, as long as its bottle is.
-    return one.running or session is None or session.removed_at is not None
+    # One that has ended is kept for `bottle commit`, if that could find anything in it, as long as its bottle is.
+    return one.running or not one.writable or session is None or session.removed_at is not None
 
 
 def _is_time_to_look(root: Path, now: float) -> bool:

@@ -83,6 +83,14 @@ def start_of(pid: int) -> str | None:
     return None if len(fields) < 20 or fields[0] in "ZX" else fields[19]
 
 
+def groups_of(pid: int) -> str:
+    """The control groups of a process, as the kernel names them; "" where that cannot be seen."""
+    try:
+        return _PROC.joinpath(str(pid), "cgroup").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def is_stopped(pid: int) -> bool:
     """Whether it waits for a SIGCONT."""
     try:

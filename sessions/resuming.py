@@ -170,7 +170,9 @@ class Visit:
             launch = _write_down(self._root, self.turn, self.session, agent=agent, environ=environ)
             with self._held():
                 code = attend(backend, launch, environ=environ)
-                bottle_for(backend, environ=environ).sweep(launch)
+                bottle = bottle_for(backend, environ=environ)
+                bottle.sweep(launch)
+                bottle.clear(launch)
         except EngineError as error:
             return Outcome(kind="engine", reason=str(error))
         except OSError as error:

@@ -33,6 +33,8 @@ class Worker(Holder):
     def __init__(self, terms: Terms, turn: Turn, session: Session, *, stop: threading.Event, end_on_stop: bool) -> None:
         super().__init__(terms, turn, session, stop=stop, end_on_stop=end_on_stop)
         self.launched = False
+        #: What ran last, and has ended.
+        self._over: Launch | None = None
 
     # -- from the claim on ---------------------------------------------------------------------------------------
 
@@ -80,9 +82,7 @@ class Worker(Holder):
         outcome = self._weighed(ended)
         if self._patiently(lambda: self._commit_handover(outcome)):
             return self._attempt(lifecycle.anew(self.session), wait=wait)
-        self._say(f"turn {self.turn.state}", kind=outcome.kind, reason=self.turn.reason)
-        self._tell("ended", outcome=outcome)
-        return outcome
+        return self._told(outcome)
 
     def _attempt(self, opening: lifecycle.Opening, *, wait: bool) -> Outcome | None:
         launch = self._launch(opening)
@@ -108,6 +108,7 @@ class Worker(Holder):
         bottle = self._bottle()
         ended = self._watch(bottle, launch)
         bottle.sweep(launch)
+        self._over = launch
         sight = bottle.look(launch)
         if sight.state != "ended" and not ended:
             ended = "cut off"
@@ -203,8 +204,17 @@ class Worker(Holder):
         if again:
             self._say(f"dropping the session: {outcome.reason or self.session.begun_why}")
             return None
+        return self._told(outcome)
+
+    def _told(self, outcome: Outcome) -> Outcome:
+        """The end of the turn, to those who wait for it; then what it left is removed, which nobody waits for."""
         self._say(f"turn {self.turn.state}", kind=outcome.kind, reason=self.turn.reason)
         self._tell("ended", outcome=outcome)
+        if self._over is not None:
+            try:
+                self._bottle().clear(self._over)
+            except EngineError as error:
+                log.warning("what the run left is not removed yet: %s", error)
         return outcome
 
     def _weighed(self, outcome: Outcome) -> Outcome:

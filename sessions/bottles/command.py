@@ -82,6 +82,9 @@ class CommandBottle:
     def sweep(self, launch: Launch) -> None:
         self._keeper.sweep(launch)
 
+    def clear(self, launch: Launch) -> None:
+        """The runner has its own ways."""
+
     def destroy(self, bottle: Path, agent: Agent | None = None) -> None:
         """Raises `EngineError` when the runner could not do it: it is to be asked again."""
         if agent is None or not agent.command.cleanup:

@@ -7,6 +7,7 @@ output means.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
@@ -39,6 +40,8 @@ class DockerBottle:
 
     def __init__(self, *, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        #: Of launches that were seen running: the first process of each, as this machine knows it.
+        self._guests: dict[Path, processes.Process] = {}
 
     def check(self, agent: Agent | None = None) -> None:
         with engine.connected(self._environ) as client:
@@ -75,6 +78,8 @@ class DockerBottle:
         code = files.code_in(launch.directory / "exit")
         if code is not None and not files.is_plain(_mark(launch)):
             return Sight(state="ended", exit=code)
+        if self._guest(launch) is not None:
+            return Sight(state="running")
         try:
             with engine.connected(self._environ) as client:
                 container = _find(client, launch)
@@ -94,22 +99,30 @@ class DockerBottle:
         found = container.attrs["State"]
         if found["Status"] in _ENDED:
             return Sight(state="ended", exit=int(found["ExitCode"]) if code is None else code)
+        # Whether it runs on is seen here from now on: an engine has better to do than to be asked all the time.
+        if engine.is_local(self._environ) and (guest := _first_process(container)) is not None:
+            self._guests[launch.directory] = guest
         return Sight(state="running")
 
     def wait(self, launch: Launch, seconds: float) -> None:
-        pid = 0
+        if (guest := self._guest(launch)) is not None:
+            processes.wait_for(guest.pid, seconds)
+            return
         try:
             with engine.connected(self._environ) as client:
                 container = _find(client, launch)
-                if container is not None and container.attrs["State"]["Status"] in _ENDED:
-                    return
-                if container is not None and engine.is_local(self._environ):
-                    pid = int(container.attrs["State"].get("Pid") or 0)
+                if container is None or not _was_started(container):
+                    time.sleep(min(seconds, 0.05))
+                elif container.attrs["State"]["Status"] not in _ENDED:
+                    with contextlib.suppress(OSError):  # the SDK's way to say that the time is over
+                        container.wait(timeout=seconds)
         except EngineError:
             time.sleep(min(seconds, 1.0))
-            return
-        # A hint, no more: an engine in a machine of its own counts processes of its own.
-        processes.wait_for(pid, seconds) if pid else time.sleep(min(seconds, 0.05))
+
+    def _guest(self, launch: Launch) -> processes.Process | None:
+        """The launch's first process, as long as it runs."""
+        guest = self._guests.get(launch.directory)
+        return guest if guest is not None and processes.runs(guest.pid, guest.start) else None
 
     def forbid(self, launch: Launch) -> bool:
         launch.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -137,7 +150,7 @@ class DockerBottle:
                 self.wait(launch, min(left, 0.5))
 
     def sweep(self, launch: Launch) -> None:
-        """The end of the container is the end of all in it.  It is kept only where it could be frozen."""
+        """The end of the container is the end of all in it."""
         with engine.connected(self._environ) as client:
             container = _find(client, launch)
             if container is not None and not _was_started(container):
@@ -151,10 +164,14 @@ class DockerBottle:
                 if files.code_in(exit) is None:
                     state.write(exit, f"{container.attrs['State']['ExitCode']}\n")
                 _mark(launch).unlink(missing_ok=True)
-                # What was written into its own file system can be frozen, until the next launch.
-                if container.attrs["HostConfig"]["ReadonlyRootfs"]:
-                    holdings.discard(container)
         _secrets(launch).unlink(missing_ok=True)
+
+    def clear(self, launch: Launch) -> None:
+        """The container, but for one whose own file system could be frozen, until the next launch."""
+        with engine.connected(self._environ) as client:
+            container = _find(client, launch)
+            if container is not None and container.attrs["HostConfig"]["ReadonlyRootfs"]:
+                holdings.discard(container)
 
     def destroy(self, bottle: Path, agent: Agent | None = None) -> None:
         with engine.connected(self._environ) as client:
@@ -226,6 +243,15 @@ def _find(client: docker.DockerClient, launch: Launch) -> Container | None:
 
 def _was_started(container: Container) -> bool:
     return container.attrs["State"]["Status"] != "created" and not _is_never(container.attrs["State"]["StartedAt"])
+
+
+def _first_process(container: Container) -> processes.Process | None:
+    """`None` where it is none of this machine's: an engine in a virtual one counts processes of its own."""
+    pid = int(container.attrs["State"].get("Pid") or 0)
+    start = processes.start_of(pid) if pid else None
+    if start is None or str(container.id) not in processes.groups_of(pid):
+        return None
+    return processes.Process("", "", "", pid, start)
 
 
 def _is_never(moment: object) -> bool:

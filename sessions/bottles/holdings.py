@@ -30,6 +30,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     turn: str
     created: float
     running: bool
+    #: Something may have been installed in it: it is kept for `bottle commit`.
+    writable: bool = False
 
 
 def containers(client: docker.DockerClient, bottle: Path) -> list[Container]:
@@ -74,6 +76,7 @@ def held(environ: Mapping[str, str], state: Path) -> list[Held]:
                 turn=str(one.labels.get(engine.TURN, "")),
                 created=datetime.fromisoformat(str(one.attrs["Created"])).timestamp(),
                 running=one.status in ("running", "paused", "restarting"),
+                writable=not one.attrs["HostConfig"]["ReadonlyRootfs"],
             )
             for one in client.containers.list(all=True, filters={"label": home}, ignore_removed=True)
         ]

@@ -64,6 +64,9 @@ class ProcessBottle:
     def sweep(self, launch: Launch) -> None:
         self._keeper.sweep(launch)
 
+    def clear(self, launch: Launch) -> None:
+        """A process leaves nothing beside its files."""
+
     def destroy(self, bottle: Path, agent: Agent | None = None) -> None:
         """A process leaves nothing beside its state."""
 

@@ -65,6 +65,10 @@ class Bottle(Protocol):
         """End what a run left behind (a server that a tool started, a child whose keeper was killed)."""
         ...
 
+    def clear(self, launch: Launch) -> None:
+        """Remove what is kept of a run beside its files, now that it is recorded; what stays is found by others."""
+        ...
+
     def destroy(self, bottle: Path, agent: Agent | None = None) -> None:
         """Remove all that is kept of a bottle beside its state directory; nothing of it runs when this is called."""
         ...

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,13 @@ from tests.sessions.stage import Stage
 #: Deeper than Python's stack, a process's table of open files, and the longest path.
 DEEP = 3000
 SESSION = "0f0e0d0c-1111-4222-8333-444455556666"
+
+
+@pytest.fixture(autouse=True)
+def filled_in(tmp_path: Path) -> Iterator[None]:
+    """Whatever a test leaves: whoever removes temporary directories is no better at this than we were."""
+    yield
+    subprocess.run(["rm", "-rf", "--", *map(str, tmp_path.iterdir())], check=True)
 
 
 def dig(place: Path, depth: int = DEEP, *, leaf: str = "leaf") -> None:

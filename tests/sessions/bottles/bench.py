@@ -102,6 +102,7 @@ class Bench:
         self.bottle.sweep(launch)
         sight = self.bottle.look(launch)
         out, err = runs.output(launch)
+        self.bottle.clear(launch)
         return claude.read(out, err, exit=sight.exit, ended="" if sight.state == "ended" else "cut off")
 
     def cut_off(self, launch: Launch) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sessions import runs, state, transcript
+from sessions import housekeeping, registry, runs, state, transcript
 from sessions.bottles import engine
 from tests.sessions.bottles.bench import SESSION, Bench
 from tests.sessions.bottles.test_docker import inside, inspected, running
-from tests.sessions.stage import eventually
+from tests.sessions.stage import Stage, eventually
 
 pytestmark = pytest.mark.docker
 
@@ -107,6 +108,20 @@ def test_links_of_the_guest_lead_the_host_to_no_other_bottle(
     docker_bench.bottle.start(again)
     docker_bench.until_ended(again)
     assert {path: path.lstat().st_uid for path in neighbour.place.rglob("*")} == before
+
+
+def test_container_that_nobody_removed_after_its_end_is_removed_in_time(
+    stage: Stage, new_bench: Callable[..., Bench]
+) -> None:
+    """Its caller was killed after it had recorded the turn."""
+    bench = new_bench("docker", root=stage.state)
+    bench.until_ended(running(bench, words="sleep 0.1"))
+    bench.bottle.sweep(bench.known())
+    add = {"ref": "r", "key": "k", "agent": "reviewer", "backend": "docker", "cwd": "/home/node/work", "now": 1.0}
+    stage.write(lambda conn: registry.add_session(conn, identity=bench.plan.identity, **add))
+    assert [one.running for one in bench.held()] == [False]
+    housekeeping.remove_strays(stage.engine, stage.state, now=time.time() + 3600, environ=bench.environ)
+    assert bench.held() == []
 
 
 @pytest.fixture
