@@ -37,6 +37,10 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --once: show events and turns; write and post nothing.")
     ] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", metavar="HOST:PORT", help="Serve /metrics and /healthz there: 127.0.0.1:9464."),
+    ] = None,
     config: ConfigPath = None,
     format: Format = None,
     log_format: LogFormat = None,
@@ -47,13 +51,17 @@ def run(
     common = Common().overlaid(config=config, format=format, log_format=log_format, verbose=verbose)
     context.obj = common
     if context.invoked_subcommand is not None:
-        if once or no_wait or dry_run:
-            raise UsageError(f"--once, --no-wait and --dry-run do not go with `{context.invoked_subcommand}`")
+        if once or no_wait or dry_run or metrics:
+            raise UsageError(
+                f"--once, --no-wait, --dry-run and --metrics do not go with `{context.invoked_subcommand}`"
+            )
         return 0
     if (no_wait or dry_run) and not once:
         raise UsageError("--no-wait and --dry-run go with --once: poll --once …")
     if no_wait and dry_run:
         raise UsageError("--no-wait and --dry-run exclude each other: a dry run starts nothing")
+    if once and metrics:
+        raise UsageError("--metrics goes with the daemon, not with --once: run `poll`, or `poll status --format json`")
     settings = config_of(common)
     if once:
         with importing():
@@ -65,7 +73,7 @@ def run(
         return poll_once(settings, wait=not no_wait, as_json=common.as_json)
     from poller.verbs.forever import forever
 
-    return forever(settings)
+    return forever(settings, metrics=metrics)
 
 
 poll.command("init")(beginning.init)

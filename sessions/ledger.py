@@ -55,6 +55,31 @@ def spent_since(
     return Spent(usd=float(usd), usage=usage, runs=runs)
 
 
+class Runs(msgspec.Struct, frozen=True, kw_only=True):
+    """All runs of an agent that came to this: how many, US dollars, tokens."""
+
+    agent: str
+    what: str
+    kind: str
+    count: int
+    usd: float
+    usage: Usage
+
+
+def runs(conn: sa.Connection) -> list[Runs]:
+    """Everything that was ever used, by agent and outcome."""
+    c = t.run.c
+    sums = [sa.func.sum(c[name]) for name in Usage.__struct_fields__]
+    query = sa.select(c.agent, c.what, c.kind, sa.func.count(), sa.func.sum(c.cost_usd), *sums)
+    return [
+        Runs(
+            agent=agent, what=what, kind=kind, count=count, usd=float(usd),
+            usage=Usage(**dict(zip(Usage.__struct_fields__, map(int, tokens), strict=True))),
+        )
+        for agent, what, kind, count, usd, *tokens in conn.execute(query.group_by(c.agent, c.what, c.kind))
+    ]  # fmt: skip
+
+
 def day_of(now: float) -> float:
     """When the day of this moment began (UTC)."""
     return now - now % DAY

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
 from poller.app import App, check_agents
 from poller.config import Config
 from poller.daemon import Daemon
 from poller.verbs.screen import Screen
+from sessions.shell import UsageError
 
 
-def forever(config: Config) -> int:
-    """Until SIGTERM or SIGINT."""
+def forever(config: Config, *, metrics: str | None = None) -> int:
+    """Until SIGTERM or SIGINT; `metrics`: where its figures and its health are served."""
     check_agents(config)
-    with Screen() as screen, App(config, progress=screen.reading, on_turn=screen.turn) as app:
+    with Screen() as screen, App(config, progress=screen.reading, on_turn=screen.turn) as app, served(app, metrics):
         return Daemon(app).run()
+
+
+@contextmanager
+def served(app: App, metrics: str | None) -> Iterator[None]:
+    """`/metrics` and `/healthz`, if they are wanted."""
+    if metrics is None:
+        yield
+        return
+    if find_spec("prometheus_client") is None:
+        raise UsageError("--metrics: its library is missing; pip install '.[metrics]' in bottlepost's checkout")
+    from poller.metrics import Figures
+    from poller.watchpost import address_of, watchpost
+
+    with watchpost(address_of(metrics), Figures(app.engine, lambda: app.config, now=app.clock)):
+        yield
