@@ -1,8 +1,8 @@
 """How it goes: figures, and everything that keeps answers from coming.  For `poll status`, metrics and reports.
 
-Unhealthy is: no successful cycle for two hours (or ten times `poll.every`), a last cycle that failed, a repository, pull
-or sweep that cannot be read, an agent that the model's service refuses, a turn that waits after a failure, and, for a
-day, a turn that failed or an answer that could not be posted.  What somebody has paused is no trouble.
+Unhealthy is: no successful cycle for two hours (or ten times `poll.every`), a last cycle that failed, a repository,
+pull or sweep that cannot be read, an agent that the model's service refuses, a turn that waits after a failure, and,
+for a day, a turn that failed or an answer that could not be posted.  What somebody has paused is no trouble.
 
 Knows rows and the config.  Must not know how it is shown.
 """

@@ -1,4 +1,4 @@
-"""Verbs that look: `status`, `events`, `why`."""
+"""Verbs that look: `status`, `events`, `why`, `simulate`, `report`."""
 
 from __future__ import annotations
 
@@ -78,3 +78,37 @@ def why(
 
     options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return verb(config_of(options), subject, as_json=options.as_json)
+
+
+def report(
+    context: typer.Context,
+    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to [default: stdout].")] = None,
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="30d, 24h, or a time.")] = "30d",
+    config: ConfigPath = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> int:
+    """One HTML page: pulls and turns in time, cost, how long it took, what failed and why."""
+    from poller.verbs.report import report as verb
+
+    options = common(context, config=config, log_format=log_format, verbose=verbose)
+    return verb(config_of(options), since=since, out=out)
+
+
+def simulate(
+    context: typer.Context,
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="30d, 24h, or a time.")] = "30d",
+    config: ConfigPath = None,
+    format: Format = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
+) -> int:
+    """What a changed config would have made of the logged events, and about what it would have cost.
+
+    Name the changed file with --config; it must name the same `gitea.url` and `state`.  Writes nothing, asks nobody:
+    people are judged by what is remembered of their rights.
+    """
+    from poller.verbs.simulating import simulated
+
+    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    return simulated(config_of(options), since=since, as_json=options.as_json)

@@ -39,7 +39,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if found["age_seconds"] is not None:
         yield f"  cursor {found['cursor']}, last successful cycle {span(found['age_seconds'])} ago"
     if found["lag_seconds"] is not None:
-        yield f"  events are seen {span(found['lag_seconds'])} after they happened (the newest ones, the middle of them)"
+        yield f"  events are seen {span(found['lag_seconds'])} after they happened (the middle of the newest)"
     turns = found["turns"]
     yield (
         f"  turns: {turns['running']} running, {turns['waiting']} waiting, {turns['done']} done, "

@@ -31,11 +31,11 @@ def get(url: str) -> tuple[int, str]:
 
 
 def figures(url: str) -> dict[str, float]:
-    """`name{label="value"}` → value."""
+    """`name` with the values of its labels, in the order of their names → value."""
     code, page = get(f"{url}/metrics")
     assert code == 200, page
     return {
-        sample.name + "".join(f" {value}" for value in sample.labels.values()): sample.value
+        sample.name + "".join(f" {value}" for _, value in sorted(sample.labels.items())): sample.value
         for family in parsed(page)
         for sample in family.samples
     }
@@ -47,7 +47,7 @@ def test_a_daemon_tells_its_figures_and_its_health(bot: Bot, repo: Repo, world: 
     running = bot.start("--metrics", "127.0.0.1:0")
     url = address(running)
     until(lambda: bot.comments(pull), "the answer is posted")
-    now = until(lambda: (found := figures(url)).get("bottlepost_runs_total reviewer turn done") and found, "it counts")
+    now = until(lambda: (found := figures(url)).get("bottlepost_runs_total reviewer done turn") and found, "it counts")
     assert now["bottlepost_healthy"] == 1
     assert now["bottlepost_last_success_age_seconds"] < 60
     assert now["bottlepost_requests_total"] >= len([one for one in world.requests if one.method == "GET"]) / 3

@@ -1,0 +1,1 @@
+"""`poll report`: one page about a stretch of time.  `facts` gathers, `charts` draws, `page` writes."""
