@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from sessions import generations, lifecycle, state, transcript
 from sessions.logs import fields
 from sessions.sources import Checkout, Source, Unfetchable
@@ -49,6 +51,9 @@ def _looked(root: Path, session: Session) -> tuple[transcript.Transcript, lifecy
     found = transcript.look(state.config_dir(bottle), session.claude_session)
     copy = generations.good(bottle, session.claude_session)
     size = copy.stat().st_size if copy is not None else 0
+    if copy is not None and found.record is not None and found.condition == "sound" and found.size >= size:
+        is_damaged = not generations.begins(found.record, copy) and not transcript.is_readable(found.record)
+        found = msgspec.structs.replace(found, condition="damaged") if is_damaged else found
     return found, lifecycle.opening(found.condition, session, size=found.size, good=size)
 
 
@@ -64,7 +69,10 @@ def keep(root: Path, session: Session, outcome: Outcome, *, claude_session: str,
         log.error("no copy of the transcript could be kept", extra=fields(reason=error.strerror))
     else:
         if not kept and session.backend != "command":  # somebody else's runner may keep it elsewhere
-            log.error("no copy of the transcript could be kept", extra=fields(reason="it is not there, or not sound"))
+            log.error(
+                "no copy of the transcript could be kept",
+                extra=fields(reason="it is not there, not sound, or too large"),
+            )
 
 
 def ready(

@@ -23,7 +23,9 @@ PROJECT = "pr"
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     condition: Condition
     size: int = 0
+    #: All of its files, and the one that counts.
     paths: tuple[Path, ...] = ()
+    record: Path | None = None
 
 
 class _Line(msgspec.Struct):
@@ -33,6 +35,8 @@ class _Line(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Line)
 #: Bytes in which the first message of ours is looked for.  An agent can make a file of any size, and of a single line.
 _MOST = 64 * 1024 * 1024
+#: Bytes that are gone through for damage.
+_MOST_READ = 16 * _MOST
 
 
 def look(config_dir: Path, claude_session: str) -> Transcript:
@@ -43,7 +47,7 @@ def look(config_dir: Path, claude_session: str) -> Transcript:
         return Transcript(condition="absent")
     # A copy of one id in a second project directory shadows nothing: the longest is the one that was last spoken in.
     longest = max(paths, key=lambda path: path.stat().st_size)
-    return Transcript(condition=condition_of(longest), size=longest.stat().st_size, paths=paths)
+    return Transcript(condition=condition_of(longest), size=longest.stat().st_size, paths=paths, record=longest)
 
 
 def _is_its_own(path: Path) -> bool:
@@ -74,3 +78,20 @@ def condition_of(path: Path) -> Condition:
                     return "damaged"
             number += 1
     return "stub"
+
+
+def is_readable(path: Path) -> bool:
+    """Whether each of its complete lines can be read.
+
+    The CLI goes on without a word where one cannot, and has then forgotten all that was said before it (seen with
+    2.1.330)."""
+    left = _MOST_READ
+    with path.open("rb") as file:
+        while (line := file.readline(min(left, _MOST))).endswith(b"\n"):
+            left -= len(line)
+            try:
+                _decode.decode(line)
+            except UNREADABLE:
+                if line.strip():
+                    return False
+    return len(line) < min(left, _MOST)  # the last one may be torn

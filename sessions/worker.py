@@ -172,7 +172,8 @@ class Worker(Holder):
         with begin(self.terms.engine) as conn:
             self.turn = claims.launching(
                 conn, self.turn, self.session, mode=opening.mode, told=ready.events, now=now,
-                minutes=agent.limits.minutes, surprise=opening.surprise, handover=opening.is_handover,
+                minutes=agent.limits.minutes, surprise=opening.surprise or self._told_late(),
+                handover=opening.is_handover,
             )  # fmt: skip
         try:
             launch = runs.write_down(
@@ -190,6 +191,10 @@ class Worker(Holder):
         except EngineError as error:
             return Outcome(kind="engine", reason=str(error))
         return launch
+
+    def _told_late(self) -> str:
+        """What people have not been told yet, because the tries until now came to no answer."""
+        return self.turn.surprise if self.turn.attempts else ""
 
     # -- recording -----------------------------------------------------------------------------------------------
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sessions import generations, lifecycle, registry, state
+from sessions import generations, lifecycle, preparing, registry, state, transcript
 from sessions.turns import Outcome
 from tests.sessions.stage import Stage
 
@@ -49,7 +53,27 @@ def emptied(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("damage", [to_garbage, cut_short, emptied, Path.unlink])
+def holed(path: Path) -> None:
+    """As a power cut may leave it: claude itself would go on without a word, and without its memory."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    nth = next(number for number, line in enumerate(lines) if b'"assistant"' in line)
+    lines[nth] = b"\0" * (len(lines[nth]) - 1) + b"\n"
+    path.write_bytes(b"".join(lines))
+
+
+def holed_and_grown(path: Path) -> None:
+    holed(path)
+    with path.open("a") as file:
+        file.write('{"type":"user","message":{"role":"user","content":"of a turn that failed"}}\n')
+
+
+def nested(path: Path) -> None:
+    """No reader takes that."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b'{"type":' + b"[" * 100_000 + b"\n", *lines[1:]]))
+
+
+@pytest.mark.parametrize("damage", [to_garbage, cut_short, emptied, Path.unlink, holed, holed_and_grown, nested])
 def test_damaged_record_is_put_back_and_resumed(
     stage: Stage, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,3 +162,119 @@ def test_links_that_an_agent_planted_lead_nowhere(stage: Stage, tmp_path: Path) 
     assert [path.name for path in outside.iterdir()] == ["secret.jsonl"]
     kept = [path.read_text() for path in (stage.bottle() / "generations").iterdir()]
     assert kept and not any("a secret" in text for text in kept)
+
+
+def test_copy_that_is_damaged_itself_does_not_take_the_records_place(stage: Stage) -> None:
+    talk(stage, "opened", "pushed")
+    holed(stage.bottle() / "generations" / f"{stage.session().claude_session}.jsonl")
+    talk(stage, "commented")
+    assert surprises(stage) == ["", "", ""]
+    assert stage.turns()[-1].answer.endswith("I remember 2 earlier messages.")
+
+
+def test_torn_line_of_a_killed_run_is_no_damage(stage: Stage) -> None:
+    """What is written after it is on the same line, which nobody can read any more: neither is it in the copy."""
+    talk(stage, "opened", "pushed")
+    with stage.transcript().open("a") as file:
+        file.write('{"type":"assistant","mess')
+    talk(stage, "commented", "again")
+    assert surprises(stage) == [""] * 4
+
+
+def test_reason_is_still_told_when_the_first_try_came_to_nothing(stage: Stage) -> None:
+    """People see one answer: the one at the end."""
+    stage.now = 1_000_000.0
+    talk(stage, "opened")
+    to_garbage(stage.transcript())
+    shutil.rmtree(stage.bottle() / "generations")
+    stage.want("pushed", "[agent: overloaded 1]")
+    assert stage.run().failed == 1
+    stage.now = stage.turn(2).not_before
+    assert stage.run().done == 1
+    assert surprises(stage)[-1] == "its transcript lost its words; it is kept aside"
+    talk(stage, "commented")
+    assert surprises(stage)[-1] == ""
+
+
+def test_line_without_an_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcript, "_MOST", 1000)
+    monkeypatch.setattr(transcript, "_MOST_READ", 5000)
+    place = tmp_path / "x.jsonl"
+    for text, is_readable in (
+        (b'{"type":"x"}\n' * 10, True),
+        (b'{"type":"x"}\n\n{"type":"x"}\n{"ty', True),
+        (b'{"type":"x"}\n{"ty\n', False),
+        (b'{"type":"x"}\n' + b"\0" * 2_000, False),
+        (b'{"type":"x"}\n' * 1_000, False),
+    ):
+        place.write_bytes(text)
+        assert transcript.is_readable(place) == is_readable
+
+
+def test_record_that_is_larger_than_any_conversation_is_not_copied(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    talk(stage, "opened")
+    monkeypatch.setattr(generations, "_MOST", 100)
+    talk(stage, "pushed")
+    assert "no copy of the transcript could be kept" in caplog.text
+    assert len(list((stage.bottle() / "generations").iterdir())) == 1
+
+
+#: Keeps a copy in a process of its own, which dies (as by `kill -9`) before its n-th step on the disk.
+PROCESS = """
+import os, pathlib, sys
+from sessions import generations
+left = int(sys.argv[3])
+def watch(event, args):
+    global left
+    if event in ("os.rename", "os.remove", "os.mkdir") or (event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)):
+        left -= 1
+        if left < 0:
+            os._exit(9)
+sys.addaudithook(watch)
+generations.keep(pathlib.Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_killed_between_any_two_steps_there_is_a_good_copy(stage: Stage) -> None:
+    talk(stage, "opened", "pushed")
+    bottle, conversation = stage.bottle(), stage.session().claude_session
+    before = generations.good(bottle, conversation)
+    assert before is not None
+    old = before.read_bytes()
+    with stage.transcript().open("a") as file:
+        file.write('{"type":"user","message":{"content":"one more"}}\n')
+    new, ends = stage.transcript().read_bytes(), set()
+    for left in range(20):
+        words = [sys.executable, "-B", "-c", PROCESS, str(bottle), conversation, str(left)]
+        code = subprocess.run(words, cwd=Path(__file__).parents[2], timeout=60).returncode
+        copy = generations.good(bottle, conversation)
+        assert copy is not None and copy.read_bytes() in (old, new), left
+        ends.add(copy.read_bytes())
+        if code == 0:
+            break
+    assert code == 0 and left >= 3 and ends == {old, new}
+    assert len(list((bottle / "generations").iterdir())) == 2
+
+
+def test_full_disk_costs_the_new_copy_only(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """And none of it is left to fill the disk."""
+    talk(stage, "opened")
+    copy = generations.good(stage.bottle(), stage.session().claude_session)
+    assert copy is not None
+    before = copy.read_bytes()
+    with stage.transcript().open("a") as file:
+        file.write('{"type":"x"}\n' * 20_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        preparing.keep(
+            stage.state, stage.session(), Outcome(kind="done"), claude_session=stage.session().claude_session, note=""
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert "no copy of the transcript could be kept" in caplog.text
+    assert [path.read_bytes() for path in (stage.bottle() / "generations").iterdir()] == [before]
