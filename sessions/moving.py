@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
-from sessions import archive, byhand, claims, claude, packing, registry, state, tables
+from sessions import archive, byhand, claims, claude, files, packing, registry, state, tables
 from sessions.archive import Entry, Manifest, Unreadable
 from sessions.bottles import BUILT, cwd_of
 from sessions.byhand import LEASE, Refused
@@ -186,7 +186,7 @@ def _staging(room: Path, identity: str) -> Iterator[Path]:
     try:
         yield staging
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        files.remove(staging)
 
 
 def _check_room(room: Path, manifest: Manifest) -> None:

@@ -22,12 +22,11 @@ import msgspec
 
 from sessions import files
 
-#: Closed bottles keep their state for this long (seconds): a pull can be reopened.
-
 _ALPHABET = string.ascii_lowercase + string.digits
 _IDENTITY = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*-[a-z0-9]{5}")
 #: The default is 30 days: a pull may well sleep for longer.
 _SETTINGS = {"cleanupPeriodDays": 3650}
+_MOST_SETTINGS = 16 * 1024 * 1024
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +82,19 @@ def prepare(bottle: Path, metadata: Metadata) -> None:
     """Make what a launch needs, or mend what is missing; written at every launch."""
     for path in _rooms(bottle, metadata.cwd):
         make(path, bottle=bottle)
-    settings = config_dir(bottle) / "settings.json"
-    if not settings.exists():
-        write(settings, json.dumps(_SETTINGS, indent=2) + "\n")
+    _set(config_dir(bottle) / "settings.json")
     write(bottle / "metadata.json", json.dumps(msgspec.structs.asdict(metadata), indent=2) + "\n")
+
+
+def _set(settings: Path) -> None:
+    """What every run needs to find there, whatever the agent has made of it; the rest is its own."""
+    try:
+        found = json.loads(files.tail(settings, _MOST_SETTINGS))
+    except (ValueError, RecursionError):
+        found = None
+    found = found if isinstance(found, dict) else {}
+    if any(found.get(name) != value for name, value in _SETTINGS.items()):
+        write(settings, json.dumps(found | _SETTINGS, indent=2) + "\n")
 
 
 def make(path: Path, *, bottle: Path) -> None:
@@ -122,7 +130,8 @@ def is_preserved(bottle: Path) -> bool:
 def remove(bottle: Path) -> bool:
     """All of it, or (when killed half-way) none of it under its name; false when there was nothing."""
     going = bottle.with_name(f".removing-{bottle.name}")
-    files.remove(going)
+    if not files.remove(going):  # something in there is not ours
+        going = going.with_name(f"{going.name}-{secrets.token_hex(3)}")
     try:
         bottle.rename(going)
     except FileNotFoundError:

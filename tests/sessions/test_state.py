@@ -123,11 +123,25 @@ def test_removing_leaves_nothing_and_says_whether_there_was_something(tmp_path: 
     assert os.listdir(bottle.parent) == []
 
 
-def test_settings_of_the_user_of_a_bottle_are_not_overwritten(tmp_path: Path) -> None:
+def test_settings_of_the_user_of_a_bottle_are_its_own_but_for_the_days(tmp_path: Path) -> None:
+    """What an agent changes there must not let its transcript go after 30 days."""
     bottle = made(tmp_path)
-    (state.config_dir(bottle) / "settings.json").write_text("{}")
+    place = state.config_dir(bottle) / "settings.json"
+    for text, kept in (
+        ('{"model": "m", "cleanupPeriodDays": 1}', {"model": "m"}),
+        ("{}", {}),
+        ("[3]", {}),
+        ("[" * 100_000, {}),
+        ("{half", {}),
+    ):
+        place.write_text(text)
+        made(tmp_path)
+        assert json.loads(place.read_text()) == {**kept, "cleanupPeriodDays": 3650}
+    outside = tmp_path / "outside"
+    place.unlink()
+    place.symlink_to(outside)
     made(tmp_path)
-    assert (state.config_dir(bottle) / "settings.json").read_text() == "{}"
+    assert not outside.exists() and not place.is_symlink()
 
 
 USER = '{"type":"user","message":{}}\n'
