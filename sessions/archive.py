@@ -74,7 +74,7 @@ def _manifest(tar: tarfile.TarFile) -> Manifest:
     assert content is not None, "it is a plain file"
     try:
         manifest = decoder(Manifest).decode(content.read(_MOST_MANIFEST))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"its {NAME} is another one than expected ({error})") from None
     if manifest.format != FORMAT:
         raise Unreadable(f"its format is {manifest.format[:40]!r}, expected {FORMAT!r}; upgrade bottlepost")

@@ -245,3 +245,13 @@ def test_run_that_was_ended_has_used_what_its_requests_used() -> None:
     assert (outcome.kind, outcome.limit, outcome.so_far) == ("limited", "minutes", "b")
     assert outcome.usage == Usage(input=7, output=2, cache_read=10), "an answer in several lines counts once"
     assert outcome.first == Usage(input=3, cache_read=10) and outcome.context_tokens == 6
+
+
+@pytest.mark.parametrize(
+    "words", ["[", '{"a":', '{"type":"assistant","message":', '{"type":"result","x":', '["\\ud800",']
+)
+def test_words_that_are_nested_without_end_are_unreadable_and_no_bug(words: str) -> None:
+    """An agent can write into its own output whatever it likes."""
+    deep = (words + "[" * 100_000).encode()
+    for out in (deep, b'{"type":"system"}\n' + deep + b"\n"):
+        assert claude.read(out, b"", exit=0).kind == "unreadable"
