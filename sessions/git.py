@@ -42,6 +42,8 @@ _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
+    # A few kilobytes can stand for a commit or a tree of any size, which is read into memory in one piece.
+    "GIT_ALLOC_LIMIT": "2g",
     "GIT_PAGER": "cat",
     "GIT_AUTHOR_NAME": "bottlepost",
     "GIT_AUTHOR_EMAIL": "bottlepost@bottlepost.invalid",
@@ -63,6 +65,7 @@ _CONFIG = {
     "gc.auto": "0",
     "maintenance.auto": "false",
     "http.followRedirects": "initial",  # a renamed repository; the secret is for one host only
+    "http.proxyAuthMethod": "basic",  # as our client speaks with it; asked first, not every proxy stays for the answer
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "60",
     "pack.windowMemory": "128m",
@@ -74,7 +77,8 @@ _HELPER = f'!f() {{ test "$1" = get && printf "username=bottlepost\\npassword=%s
 #: goes without, for it is its helper that writes, and that can only so say what it died of.
 _LIMITED = 'ulimit -f "$1" && shift && exec "$@"'
 _FETCHING = f'trap "" XFSZ && {_LIMITED}'
-_TELLING = re.compile(r"^(?:remote|error|fatal|warning): *(.*)$", re.MULTILINE)
+_TELLING = re.compile(r"^(remote|error|fatal|warning): *(.*)$", re.MULTILINE)
+_LONG_NAME = re.compile(r"('[^']{60})[^']{40,}([^']{20}')")
 
 
 class GitError(Exception):
@@ -198,6 +202,8 @@ def _reason(verb: str, code: int, err: bytes, *, most: int) -> str:
     text = err.decode("utf-8", "replace")
     if code == -signal.SIGXFSZ or "File too large" in text:
         return f"git {verb} would write more than {most // (1024 * 1024)} MiB, and was ended"
-    told = list(dict.fromkeys(line.strip() for line in _TELLING.findall(text) if line.strip()))
+    said = ((who, line.strip()) for who, line in _TELLING.findall(text) if line.strip())
+    told = list(dict.fromkeys(f"remote: {line}" if who == "remote" else line for who, line in said))
     words = "; ".join(told[:4]) or " ".join(text.split())[:200] or f"exit code {code}"
-    return f"git {verb}: {escaped(redacted(words))[:400]}"
+    shown = _LONG_NAME.sub(r"\1…\2", escaped(redacted(words)))  # what is wrong with it stands behind it
+    return f"git {verb}: {shown[:400]}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from poller.demo.pulls import Pull
 from poller.demo.repos import Repo
 from poller.demo.state import Commit
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
+from tests.doors import Proxy, Relay, address_of
 from tests.gitside.origin import Origin, git
 from tests.gitside.server import GitServer
 
@@ -124,3 +127,39 @@ def test_renamed_repository_keeps_its_mirror(coder: tuple[Bot, GitServer], forge
     bot.once()
     assert [turn["state"] for turn in bot.turns()] == ["done", "done"]
     assert len(list((bot.state / "mirrors").glob("*.git"))) == 1
+
+
+def test_code_comes_by_tls_through_a_proxy_from_an_address_with_a_path(
+    tmp_path: Path, world: World, repo: Repo
+) -> None:
+    """As everything else from that forge does; and neither token nor password stays in a file."""
+    password = "a-password-of-the-proxy"
+    forge = Forge(tmp_path / "forge" / "git", world, repo)
+    pull = forge.open_pull({"greet.py": "print('hello')\n"})
+    place = tmp_path / "bot"
+    place.mkdir()
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("gitea.example.com").configure_cert(context)
+    with (
+        world.serve(prefix="/git") as stand_in,
+        GitServer(tmp_path / "forge", beyond="http://" + ":".join(map(str, address_of(stand_in.url)))) as server,
+        Relay(address_of(server.url), tls=context) as relay,
+        Proxy({"gitea.example.com": relay.address}, password=f"ann:{password}") as proxy,
+    ):
+        bot = Bot(place, world, "https://gitea.example.com/git")
+        authority.cert_pem.write_to_path(place / "ca.pem")
+        bot.agent(checkout=True)
+        bot.configure(gitea={"ca_file": "ca.pem"})
+        bot.environ["HTTPS_PROXY"] = f"http://ann:{password}@{proxy.address}"
+        bot.secrets.append(password)
+        server.token = bot.token
+        assert bot.tally()["turns"]["done"] == 1
+        [turn] = bot.turns()
+        work = bot.state / "state" / turn["identity"] / "work"
+        assert git("rev-parse", "HEAD", at=work) == forge.origin.tip(pull.head_ref)
+        assert git("config", "remote.origin.url", at=work) == "https://gitea.example.com/git/acme/api.git"
+        assert {line.split()[0] for line in proxy.seen} == {"CONNECT"}
+        assert all(path.startswith("/git/acme/api.git/") for _, path, _ in server.asked)
+        for path in (path for path in bot.state.rglob("*") if path.is_file()):
+            assert not {secret for secret in (bot.token, password) if secret.encode() in path.read_bytes()}, path
+        bot.leave()

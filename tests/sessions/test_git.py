@@ -68,6 +68,11 @@ def test_failing_is_one_line_without_secrets(repository: Git) -> None:
     assert str(raised.value).isprintable()
 
 
+def test_reason_stands_behind_the_name_however_long_that_is(repository: Git, tmp_path: Path) -> None:
+    with pytest.raises(GitError, match=r"pathspec 'd+…d+' did not match any files"):
+        repository.run("add", "--", "d" * 3000, work=tmp_path)
+
+
 def test_transports_need_an_access_and_are_http(repository: Git, tmp_path: Path) -> None:
     for address in (str(tmp_path), f"file://{tmp_path}", f"ext::touch {tmp_path}/x"):
         for access in (None, Access(url=address)):
