@@ -97,8 +97,30 @@ class Tree:
                         raise TooMuch("there are too many files")
                     yield inner, info
 
+    def drop_pipes(self) -> None:
+        """Remove named pipes, which hold nothing: whoever opens one to read it may wait for ever."""
+        waiting = [b""]
+        while waiting:
+            at = waiting.pop()
+            if at.count(b"/") > _DEEP:
+                raise TooMuch("directories are nested too deeply")
+            # What we may not enter, git may not enter either.
+            with contextlib.suppress(PermissionError), self._directory(at) as directory:
+                if directory is None:
+                    continue
+                with os.scandir(directory) as entries:
+                    there = list(entries)
+                for entry in there:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((at + b"/" if at else b"") + os.fsencode(entry.name))
+                    elif not entry.is_file(follow_symlinks=False) and stat.S_ISFIFO(
+                        entry.stat(follow_symlinks=False).st_mode
+                    ):
+                        os.unlink(entry.name, dir_fd=directory)
+
     def hand_over(self, path: bytes, other: Tree, *, onto: bytes) -> bool:
-        """Move something into another tree, where its directory is there and its name is free."""
+        """Move something into another tree, where its name is free; directories are made."""
+        other._make_above(onto)
         with self._inside(path) as (here, name), other._inside(onto) as (there, new):
             if here is None or there is None or _look(there, new) is not None:
                 return False
@@ -151,11 +173,7 @@ class Tree:
     def put(self, source: Path, path: bytes) -> bool:
         """A copy of a file of ours in here, whole or not at all; directories are made.  False: it cannot be there."""
         before, _, name = path.rpartition(b"/")
-        for nth in range(before.count(b"/") + 1):
-            with self._inside(b"/".join(before.split(b"/")[: nth + 1])) as (parent, part):
-                if parent is not None:
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(part, 0o700, dir_fd=parent)
+        self._make_above(path)
         with self._directory(before) as directory:
             if directory is None:
                 return False
@@ -163,11 +181,24 @@ class Tree:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial, dir_fd=directory)
             handle = os.open(partial, _NEW, 0o600, dir_fd=directory)
-            with source.open("rb") as file, os.fdopen(handle, "wb") as copy:
-                _pour(file, copy)
-            os.rename(partial, name, src_dir_fd=directory, dst_dir_fd=directory)
+            try:
+                with source.open("rb") as file, os.fdopen(handle, "wb") as copy:
+                    _pour(file, copy)
+                os.rename(partial, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except OSError:
+                os.unlink(partial, dir_fd=directory)  # on a full disk half a copy is in everybody's way
+                raise
             os.fsync(directory)
         return True
+
+    def _make_above(self, path: bytes) -> None:
+        """The directories that a path leads through, as far as there can be any."""
+        above = path.rstrip(b"/").split(b"/")[:-1]
+        for nth in range(len(above)):
+            with self._inside(b"/".join(above[: nth + 1])) as (parent, part):
+                if parent is not None:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, 0o700, dir_fd=parent)
 
     @contextlib.contextmanager
     def _directory(self, path: bytes) -> Iterator[int | None]:

@@ -10,8 +10,8 @@ import re
 from poller.prompts.fence import quoted
 from sessions.sources import Checkout
 
-#: A branch that can stand in a command as it is.
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]*")
+#: A branch that can stand in a command as it is; of a very long name there may be no such ref.
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}")
 #: Branches of its own that an agent is reminded of.
 _REMINDERS = 20
 

@@ -5,6 +5,7 @@ While it is built it is the host's alone.  Must not know turns, or what is said 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import shutil
@@ -74,10 +75,16 @@ def fill(git: Git, source: Source, tips: Tips, *, before: str, mirror: Mirror) -
         git.run("index-pack", "--stdin", feed=pack, seconds=BUILDING, most=MOST_PACK)
     refs = {f"refs/heads/{source.branch}": tips.head, "refs/bottlepost/head": tips.head}
     if tips.base:
-        refs |= {f"refs/remotes/origin/{source.base}": tips.base, "refs/bottlepost/base": tips.base}
+        refs["refs/bottlepost/base"] = tips.base
     if before:
         refs["refs/bottlepost/before"] = before
     git.run("update-ref", "--stdin", "-z", feed=b"".join(_create(ref.encode(), commit) for ref, commit in refs.items()))
+    if tips.base:
+        # A name can be longer than a path may be here: then the base has ours alone.
+        with contextlib.suppress(GitError):
+            git.run(
+                "update-ref", "--stdin", "-z", feed=_create(f"refs/remotes/origin/{source.base}".encode(), tips.base)
+            )
     for key, value in _config(source).items():
         git.run("config", key, value)
 
@@ -173,11 +180,11 @@ def _bring_along(room: Room, made: Made, record: Record) -> None:
     """What it has built or installed, and ignores, goes with it: a convenience, so nothing fails over it."""
     try:
         paths = ignored(room.work, made.git, room.place / record.index)
-        if len(paths) > _MOST_IGNORED:
-            return
         with Tree(room.work) as old, Tree(made.place) as new:
-            for path in paths:
-                old.hand_over(path, new, onto=path)
+            some = paths[:_MOST_IGNORED]
+            stayed = len(paths) - len(some) + sum(not old.hand_over(path, new, onto=path) for path in some)
+        if stayed:
+            log.warning("ignored files stay behind", extra=fields(many=stayed))
     except (GitError, OSError) as error:
         log.warning("ignored files stay behind", extra=fields(reason=error))
 

@@ -37,6 +37,7 @@ _DAMAGED = re.compile(
     r"corrupt|bad object|bad tree|loose object|unable to read|missing (?:blob|tree|commit)|necessary objects"
     r"|not a git repository|bad config|packfile|unresolved delta|null sha1|broken"
 )
+_OTHERS = re.compile(r"'[^']*'|remote: [^;]*")
 
 
 class Tips(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ class Mirror:
             try:
                 return self._fetched(source)
             except GitError as error:
-                if not _DAMAGED.search(str(error)):
+                if not _DAMAGED.search(_own_words(str(error), source)):
                     raise
                 # Bottles do not need it: it can be made again, from nothing.
                 log.warning("mirror is damaged, and is made anew", extra=fields(reason=error))
@@ -156,8 +157,11 @@ def held(state: Path, name: str, *, environ: Mapping[str, str], tick: Tick) -> I
                 _make(git)
             _clear(place)
             mirror = Mirror(place, git)
-            yield mirror
-            mirror.put_in_order()
+            try:
+                yield mirror
+                mirror.put_in_order()
+            finally:
+                _clear(place)  # what a fetch that grew too large has brought by then
     except Busy:
         raise Unfetchable(f"mirror {name} was busy for {FETCHING:.0f} s") from None
 
@@ -199,6 +203,13 @@ def _clear(place: Path) -> None:
         left.unlink(missing_ok=True)
     for left in place.glob("objects/incoming-*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _own_words(told: str, source: Source) -> str:
+    """Without names that others chose (a repository may well be called "broken"), and what the forge says."""
+    for name in (source.access.url, source.head_ref, f"refs/heads/{source.base}"):
+        told = told.replace(name, "")
+    return _OTHERS.sub("", told)
 
 
 def _local(ref: str) -> str:

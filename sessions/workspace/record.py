@@ -6,6 +6,7 @@ any point, the next call finds either the old directory with its record or the n
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -84,6 +85,9 @@ class Room:
         )
         state.write(self.place / "pending.json", msgspec.json.encode(_Pending(record, old)).decode())
         if old:
+            with contextlib.suppress(OSError):
+                if not self.work.is_symlink():
+                    self.work.chmod(0o700)  # what nobody may write to does not move either
             self.work.rename(self.place / old)
         new.rename(self.work)
         self._settle(record)

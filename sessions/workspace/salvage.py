@@ -9,12 +9,13 @@ tree through `fast-import`.  Must not know mirrors, or what is done with the res
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,7 @@ from sessions.workspace.nouns import BUILDING, MOST_BRANCHES, MOST_OWN, MOST_OWN
 
 _COMMIT = re.compile(rb"[0-9a-f]{40}")
 _PACKED = re.compile(rb"^([0-9a-f]{40}) (refs/\S+)$", re.MULTILINE)
+_LOGGED = re.compile(rb"^[0-9a-f]{40} ([0-9a-f]{40}) ", re.MULTILINE)
 _OBJECT = re.compile(rb"[0-9a-f]{38}")
 _PACK = re.compile(rb"pack-[0-9a-f]{40}\.(?:pack|idx)")
 _ENTRY = re.compile(
@@ -33,6 +35,7 @@ _ENTRY = re.compile(
     rb"  mtime: (?P<mtime>\d+:\d+)\n  dev: \d+\tino: (?P<ino>\d+)\n  uid: \d+\tgid: \d+\n"
     rb"  size: (?P<size>\d+)\tflags: \w+\n"
 )
+_PUT_AWAY = (b".git/rebase-merge/autostash", b".git/rebase-apply/autostash", b".git/MERGE_AUTOSTASH")
 _MOST_REFS, _MOST_OBJECTS, _MOST_FILE = 20_000, 500_000, 100 * 1024**2
 
 
@@ -50,9 +53,12 @@ def salvage(work: Path, new: Git, record: Record, *, room: Path, fresh: frozense
 
     Raises `GitError`, `TooMuch`, `OSError` when it cannot be had."""
     with Tree(work) as tree:
+        tree.drop_pipes()
         head, current, refs = _refs(tree)
         known = fresh | {record.head, record.base, record.before}
         strange = {commit for commit in (head, *refs.values()) if commit and commit not in known}
+        if len(strange) > 2 * MOST_BRANCHES:  # each is asked about
+            raise TooMuch(f"it has more than {2 * MOST_BRANCHES} branches of its own")
         missing = set() if _has(new, record.head) else {record.head}
         own = _imported(tree, new, strange, missing=missing, room=room, fresh=fresh) if strange or missing else set()
         content = _snapshot(tree, work, new, record, room=room)
@@ -107,8 +113,21 @@ def _refs(tree: Tree) -> tuple[str, bytes, dict[bytes, str]]:
     names = {
         ref.removeprefix(b"refs/heads/"): commit for ref, commit in found.items() if ref.startswith(b"refs/heads/")
     }
-    stash = {b"bottlepost/stash": found[b"refs/stash"]} if b"refs/stash" in found else {}
-    return at, current.removeprefix(b"refs/heads/"), stash | names
+    return at, current.removeprefix(b"refs/heads/"), names | _stashed(tree, found.get(b"refs/stash", ""), names)
+
+
+def _stashed(tree: Tree, last: str, names: Mapping[bytes, str]) -> dict[bytes, str]:
+    """What it has stashed, the last one first: all but that are in the ref's log only.  Under names that are free."""
+    logged = _LOGGED.findall(tree.read(b".git/logs/refs/stash", most=16 * 1024**2) or b"") if last else []
+    # A rebase or a merge that is under way puts away what was not committed.
+    logged += [(tree.read(path, most=1024**2) or b"").strip() for path in _PUT_AWAY]
+    stashes = dict.fromkeys([last, *(commit.decode() for commit in reversed(logged) if _COMMIT.fullmatch(commit))])
+    free = (name for nth in itertools.count(1) if (name := _stash_name(nth)) not in names)
+    return {next(free): commit for commit in stashes if commit and commit not in names.values()}
+
+
+def _stash_name(nth: int) -> bytes:
+    return b"bottlepost/stash" + (b"-%d" % nth if nth > 1 else b"")
 
 
 def _note(found: dict[bytes, str], ref: bytes, content: bytes | None) -> None:

@@ -24,12 +24,14 @@ class GitServer:
 
     def __init__(self, root: Path, *, token: str = "", beyond: str = "") -> None:
         self.root, self.token, self.beyond = root, token, beyond
-        #: Path → where it redirects to.
+        #: Path → where it redirects to; the other one only whoever has given the token.
         self.moved: dict[str, str] = {}
+        self.moved_known: dict[str, str] = {}
         #: (method, path, Authorization), in order.
         self.asked: list[tuple[str, str, str]] = []
-        #: Set to make every answer wait.
+        #: Set to make every answer wait; the other one only those to whoever has given the token.
         self.stalled = threading.Event()
+        self.stalled_known = threading.Event()
         self.stopping = threading.Event()
         self._listener = _Listener(self)
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,))
@@ -77,6 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._say(301, {"Location": side.moved[path] + (f"?{query}" if query else "")})
         if side.token and _password(given) != side.token:
             return self._say(401, {"WWW-Authenticate": 'Basic realm="Gitea"'})
+        while side.stalled_known.is_set() and not side.stopping.wait(0.05):
+            pass
+        if path in side.moved_known:
+            return self._say(302, {"Location": side.moved_known[path] + (f"?{query}" if query else "")})
         return self._serve(side, unquote(path), query, body)
 
     do_GET = do_POST = _handle

@@ -50,9 +50,9 @@ class Desk:
             tick=self.tick,
         )
 
-    def agent(self, *args: str, fails: bool = False) -> str:
+    def agent(self, *args: str, fails: bool = False, feed: bytes | None = None) -> str:
         """The agent's git, in its directory."""
-        return git(*args, at=self.work, fails=fails)
+        return git(*args, at=self.work, fails=fails, feed=feed)
 
     def write(self, path: str, text: str) -> None:
         (self.work / path).parent.mkdir(parents=True, exist_ok=True)

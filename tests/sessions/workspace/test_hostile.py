@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from sessions import state
+from sessions.git import _ENVIRONMENT
 from sessions.sources import Access, Unfetchable
 from tests.gitside.origin import git
 from tests.gitside.server import GitServer
@@ -256,3 +260,150 @@ def test_reason_names_the_trouble_and_not_the_secret(desk: Desk) -> None:
         desk.checkout()
     assert desk.source.access.url in str(raised.value) and "uthentication failed" in str(raised.value)
     assert TOKEN not in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_secret_goes_to_no_other_host_after_it_was_given(desk: Desk, tmp_path: Path) -> None:
+    """A forge that first asks for it, and then sends us on."""
+    with GitServer(tmp_path / "forge", token="another one") as thief:
+        path = f"/{desk.origin.name}.git/info/refs"
+        desk.server.moved_known[path] = f"{thief.url}{path}"
+        with pytest.raises(Unfetchable):
+            desk.checkout()
+        assert any(given for _, _, given in desk.server.asked), "it was given where it belongs"
+        assert thief.asked and all(given == "" for _, _, given in thief.asked)
+
+
+def test_secret_is_in_no_command_line_of_anything_that_runs(desk: Desk) -> None:
+    """Looked at while the forge, which has been given it, keeps us waiting."""
+    seen: list[bytes] = []
+
+    def look() -> None:
+        # The first question has no secret: only who holds it may be looked for.
+        if any(given for _, _, given in desk.server.asked):
+            seen.extend(line for line in map(_content, Path("/proc").glob("[0-9]*/cmdline")) if b"fetch" in line)
+            desk.server.stalled_known.clear()
+
+    desk.tick = look
+    desk.server.stalled_known.set()
+    try:
+        desk.checkout()
+    finally:
+        desk.server.stalled_known.clear()
+    assert seen and not any(TOKEN.encode() in line for line in seen)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_pipes_keep_nobody_waiting(desk: Desk) -> None:
+    """Whoever opens one to read it waits for ever: git does, for rules and for what is inside a repository."""
+    desk.checkout()
+    desk.write("mine.txt", "mine")
+    (desk.work / "sub").mkdir()
+    inner = desk.work / "inner"
+    inner.mkdir()
+    git("init", "-q", at=inner)
+    (inner / "f").write_text("x")
+    (inner / ".git" / "HEAD").unlink()
+    for place in ("sub/.gitignore", "inner/.git/HEAD", ".git/HEAD.lock", ".git/info", ".git/logs/refs/stash"):
+        pipe = desk.work / place
+        if pipe.is_dir():
+            shutil.rmtree(pipe)
+        pipe.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(pipe)
+    desk.push({"pushed.txt": "theirs\n"})
+    began = time.monotonic()
+    made = desk.checkout()
+    assert desk.agent("show", f"{made.kept}:mine.txt") == "mine" and time.monotonic() - began < 60
+
+
+def test_long_names_of_branches_and_files_cost_their_turn_at_most(desk: Desk) -> None:
+    base = "/".join(["b" * 200] * 12)
+    git("update-ref", "refs/heads/short", desk.origin.tip("main"), at=desk.origin.place)
+    packed = f"{desk.origin.tip('main')} refs/heads/{base}\n"
+    (desk.origin.place / "packed-refs").write_text(packed)
+    desk.asks(base=base)
+    made = desk.checkout()
+    assert made.base == desk.origin.tip("main") == desk.agent("rev-parse", "refs/bottlepost/base")
+    for name in ("n" * 300, "/".join(["d" * 200] * 25)):
+        made_of, kind = git("hash-object", "-w", "--stdin", at=desk.origin.place, feed=b"x"), "100644 blob"
+        for part in reversed(name.split("/")):
+            made_of = git("mktree", at=desk.origin.place, feed=f"{kind} {made_of}\t{part}\n".encode())
+            kind = "040000 tree"
+        commit = git("commit-tree", made_of, "-m", "x", at=desk.origin.place)
+        git("update-ref", "refs/pull/7/head", commit, at=desk.origin.place)
+        with pytest.raises(Unfetchable, match=r"File name too long|cannot create directory at"):
+            desk.checkout()
+        assert desk.read("app.txt") == "one\ntwo\nthree\n"
+        assert not list((desk.bottle / "checkout").glob("next-*"))
+
+
+def test_names_that_differ_in_case_only_are_different_names(desk: Desk) -> None:
+    for name in ("Main", "MAIN"):
+        desk.origin.commit(name, {"who.txt": name}, onto="main")
+    desk.push({"File.txt": "upper", "file.txt": "lower", "trailing.": "dot", "trailing ": "space"})
+    for name in ("Main", "MAIN", "main"):
+        desk.asks(base=name)
+        assert desk.checkout().base == desk.origin.tip(name) == desk.agent("rev-parse", f"origin/{name}")
+    assert (desk.read("File.txt"), desk.read("file.txt")) == ("upper", "lower")
+    assert (desk.read("trailing."), desk.read("trailing ")) == ("dot", "space")
+
+
+def test_more_branches_than_anybody_has_are_not_gone_through(desk: Desk) -> None:
+    desk.checkout()
+    heads = desk.work / ".git" / "refs" / "heads"
+    for number in range(500):
+        (heads / f"b{number}").write_text(f"{number:040x}\n")
+    desk.push({"app.txt": "pushed\n"})
+    made = desk.checkout()
+    assert "more than 400 branches" in made.lost and desk.read("app.txt") == "pushed\n"
+
+
+def test_object_that_would_fill_the_memory_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit of zeros is a few kilobytes on the disk."""
+    assert _ENVIRONMENT["GIT_ALLOC_LIMIT"]
+    monkeypatch.setitem(_ENVIRONMENT, "GIT_ALLOC_LIMIT", "32m")
+    desk.checkout()
+    content = f"tree {desk.agent('rev-parse', 'HEAD^{tree}')}\n".encode()
+    content += b"author x <x> 1 +0000\ncommitter x <x> 1 +0000\n\n" + b"x" * 40_000_000
+    name = desk.agent("hash-object", "-t", "commit", "-w", "--stdin", feed=content)
+    (desk.work / ".git" / "refs" / "heads" / "big").write_text(f"{name}\n")
+    desk.push({"app.txt": "pushed\n"})
+    made = desk.checkout()
+    assert (made.lost or not made.earlier) and desk.read("app.txt") == "pushed\n"
+
+
+def test_tree_deeper_than_any_stack_is_put_aside_and_goes(desk: Desk) -> None:
+    desk.checkout()
+    try:
+        at = os.open(desk.work, os.O_RDONLY)
+        for _ in range(1500):
+            os.mkdir("d", dir_fd=at)
+            below = os.open("d", os.O_RDONLY, dir_fd=at)
+            os.close(at)
+            at = below
+        os.close(at)
+        desk.push({"app.txt": "pushed\n"})
+        made = desk.checkout()
+        assert made.lost == "directories are nested too deeply" and desk.read("app.txt") == "pushed\n"
+        assert state.remove(desk.bottle) and not desk.bottle.exists()
+    finally:
+        subprocess.run(["rm", "-rf", desk.state], check=True)  # nobody who cleans up after tests could
+
+
+def test_directories_without_rights_do_not_pile_up(desk: Desk) -> None:
+    desk.push({".gitignore": "cache/\n"})
+    desk.checkout()
+    desk.write("cache/pkg/file", "x")
+    desk.write("vendor/file", "x")
+    for place in ("cache/pkg", "cache", "vendor"):
+        (desk.work / place).chmod(0o500)
+    desk.push({"app.txt": "pushed\n"})
+    made = desk.checkout()
+    assert desk.agent("show", f"{made.kept}:vendor/file") == "x"
+    left = {path.name.partition("-")[0] for path in (desk.bottle / "checkout").iterdir()}
+    assert left == {"index", "lock", "mirror", "record.json"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,78 @@ def test_other_branches_and_the_stash_keep_their_names(desk: Desk) -> None:
     assert desk.agent("rev-parse", "idea/one", "bottlepost/stash").split() == [idea, stash]
 
 
+def test_every_stash_is_kept_also_one_that_was_made_after_a_move(desk: Desk) -> None:
+    """All but the last are in a log only; and the name of the last one is taken when it comes again."""
+    desk.checkout()
+    stashed = []
+    for text in ("first\n", "second\n"):
+        desk.write("app.txt", text)
+        desk.agent("stash")
+        stashed.append(desk.agent("rev-parse", "refs/stash"))
+    desk.push({"pushed.txt": "theirs\n"})
+    made = desk.checkout()
+    assert made.earlier == ("bottlepost/stash", "bottlepost/stash-2")
+    assert desk.agent("rev-parse", *made.earlier).split() == stashed[::-1]
+    desk.write("app.txt", "third\n")
+    desk.agent("stash")
+    desk.push({"pushed.txt": "theirs again\n"})
+    again = desk.checkout()
+    assert set(again.earlier) == {"bottlepost/stash", "bottlepost/stash-2", "bottlepost/stash-3"}
+    assert desk.agent("show", "bottlepost/stash-3:app.txt") == "third"
+    assert desk.agent("rev-parse", *made.earlier).split() == stashed[::-1]
+
+
+def test_rebase_under_way_loses_nothing(desk: Desk) -> None:
+    """Neither the branch that is rebased, nor what had been put away for it, nor the conflict as it stands."""
+    desk.checkout()
+    desk.write("app.txt", "mine\n")
+    desk.agent("commit", "-qam", "Mine")
+    mine = desk.agent("rev-parse", "HEAD")
+    desk.agent("checkout", "-qb", "other", "origin/main")
+    desk.write("app.txt", "another\n")
+    desk.agent("commit", "-qam", "Another")
+    desk.agent("checkout", "-q", "pull-7")
+    desk.write("README.md", "not committed\n")
+    desk.agent("rebase", "--autostash", "other", fails=True)
+    assert "<<<<<<<" in desk.read("app.txt")
+    desk.push({"pushed.txt": "theirs\n"})
+    made = desk.checkout(turn=5)
+    assert made.lost == "" and "<<<<<<<" in desk.agent("show", f"{made.kept}:app.txt")
+    kept = {name: desk.agent("rev-parse", name) for name in made.earlier}
+    assert mine in kept.values() and "other" in kept
+    assert desk.agent("show", "bottlepost/stash:README.md") == "not committed"
+    assert desk.agent("status", "--porcelain") == "" and desk.agent("rev-parse", "--abbrev-ref", "HEAD") == "pull-7"
+
+
+def test_merge_under_way_and_a_detached_head_lose_nothing(desk: Desk) -> None:
+    desk.checkout()
+    desk.agent("checkout", "-q", "--detach")
+    desk.write("app.txt", "mine\n")
+    desk.agent("commit", "-qam", "Mine")
+    mine = desk.agent("rev-parse", "HEAD")
+    desk.agent("checkout", "-qb", "other", "origin/main")
+    desk.write("app.txt", "another\n")
+    desk.agent("commit", "-qam", "Another")
+    desk.agent("checkout", "-q", mine)
+    desk.agent("merge", "other", fails=True)
+    desk.write("staged.txt", "staged\n")
+    desk.agent("add", "staged.txt")
+    desk.push({"pushed.txt": "theirs\n"})
+    made = desk.checkout()
+    assert made.lost == "" and desk.agent("rev-parse", f"{made.kept}^") == mine
+    assert "<<<<<<<" in desk.agent("show", f"{made.kept}:app.txt")
+    assert desk.agent("show", f"{made.kept}:staged.txt") == "staged" and made.earlier == ("other",)
+
+
+def test_work_in_a_directory_whose_repository_was_deleted_is_kept(desk: Desk) -> None:
+    desk.checkout()
+    desk.write("app.txt", "mine\n")
+    shutil.rmtree(desk.work / ".git")
+    made = desk.checkout()
+    assert (made.head, made.lost) == (desk.origin.tip("feature"), "")
+    assert desk.agent("show", f"{made.kept}:app.txt") == "mine" and desk.read("app.txt") == "one\ntwo\nthree\n"
+
+
 def test_work_stays_over_many_moves(desk: Desk) -> None:
     desk.checkout()
     desk.write("app.txt", "mine\n")
@@ -124,10 +197,12 @@ def test_ignored_files_go_along_and_are_in_no_commit(desk: Desk) -> None:
     desk.checkout()
     desk.write("build/out/big.bin", "built")
     desk.write("x.cache", "cached")
+    desk.write("its own/place/y.cache", "cached, too")
     desk.push({"pushed.txt": "theirs\n"})
     made = desk.checkout()
     assert made.kept == ""
     assert (desk.read("build/out/big.bin"), desk.read("x.cache")) == ("built", "cached")
+    assert desk.read("its own/place/y.cache") == "cached, too"
 
 
 def test_names_and_kinds_of_files_survive(desk: Desk) -> None:

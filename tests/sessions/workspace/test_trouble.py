@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from sessions import workspace
-from sessions.sources import Checkout, Unfetchable
+from sessions.sources import Access, Checkout, Unfetchable
 from sessions.workspace import mirror
 from tests.gitside.origin import git
+from tests.sessions.stage import eventually
 from tests.sessions.workspace.desk import TOKEN, Desk
 
 ROOT = Path(__file__).parents[3]
@@ -200,3 +201,71 @@ def test_mirror_is_not_named_by_a_path(desk: Desk) -> None:
     desk.asks(mirror="../../x")
     with pytest.raises(Unfetchable, match="cannot name a mirror"):
         desk.checkout()
+
+
+def test_fetch_that_grew_too_large_leaves_nothing_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither half a pack in the mirror, nor half a directory, nor somebody who goes on fetching."""
+    desk.checkout()
+    pulled, before = desk.read("app.txt"), _size(desk.state / "mirrors")
+    desk.push({"big.bin": os.urandom(3_000_000)})
+    monkeypatch.setattr(mirror, "MOST_PACK", 1_000_000)
+    with pytest.raises(Unfetchable, match="git fetch would write more than 0 MiB"):
+        desk.checkout()
+    assert _size(desk.state / "mirrors") < before + 100_000 and desk.read("app.txt") == pulled
+    assert not list((desk.bottle / "checkout").glob("next-*"))
+    monkeypatch.undo()
+    assert desk.checkout().head == desk.origin.tip("feature")
+
+
+def test_fetch_that_takes_too_long_is_ended_with_its_helpers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "FETCHING", 1.0)
+    desk.server.stalled.set()
+    with pytest.raises(Unfetchable, match="git fetch took longer than 1 s, and was ended"):
+        desk.checkout()
+    desk.server.stalled.clear()
+    mine = str(desk.state).encode()
+    eventually(lambda: not [path for path in Path("/proc").glob("[0-9]*/environ") if mine in _content(path)])
+    monkeypatch.undo()
+    assert desk.checkout().head == desk.origin.tip("feature")
+
+
+def test_names_and_words_of_others_do_not_damage_a_mirror(desk: Desk, tmp_path: Path) -> None:
+    """A repository may be called broken; and what a forge says about itself is not about our mirror."""
+    desk.checkout()
+    place = desk.state / "mirrors" / "12-forge.git"
+    (place / "mark").write_text("the same")
+    url = desk.server.url
+    for path in ("acme/broken.git", "acme/bad%20object-corrupt.git"):
+        desk.asks(access=Access(url=f"{url}/{path}", secret=lambda: TOKEN))
+        with pytest.raises(Unfetchable):
+            desk.checkout()
+    desk.asks(access=Access(url="http://127.0.0.1:9/acme/packfile.git"))
+    with pytest.raises(Unfetchable):
+        desk.checkout()
+    assert (place / "mark").read_text() == "the same"
+    said = "git fetch: remote: object file is corrupt; the remote end hung up"
+    assert not mirror._DAMAGED.search(mirror._own_words(said, desk.source))
+    assert mirror._DAMAGED.search(mirror._own_words("git fetch: packfile x does not match index", desk.source))
+
+
+def test_closed_pull_that_is_opened_again_goes_on_in_its_directory(desk: Desk) -> None:
+    """Whatever has become of its branches meanwhile."""
+    desk.checkout()
+    desk.write("notes.txt", "mine")
+    git("update-ref", "-d", "refs/heads/feature", at=desk.origin.place)
+    assert desk.checkout().untouched and desk.read("notes.txt") == "mine"
+    desk.origin.commit("feature", {"new.txt": "begun anew\n"}, onto="main")
+    head = desk.origin.pull(7)
+    made = desk.checkout()
+    assert made.head == head and desk.agent("show", f"{made.kept}:notes.txt") == "mine"
+
+
+def _size(place: Path) -> int:
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
