@@ -137,7 +137,7 @@ def shape_of(launch: Launch, *, agent: Agent, user: User) -> dict[str, Any]:
         "extra_hosts": {} if is_none else dict(line.split(":", 1) for line in agent.extra_hosts),
         "log_config": LogConfig(type="json-file", config={"max-size": "1m", "max-file": "1"}),
         "restart_policy": {"Name": "no"},
-        **_limits(agent, user),
+        **_limits(agent),
     }
 
 
@@ -158,18 +158,16 @@ def _environment(terminal: str, *, is_root: bool) -> dict[str, str]:
     return found | ({"IS_SANDBOX": "1"} if is_root else {})
 
 
-def _limits(agent: Agent, user: User) -> dict[str, Any]:
+def _limits(agent: Agent) -> dict[str, Any]:
     """Memory, processors, processes, and where else than in the mounts can be written."""
     from docker.types import Ulimit
 
     memory = bytes_of(agent.limits.memory or _MEMORY)
-    number, _, group = user.name.partition(":")
+    # Everybody's: there is one user in there, and podman knows no way to name him here.
     shared = "rw,exec,nosuid,nodev,mode=1777,size=2g"
-    memories = {"/tmp": shared, "/var/tmp": shared}  # noqa: S108
-    if agent.read_only:
-        memories[HOME] = f"rw,exec,nosuid,nodev,mode=0700,size=2g,uid={number},gid={group}"
+    places = ("/tmp", "/var/tmp", *([HOME] if agent.read_only else []))  # noqa: S108
     return {
-        "tmpfs": memories,
+        "tmpfs": dict.fromkeys(places, shared),
         "mem_limit": memory,
         "memswap_limit": memory,
         # A quota, unlike a number of processors, may be more than the machine has.
