@@ -206,8 +206,9 @@ def _create(client: docker.DockerClient, launch: Launch, *, image: str, agent: A
 
     try:
         return client.containers.create(image, **shape_of(launch, agent=agent, user=user))
-    except docker.errors.APIError as error:
-        found = _find(client, launch) if error.status_code == 409 else None
+    except docker.errors.APIError:
+        # That the name is taken docker says by a 409, podman by a 500 like any other.
+        found = _find(client, launch)
         if found is None:
             raise
         return found  # another start of this launch, whole or half: it is this one
