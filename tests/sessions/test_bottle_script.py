@@ -128,6 +128,21 @@ def test_mistake_is_one_clear_line_and_touches_nothing(
     assert not (tmp_path / "state-root").exists()
 
 
+def test_whoever_never_polls_is_told_a_line_that_is_enough(bottle: Bottle, tmp_path: Path) -> None:
+    """And the next mistake names the next command."""
+    config = tmp_path / "config.yaml"
+    config.unlink()
+    for words in (("run", "reviewer", "hello"), ("list",), ("cleanup", "--yes")):
+        refused = bottle(*words)
+        assert refused.returncode == 2 and refused.stderr.startswith("bottle: config.yaml: there is no such file; ")
+    line = re.search(r"`(agents: .*?)`", refused.stderr)
+    assert line is not None
+    config.write_text(f"{line[1]}\nstate: state-root\n")
+    assert bottle("list").returncode == 0
+    refused = bottle("run", "reviewer", "hello")
+    assert refused.returncode == 2 and "does not answer" in refused.stderr and "backend: process" in refused.stderr
+
+
 def test_unknown_bottle_error_names_identity_place_and_command(bottle: Bottle, tmp_path: Path) -> None:
     """D2."""
     session = "f2b0c7de-6c1b-4a2e-9f00-0123456789ab"
