@@ -174,6 +174,10 @@ class App:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections and the database back."""
         self._closing.close()
 
     def control(self) -> Control:
