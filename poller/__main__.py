@@ -16,6 +16,8 @@ from sessions.shell import (
     UsageError,
     Verbose,
     Version,
+    add_verb,
+    examples_of,
     importing,
     new_app,
     run_script,
@@ -29,7 +31,14 @@ def main() -> None:
     sys.exit(run_script(poll, name="poll"))
 
 
-@poll.callback(invoke_without_command=True)
+@poll.callback(
+    invoke_without_command=True,
+    epilog=examples_of(
+        ["poll init", "poll doctor", "poll --once --dry-run", "poll --once --format json", "poll --metrics 9464"],
+        more="Exit codes: 0 all well; 1 some turn failed; 2 usage or config; 3 the forge could not be reached; "
+        "4 the forge refused the token; 5 another poller holds the lease; 70 a bug; 130 interrupted.",
+    ),
+)
 def run(
     context: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="One cycle, then every due turn, then the outbox.")] = False,
@@ -76,19 +85,30 @@ def run(
     return forever(settings, metrics=metrics)
 
 
-poll.command("init")(beginning.init)
-poll.command("doctor")(beginning.doctor)
-poll.command("demo")(beginning.demo)
-poll.command("status")(looking.status)
-poll.command("events")(looking.events)
-poll.command("why")(looking.why)
-poll.command("simulate")(looking.simulate)
-poll.command("report")(looking.report)
-poll.command("pause")(steering.pause)
-poll.command("unpause")(steering.unpause)
-poll.command("reset")(steering.reset)
-poll.command("retry")(steering.retry)
-poll.command("replay")(steering.replay)
+add_verb(poll, "init", beginning.init, "poll init", "poll init --schema > bottlepost.schema.json")
+add_verb(poll, "doctor", beginning.doctor, "poll doctor", "poll doctor --live", "poll doctor --format json")
+add_verb(poll, "demo", beginning.demo, "poll demo", "poll demo --claude")
+add_verb(poll, "status", looking.status, "poll status", "poll status --format json")
+add_verb(
+    poll, "events", looking.events, "poll events --pull acme/api#7", "poll events --kind pull_request_comment/created",
+    "poll events --since 24h --format jsonl", "poll events --limit 10 --follow",
+)  # fmt: skip
+add_verb(poll, "why", looking.why, "poll why acme/api#7", "poll why acme/api#7 --format json")
+add_verb(poll, "simulate", looking.simulate, "poll simulate --config new.yaml --since 30d")
+add_verb(
+    poll, "report", looking.report, "poll report --out report.html", "poll report --since 7d > week.html"
+)  # fmt: skip
+add_verb(
+    poll, "pause", steering.pause, "poll pause acme/api#7 --reason 'rewritten by hand'",
+    "poll pause acme --reason 'release week'", "poll pause --reason maintenance",
+)  # fmt: skip
+add_verb(poll, "unpause", steering.unpause, "poll unpause acme/api#7", "poll unpause")
+add_verb(poll, "reset", steering.reset, "poll reset acme/api#7", "poll reset acme/api#7 --agent reviewer --bottle")
+add_verb(poll, "retry", steering.retry, "poll retry 12")
+add_verb(
+    poll, "replay", steering.replay, "poll replay acme/api#7 --dry-run", "poll replay acme/api#7",
+    "poll replay acme/api#7 --from EVENT_ID --answered",
+)  # fmt: skip
 
 
 if __name__ == "__main__":

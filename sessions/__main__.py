@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sessions.shell import Common, ConfigPath, Format, LogFormat, Verbose, Version, new_app, run_script
+from sessions.shell import Common, ConfigPath, Format, LogFormat, Verbose, Version, add_verb, new_app, run_script
 from sessions.verbs import keeping, looking, running
 
 app = new_app("bottle", "Run agents in bottles: one identity, one conversation each, kept until you clean up.")
@@ -28,17 +28,19 @@ def common(
     context.obj = Common().overlaid(config=config, format=format, log_format=log_format, verbose=verbose)
 
 
-app.command("run")(running.run)
-app.command("run-resume")(running.run_resume)
-app.command("resume")(running.resume)
-app.command("list")(looking.list_)
-app.command("show")(looking.show)
-app.command("log")(looking.log)
-app.command("export")(keeping.export)
-app.command("import")(keeping.import_)
-app.command("cleanup")(keeping.cleanup)
-app.command("build")(keeping.build)
-app.command("commit")(keeping.commit)
+add_verb(app, "run", running.run, "bottle run reviewer 'Summarize README.md'", "git diff | bottle run reviewer -")
+add_verb(
+    app, "run-resume", running.run_resume, "bottle run-resume reviewer-k3x9q --claude-session ID 'And the tests?'"
+)  # fmt: skip
+add_verb(app, "resume", running.resume, "bottle resume reviewer-k3x9q", "bottle resume reviewer-k3x9q --dry-run")
+add_verb(app, "list", looking.list_, "bottle list", "bottle list --all --format json")
+add_verb(app, "show", looking.show, "bottle show reviewer-k3x9q")
+add_verb(app, "log", looking.log, "bottle log reviewer-k3x9q", "bottle log --limit 20 --format jsonl")
+add_verb(app, "export", keeping.export, "bottle export reviewer-k3x9q")
+add_verb(app, "import", keeping.import_, "bottle import reviewer-k3x9q.tar.gz")
+add_verb(app, "cleanup", keeping.cleanup, "bottle cleanup", "bottle cleanup reviewer-k3x9q", "bottle cleanup --orphans")
+add_verb(app, "build", keeping.build, "bottle build", "bottle build --base debian:trixie-slim --tag mine/claude:1")
+add_verb(app, "commit", keeping.commit, "bottle commit reviewer-k3x9q")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -105,6 +105,16 @@ def new_app(name: str, help: str) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+
+
+def add_verb(app: typer.Typer, name: str, verb: Callable[..., Any], *examples: str) -> None:
+    """Give a verb its name, and its help an end: calls to begin with, a line each."""
+    app.command(name, epilog=examples_of(examples))(verb)
+
+
+def examples_of(calls: Sequence[str], *, more: str = "") -> str:
+    """The end of a help text; `\b` keeps its lines as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {call}" for call in calls) + (f"\n\n{more}" if more else "")
 
 
 def run_script(app: typer.Typer, *, name: str) -> int:

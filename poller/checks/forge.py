@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from poller.checks import Check, fail, ok, warn
+from poller.checks.habits import of_what_is_watched
 from poller.checks.limits import of_this_forge
 from poller.config import Config
 from poller.forge import errors
-from poller.forge.control import Control, Repo
+from poller.forge.control import Account, Control, Repo
 
 #: So many repositories get a line of their own; of more, only those with a trouble do.
 FEW = 10
@@ -42,7 +43,7 @@ def _in_order(config: Config, control: Control) -> Iterator[Check]:
     yield held
     if held.status == "ok":
         yield from of_this_forge(config, control)
-        yield from repositories(config, control)
+        yield from repositories(config, control, account)
 
 
 def of_error(error: errors.ForgeError) -> Check:
@@ -110,7 +111,7 @@ def _questions(config: Config, control: Control) -> Iterator[Callable[[], object
         yield partial(control.ask_to_write, f"/repos/{name}/pulls/0/reviews")
 
 
-def repositories(config: Config, control: Control) -> Iterator[Check]:
+def repositories(config: Config, control: Control, account: Account) -> Iterator[Check]:
     """Whether each pattern can be read, what we may do there, and how people's rights are found out."""
     names = [name for name in config.repos if not name.startswith("!")]
     seen: list[Repo] = []
@@ -126,6 +127,7 @@ def repositories(config: Config, control: Control) -> Iterator[Check]:
     if good:
         yield ok("repositories", f"{good:,} of {len(names):,} patterns can be read, {len(seen):,} repositories")
     yield trust(config, control, seen)
+    yield from of_what_is_watched(config, control, account, seen)
 
 
 def _pattern(config: Config, control: Control, name: str) -> tuple[Check, list[Repo]]:

@@ -50,6 +50,8 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool = False
     private: bool = False
     permissions: Rights = Rights()
+    has_pull_requests: bool = True
+    html_url: str = ""
 
 
 class Permission(msgspec.Struct, frozen=True):
@@ -139,6 +141,10 @@ class Control:
         """Paging as the forge is configured."""
         settings: ApiSettings = self._get("/settings/api", ApiSettings)
         return settings
+
+    def allowed_reactions(self) -> list[str]:
+        said: dict[str, Any] = self._get("/settings/ui", dict[str, Any])
+        return list(said.get("allowed_reactions") or [])
 
     def ask(self, path: str) -> None:
         """GET something only to see whether it is allowed."""

@@ -423,3 +423,25 @@ def test_a_live_turn_of_the_real_claude_answers_and_leaves_nothing_behind(
 def test_the_real_claude_says_its_version(examine: Examine, claude_binary: str) -> None:
     assert "(Claude Code)" in examine()["claude"].found
     assert examine()["claude"].found.endswith(claude_binary)
+
+
+def test_what_is_the_matter_with_what_is_watched(examine: Examine, world: World) -> None:
+    repo = world.repo("acme/api")
+    pull = repo.open_pull(by="ana")
+    world.repo("else/where").open_pull(by="ana")
+    checks = examine(more="agents: {r: {backend: process, reply: review, env: []}}")
+    assert checks["search"].found.startswith(
+        "1 of the 2 newest pulls it shows are not watched: they are dropped; of one"
+    )
+    assert checks["pull requests"].found == "switched on wherever we look"
+    assert checks["address"].found == "the links that the forge writes begin as `gitea.url` does"
+    assert checks["reactions"].found == "eyes, rocket, confused are allowed"
+    assert checks["reviews"].status == "ok"
+    pull.start_review(by="bot")
+    repo.pulls_enabled = False
+    checks = examine(more="agents: {r: {backend: process, reply: review, env: []}}")
+    assert "switched off in acme/api" in checks["pull requests"].found
+    repo.pulls_enabled = True
+    checks = examine(more="agents: {r: {backend: process, reply: review, env: []}}")
+    assert "bot has an unsent review on acme/api#1" in checks["reviews"].found
+    assert "DELETE /api/v1/repos/acme/api/pulls/1/reviews/" in checks["reviews"].mend
