@@ -77,3 +77,44 @@ def test_a_call_of_the_readme_exists(words: list[str]) -> None:
     known = {option for parameter in [*group.params, *command.params] for option in parameter.opts} | {"--help", "-h"}
     asked = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
     assert asked <= known
+
+
+def troubles_in_readme() -> list[str]:
+    """The messages that the table of troubles explains, without the parts that differ."""
+    _, _, table = README.read_text(encoding="utf-8").partition("### Troubleshooting")
+    cells = [line.split(" | ")[0].lstrip("| ") for line in table.partition("\n## ")[0].splitlines() if "`" in line]
+    messages = [message for cell in cells for message in re.findall(r"`([^`]+)`", cell)]
+    return [part.strip(" ():;,@") for message in messages for part in message.split("…") if len(part.strip()) > 8]
+
+
+@pytest.mark.parametrize("words", troubles_in_readme())
+def test_a_message_that_the_readme_explains_is_still_said(words: str) -> None:
+    parts = [part for part in words.removeprefix("claude: ").split(": 40")[0].split("  ") if part]
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for room in ("poller", "sessions") for path in (ROOT / room).rglob("*.py")
+    )
+    flat = re.sub(r'"\s*f?"', "", source)
+    assert all(part in flat for part in parts)
+
+
+def blocks_in_readme(kind: str) -> list[str]:
+    return re.findall(rf"^ *```{kind}\n(.*?)^ *```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_yaml_and_units_of_the_readme_can_be_read() -> None:
+    import configparser
+    import textwrap
+
+    import yaml
+
+    for block in blocks_in_readme("yaml"):
+        assert isinstance(yaml.safe_load(textwrap.dedent(block)), dict)
+    [workflow] = [block for block in blocks_in_readme("yaml") if "runs-on" in block]
+    assert "cron" in yaml.safe_load(workflow)[True]["schedule"][0]  # YAML takes `on` for a truth
+    units = blocks_in_readme("ini")
+    for block in units:
+        unit = configparser.ConfigParser(strict=False, interpolation=None)
+        unit.optionxform = str  # type: ignore[assignment, method-assign]
+        unit.read_string(block)
+        assert set(unit.sections()) <= {"Unit", "Service", "Timer", "Install"}
+    assert len(units) == 3
