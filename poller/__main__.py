@@ -50,6 +50,9 @@ def run(
         str | None,
         typer.Option("--metrics", metavar="HOST:PORT", help="Serve /metrics and /healthz there: 127.0.0.1:9464."),
     ] = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Told to stop, wait for the turns that run; told twice, do not.")
+    ] = False,
     config: ConfigPath = None,
     format: Format = None,
     log_format: LogFormat = None,
@@ -60,10 +63,9 @@ def run(
     common = Common().overlaid(config=config, format=format, log_format=log_format, verbose=verbose)
     context.obj = common
     if context.invoked_subcommand is not None:
-        if once or no_wait or dry_run or metrics:
-            raise UsageError(
-                f"--once, --no-wait, --dry-run and --metrics do not go with `{context.invoked_subcommand}`"
-            )
+        if once or no_wait or dry_run or drain or metrics:
+            mine = "--once, --no-wait, --dry-run, --drain and --metrics"
+            raise UsageError(f"{mine} do not go with `{context.invoked_subcommand}`")
         return 0
     if (no_wait or dry_run) and not once:
         raise UsageError("--no-wait and --dry-run go with --once: poll --once …")
@@ -71,6 +73,8 @@ def run(
         raise UsageError("--no-wait and --dry-run exclude each other: a dry run starts nothing")
     if once and metrics:
         raise UsageError("--metrics goes with the daemon, not with --once: run `poll`, or `poll status --format json`")
+    if drain and (no_wait or dry_run):
+        raise UsageError("--drain waits for turns: it does not go with --no-wait or --dry-run")
     settings = config_of(common)
     if once:
         with importing():
@@ -79,10 +83,10 @@ def run(
 
         if dry_run:
             return rehearse(settings, as_json=common.as_json)
-        return poll_once(settings, wait=not no_wait, as_json=common.as_json)
+        return poll_once(settings, wait=not no_wait, as_json=common.as_json, drain=drain)
     from poller.verbs.forever import forever
 
-    return forever(settings, metrics=metrics)
+    return forever(settings, drain=drain, metrics=metrics)
 
 
 add_verb(poll, "init", beginning.init, "poll init", "poll init --schema > bottlepost.schema.json")

@@ -42,6 +42,9 @@ from sessions.turns import Progress as TurnProgress
 
 log = logging.getLogger(__name__)
 
+#: Seconds by which two clocks may differ before nobody's grace is believed to be over.
+DISAGREEMENT = 86_400.0
+
 COMPONENTS = (session_tables.COMPONENT, tables.COMPONENT)
 
 
@@ -51,6 +54,8 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
     report: Report
     tally: Tally
     posted: int
+    #: Posts that were given up for good, a line each.
+    given_up: list[str] = []
 
     def as_dict(self) -> dict[str, Any]:
         """The contract's JSON object."""
@@ -62,7 +67,7 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
             "events": len(self.report.told),
             "turns": {name: turns[name] for name in ("started", "adopted", "done", "failed", "waiting")},
             "posted": self.posted,
-            "errors": self.report.errors,
+            "errors": [*self.report.errors, *self.given_up],
         }
 
 
@@ -213,12 +218,13 @@ class App:
             unless=held.holds_back(),
         )
 
-    def followed_up(self, report: Report, *, wait: bool, stop: threading.Event) -> Once:
+    def followed_up(self, report: Report, *, wait: bool, stop: threading.Event, drain: bool = False) -> Once:
         """What comes behind a cycle: the due turns, the outbox."""
-        tally = self.turns(wait=wait, stop=stop)
+        tally = self.turns(wait=wait, stop=stop, drain=drain)
         self.post()
-        self.put_in_order()
-        return Once(report=report, tally=tally, posted=self._posted)
+        if not stop.is_set():
+            self.put_in_order()
+        return Once(report=report, tally=tally, posted=self._posted, given_up=list(self.outbox.given_up))
 
     def nothing_done(self, error: str) -> Once:
         """What to show of a call whose cycle failed."""
@@ -227,9 +233,9 @@ class App:
         report = Report(cursor=cursor or "", requests=self._client.requests, pulls_changed=0, told=[], errors=[error])
         return Once(report=report, tally=Tally(waiting=waiting), posted=0)
 
-    def turns(self, *, wait: bool, stop: threading.Event) -> Tally:
+    def turns(self, *, wait: bool, stop: threading.Event, drain: bool = False) -> Tally:
         """Run what is due; each answer is posted when its turn ends, not when the last one does."""
-        return self.dispatcher.run_due(wait=wait, stop=stop, on_progress=self._progressed)
+        return self.dispatcher.run_due(wait=wait, stop=stop, drain=drain, on_progress=self._progressed)
 
     def due_turns(self) -> list[Turn]:
         """Turns whose time has come, and which nobody has begun."""
@@ -244,15 +250,24 @@ class App:
         with reading(self.engine) as conn:
             return bool(held.paused(conn, ref=event.ref, key=event.key))
 
-    def post(self) -> int:
-        """Send what is due in the outbox."""
-        sent = self.outbox.flush()
+    def post(self, *, until: float | None = None) -> int:
+        """Send what is due in the outbox; nothing is begun any more at the moment `until` (monotonic)."""
+        sent = self.outbox.flush(until=until)
         with self._posting:
             self._posted += sent
         return sent
 
     def put_in_order(self) -> list[str]:
-        """Remove what is old: events of pulls closed long ago, and bottles of those closed for the grace time."""
+        """Remove what is old: events of pulls closed long ago, and bottles of those closed for the grace time.
+
+        Nothing while our clock and the forge's disagree by days: one of them is wrong, and what is gone is gone."""
+        theirs = self._client.forge_time()
+        if theirs is not None and abs(apart := self.clock() - theirs) > DISAGREEMENT:
+            log.warning(
+                "nothing old is removed: this machine's clock and the forge's are %.0f hours apart; put them right",
+                abs(apart) / 3600,
+            )
+            return []
         pruning.run(self.engine, forge=self.config.forge, now=self.clock())
         return housekeeping.run(
             self.engine, self.config.state, now=self.clock(), environ=self._environ, agents=self.config.agents

@@ -1,25 +1,26 @@
 """The daemon: cycles by the clock, turns by worker threads, until it is told to stop.
 
-Knows APScheduler and signals.  The durable time is in the database: a tick that is missed is only a later look.
+Knows APScheduler.  The durable time is in the database: a tick that is missed is only a later look.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import random
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from types import FrameType
 from typing import Any
 
 from poller.app import App
 from poller.cycle import Busy, Report
 from poller.forge.errors import ForgeError
 from poller.inventory import NothingToWatch
+from poller.leaving import Leaving
+from poller.notify import Notify
 from poller.pace import Pace
 from sessions.database import DatabaseError
 from sessions.logs import fields
@@ -28,26 +29,28 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks for due turns, due posts and for bottles whose grace time is over.
 TURNS, POSTS, HOUSEKEEPING = 2.0, 10.0, 3600.0
-#: Seconds that whatever is under way gets to end by itself when we are told to stop.
-PARTING = 4.0
+#: Seconds after the stop in which a post may still be begun; that whatever is under way gets to end after a bug.
+LAST_POSTS, PARTING = 2.0, 4.0
 #: Seconds between two looks whether the wall clock was put back.
 MINDING = 20.0
-
-
-class _Stopped(BaseException):
-    """Told to stop in the middle of the first cycle."""
+#: Seconds for which a manager is asked to be patient, and between two such requests.
+PATIENT, ASKING = 60.0, 10.0
+#: What SIGTERM and SIGINT end it with.
+CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
 
 
 class Daemon:
-    """`run` returns the exit code: 0 after SIGTERM, 130 after SIGINT; a bug in any thread is raised there."""
+    """`run` returns the exit code: 0 after SIGTERM, 130 after SIGINT; a bug in any thread is raised there.
 
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._stop = threading.Event()
+    `leaving` says when to stop.  `drain`: turns that run then are waited for."""
+
+    def __init__(self, app: App, leaving: Leaving, *, drain: bool = False, notify: Notify | None = None) -> None:
+        self._app, self._leaving, self._drain = app, leaving, drain
+        self._notify = notify or Notify({})
+        self._stop = leaving.stop
         self._wake = threading.Event()  # a cycle has found something: do not finish the nap
-        self._code = 0
+        self._first_done = threading.Event()
         self._bug: BaseException | None = None
-        self._is_first = False
         self._busy = 0
         self._quiet = threading.Condition()
         self._pace = Pace(moved_at=time.monotonic())
@@ -56,17 +59,43 @@ class Daemon:
 
     def run(self) -> int:
         """Until a signal.  A first cycle that finds the token refused or nothing to watch ends it at once."""
+        if not self._has_begun():
+            return self._leaving.code
+        worker = threading.Thread(target=self._guarded, args=(self._work,), name="turns", daemon=True)
+        scheduler = self._scheduled()
+        worker.start()
+        scheduler.start()
+        log.info("watching", extra=fields(forge=self._app.config.forge, every=f"{self._every:.0f}s"))
+        self._notify.ready()
+        try:
+            self._watch(worker)
+        finally:
+            self._end(worker)
+        if self._bug is not None:
+            raise self._bug
+        log.info("stopped; bottles that still run are adopted by the next start")
+        return self._leaving.code
+
+    def _has_begun(self) -> bool:
+        """The first cycle, in a thread: this one is to hear signals.  False when it was told to stop meanwhile."""
+        if self._stop.is_set():
+            return False
+        threading.Thread(target=self._guarded, args=(self._first_cycle,), name="first", daemon=True).start()
+        self._notify.status(f"reading {self._app.config.forge} for the first time")
+        asked = -ASKING
+        while not self._first_done.wait(0.2):
+            if self._stop.is_set():
+                self._leaving.hurry()
+            if time.monotonic() - asked > ASKING:
+                asked = time.monotonic()
+                self._notify.patience(PATIENT)
+        if self._bug is not None:
+            raise self._bug
+        return not self._stop.is_set()
+
+    def _scheduled(self) -> Any:
         from apscheduler.schedulers.background import BackgroundScheduler
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._told_to_stop)
-        try:
-            self._is_first = True
-            self._first_cycle()
-        except _Stopped:
-            return self._code
-        finally:
-            self._is_first = False
         scheduler = self._scheduler = BackgroundScheduler(
             timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -75,37 +104,35 @@ class Daemon:
         scheduler.add_job(
             self._guarded, "interval", (self._put_in_order,), seconds=HOUSEKEEPING, jitter=60, id="housekeeping"
         )
-        worker = threading.Thread(target=self._guarded, args=(self._work,), name="turns")
-        worker.start()
-        scheduler.start()
-        log.info("watching", extra=fields(forge=self._app.config.forge, every=f"{self._every:.0f}s"))
-        try:
-            while not self._stop.wait(MINDING):
-                longest = {"cycle": self._delay, "outbox": POSTS, "housekeeping": HOUSEKEEPING + 60}
-                mind_the_clock(scheduler, longest, now=datetime.now(UTC))
-        finally:
-            self._stop.set()
-            self._wake.set()
-            scheduler.shutdown(wait=False)
-            in_time = self._is_quiet_within(PARTING)
-        if self._bug is not None:
-            raise self._bug
-        if not in_time:
-            # A request hangs.  Nothing is half written, and the lease of a dead process is free at once.
-            log.warning("stopped in the middle of a request; the next start begins where the last whole cycle ended")
-            logging.shutdown()
-            os._exit(self._code)
-        log.info("stopped; bottles that still run are adopted by the next start")
-        return self._code
+        return scheduler
 
-    def _told_to_stop(self, number: int, _frame: FrameType | None) -> None:
-        if self._stop.is_set():
-            os._exit(130)  # asked twice: bottles are detached, and the database is never half written
-        self._code = 130 if number == signal.SIGINT else 0
+    def _watch(self, worker: threading.Thread) -> None:
+        nap = min(MINDING, self._notify.every or MINDING)
+        minded = time.monotonic()
+        while not self._stop.wait(nap):
+            if worker.is_alive() and self._scheduler.running:
+                self._notify.alive()
+            if time.monotonic() - minded >= MINDING - nap / 2:
+                minded = time.monotonic()
+                longest = {"cycle": self._delay, "outbox": POSTS, "housekeeping": HOUSEKEEPING + 60}
+                mind_the_clock(self._scheduler, longest, now=datetime.now(UTC))
+
+    def _end(self, worker: threading.Thread) -> None:
+        """In order, if that can be had in time: who told us to stop sees to it that it ends either way."""
         self._stop.set()
         self._wake.set()
-        if self._is_first:
-            raise _Stopped
+        put_to_rest(self._scheduler)
+        self._notify.stopping("waiting for the turns that run" if self._drain else "stopping")
+        while self._drain and worker.is_alive() and self._bug is None:
+            self._notify.patience(PATIENT)
+            self._notify.alive()
+            worker.join(ASKING)
+        if self._bug is not None:
+            self._is_quiet_within(PARTING)
+            return
+        self._leaving.hurry()
+        self._guarded(self._post_the_last)
+        self._is_quiet_within(3600)  # if something hangs, our end is seen to
 
     def _is_quiet_within(self, seconds: float) -> bool:
         with self._quiet:
@@ -118,6 +145,12 @@ class Daemon:
         return float(self._app.config.poll.every)
 
     def _first_cycle(self) -> None:
+        try:
+            self._first_look()
+        finally:
+            self._first_done.set()
+
+    def _first_look(self) -> None:
         try:
             self._succeeded(self._app.cycle.run())
         except Busy as busy:
@@ -147,6 +180,7 @@ class Daemon:
         moved = bool(report.told) or report.pulls_changed > 0
         self._pace = self._pace.succeeded(moved=moved, now=time.monotonic())
         self._delay = self._next_delay()
+        self._notify.status(f"watching {self._app.config.forge}, last looked at {datetime.now(UTC):%H:%M:%S}Z")
 
     def _failed(self, trouble: ForgeError | NothingToWatch | DatabaseError) -> None:
         asked = None
@@ -157,6 +191,7 @@ class Daemon:
         self._delay = self._next_delay()
         again = f"trying again in {self._delay:.0f}s"
         log.error("cycle failed: %s; %s", trouble, again, extra=fields(failures=self._pace.failures))
+        self._notify.status(f"cycle failed: {trouble}; {again}")
 
     def _next_delay(self) -> float:
         return self._pace.delay(every=self._every, now=time.monotonic(), jitter=random.uniform(-1, 1))  # noqa: S311
@@ -173,7 +208,7 @@ class Daemon:
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                self._app.turns(wait=True, stop=self._stop)
+                self._app.turns(wait=True, stop=self._stop, drain=self._drain)
             except DatabaseError as trouble:
                 log.error("turns: %s", trouble)
             self._wake.wait(TURNS * random.uniform(0.9, 1.1))  # noqa: S311
@@ -185,15 +220,21 @@ class Daemon:
         except DatabaseError as trouble:
             log.error("outbox: %s", trouble)
 
+    def _post_the_last(self) -> None:
+        """What is due by now; what a turn has said was posted when it ended."""
+        try:
+            self._app.post(until=time.monotonic() + LAST_POSTS)
+        except DatabaseError as trouble:
+            log.error("outbox: %s", trouble)
+
     def _put_in_order(self) -> None:
         try:
             self._app.put_in_order()
         except DatabaseError as trouble:
             log.error("housekeeping: %s", trouble)
 
-    def _guarded(self, job: object) -> None:
+    def _guarded(self, job: Callable[[], None]) -> None:
         """A bug stops the process loudly instead of being one more log line of the scheduler."""
-        assert callable(job)
         with self._quiet:
             self._busy += 1
         try:
@@ -213,6 +254,24 @@ def mind_the_clock(scheduler: Any, longest: Mapping[str, float], *, now: datetim
     The scheduler goes by that clock, and would wait for hours.  `longest`: seconds that each job may lie ahead.
     """
     for job in scheduler.get_jobs():
-        if job.next_run_time - now > timedelta(seconds=longest[job.id] + MINDING):
+        if job.next_run_time is not None and job.next_run_time - now > timedelta(seconds=longest[job.id] + MINDING):
             log.warning("the clock was put back: not waiting for it", extra=fields(job=job.id))
-            job.modify(next_run_time=now)
+            with contextlib.suppress(_job_is_gone()):
+                job.modify(next_run_time=now)
+
+
+def put_to_rest(scheduler: Any) -> None:
+    """Nothing is started any more; what runs is left to end.
+
+    Not by `shutdown` alone: it would take the jobs from under the scheduler's own thread, which may be at them, and
+    would be ended by a JobLookupError."""
+    scheduler.pause()
+    scheduler.remove_all_jobs()  # waits until that thread has let go of them
+    scheduler.shutdown(wait=False)
+
+
+def _job_is_gone() -> type[Exception]:
+    from apscheduler.jobstores.base import JobLookupError
+
+    found: type[Exception] = JobLookupError
+    return found

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from poller import eventlog, outbox, rounds, store
+from poller import eventlog, letters, rounds, store
 from poller import pauses as held
 from poller.config import Config
 from poller.halves import stamp_of
@@ -48,7 +48,11 @@ def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]
     sweeps = rounds.schedule(conn, config.forge, config.poll, now=now)
     problems += [f"the sweep of {name} failed: {error}" for name, error in sweeps.failing.items()]
     problems += _of_turns(conn, now=now)
-    problems += [f"an answer could not be posted on {key}: {error}" for key, error in outbox.failures(conn, now - DAY)]
+    problems += [
+        f"the answer of turn {one.turn_id} could not be posted on {one.place}: {one.error}; "
+        f"`poll retry {one.turn_id}` posts it"
+        for one in letters.failures(conn, now - DAY)
+    ]
     return {
         "healthy": not problems,
         "problems": problems,
@@ -68,7 +72,7 @@ def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]
         "held": [_held(conn, one) for one in held.pauses(conn, config.forge)],
         "sweeps": {"pulls": sweeps.pulls, "repositories": sweeps.repositories, "overdue": sweeps.overdue},
         "requests": _requests(forge, now=now),
-        "outbox": outbox.waiting(conn),
+        "outbox": letters.waiting(conn),
     }
 
 

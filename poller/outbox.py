@@ -1,194 +1,215 @@
 """Words on their way to the forge: each is posted once, whatever happens between posting and noting it.
 
 Knows the outbox's rows, and that Gitea takes a POST twice if it is sent twice.  So every post carries a hidden marker,
-an attempt is counted *before* it is made, and from the second attempt on the pull's comments are searched first.
+an attempt is counted *before* it is made, and from the second attempt on the forge is searched first.
 """
 
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-import msgspec
 import sqlalchemy as sa
 
-from poller import store
+from poller import letters, posting, store
 from poller.deltas.events import place_of
 from poller.forge import errors
+from poller.forge.courtesy import LONGEST
 from poller.forge.questions import Questions
-from poller.replies import has_marker, marks_in
-from poller.tables import outbox as table
-from sessions import leases, processes, registry
+from poller.letters import put, readdress, unposted, waiting
+from poller.posting import Away, Post
+from sessions import processes, registry
 from sessions.database import begin, reading
 from sessions.logs import bound, fields
+
+__all__ = ["ATTEMPTS", "LEASE", "PATIENCE", "WAITS", "Outbox", "put", "readdress", "unposted", "waiting"]
 
 log = logging.getLogger(__name__)
 
 #: Seconds: how long one attempt may take before somebody else may make the next; waits between attempts.
 LEASE = 180.0
 WAITS = (5.0, 30.0, 120.0, 600.0, 3600.0)
-ATTEMPTS = 12
+#: What may pass is tried so often at least, and for so long (seconds): a forge may be away for days.
+ATTEMPTS, PATIENCE = 12, 7 * 86_400.0
+#: Seconds for which a request that nobody answered may still be taken by the forge.
+SETTLE = 5.0
+#: What a gateway says when there is nobody behind it.
+_NOBODY = (502, 503, 504)
 
-
-class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """One comment to be made.  `part` is what its marker calls it."""
-
-    id: int
-    turn_id: int
-    part: str
-    ref: str
-    repo: str
-    number: int
-    body: str
-    attempts: int
-    #: Whose words they are, for the log.
-    bottle: str
-
-
-def put(
-    conn: sa.Connection, *, forge: str, ref: str, repo: str, number: int, turn_id: int, bodies: list[str], now: float
-) -> None:
-    """Lay a turn's words into the outbox, part by part; what lies there already stays as it is."""
-    there = set(conn.scalars(sa.select(table.c.part).where(table.c.turn_id == turn_id)))
-    for body in bodies:
-        _, part = marks_in(body)[-1]
-        if part not in there:
-            conn.execute(
-                table.insert().values(
-                    forge=forge, ref=ref, repo=repo, number=number, turn_id=turn_id, part=part, body=body,
-                    state="waiting", not_before=now, created_at=now,
-                )
-            )  # fmt: skip
-
-
-def waiting(conn: sa.Connection) -> int:
-    """How many posts have not reached the forge."""
-    return int(conn.scalar(sa.select(sa.func.count()).where(table.c.state == "waiting")) or 0)
-
-
-def readdress(conn: sa.Connection, *, ref: str, repo: str) -> None:
-    """A repository is called otherwise now: under its old name may be another one."""
-    conn.execute(table.update().where(table.c.ref == ref, table.c.state == "waiting").values(repo=repo))
-
-
-def failures(conn: sa.Connection, since: float) -> list[tuple[str, str]]:
-    """Posts that were given up since then: (pull, why)."""
-    given_up = (table.c.state == "failed", table.c.created_at >= since)
-    return [(f"{row.repo}#{row.number}", row.error) for row in conn.execute(sa.select(table).where(*given_up))]
-
-
-def unposted(conn: sa.Connection, turn_id: int) -> list[str]:
-    """What a turn has said and the forge has not got yet, in words."""
-    query = sa.select(table).where(table.c.turn_id == turn_id, table.c.state == "waiting").order_by(table.c.id)
-    found = []
-    for row in conn.execute(query):
-        tried = f" after {row.attempts} attempts: {row.error}" if row.error else ""
-        found.append(f"part {row.part}, not yet{tried}")
-    return found
+End = Literal["sent", "again", "later", "away", "over"]
 
 
 class Outbox:
-    """Posts what is due of one forge."""
+    """Posts what is due of one forge.  `nap` waits so many seconds, or returns at once when we are to stop."""
 
-    def __init__(self, engine: sa.Engine, questions: Questions, *, forge: str, now: Callable[[], float]) -> None:
-        self._engine, self._questions, self._forge, self._now = engine, questions, forge, now
+    def __init__(
+        self,
+        engine: sa.Engine,
+        questions: Questions,
+        *,
+        forge: str,
+        now: Callable[[], float],
+        nap: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._engine, self._questions, self._forge, self._now, self._nap = engine, questions, forge, now, nap
         self._me = str(processes.me())
+        #: Posts that this process has given up, each in a line.
+        self.given_up: list[str] = []
 
-    def flush(self) -> int:
-        """Post everything that is due; how many reached the forge.  One pull's trouble does not stop the others."""
-        sent = 0
+    def flush(self, *, until: float | None = None) -> int:
+        """Post what is due; how many reached the forge.  None is begun any more at the moment `until` (monotonic).
+
+        One pull's trouble does not stop the others; the forge's own does: they would only meet it again."""
+        count = 0
         tried = set[int]()
-        while (post := self._claimed(tried)) is not None:
+        while (until is None or time.monotonic() < until) and (post := self._claimed(tried)) is not None:
             tried.add(post.id)
             with bound(pull=f"{self._forge}/{post.repo}#{post.number}", turn=post.turn_id, bottle=post.bottle):
-                sent += self._posted(post)
-        return sent
+                end = self._tried(post)
+            count += end == "sent"
+            if end == "again":
+                tried.discard(post.id)
+            if end == "away":
+                break
+        return count
 
     def _claimed(self, tried: set[int]) -> Post | None:
-        """The next due post, its attempt counted.  A part waits for the parts before it."""
-        now, earlier = self._now(), table.alias()
-        unsent = sa.exists().where(
-            earlier.c.turn_id == table.c.turn_id, earlier.c.id < table.c.id, earlier.c.state == "waiting"
-        )
-        due = (
-            sa.select(table)
-            .where(
-                table.c.forge == self._forge,
-                table.c.state == "waiting",
-                table.c.not_before <= now,
-                table.c.id.not_in(tried),
-                ~unsent,
-            )
-            .order_by(table.c.id)
-        )
+        now = self._now()
         with reading(self._engine) as conn:
-            if conn.execute(due.limit(1)).first() is None:
+            if not letters.is_due(conn, self._forge, tried, now=now, longest=2 * WAITS[-1]):
                 return None  # nobody waits for the one write transaction for nothing
         with begin(self._engine) as conn:
-            for row in conn.execute(due):
-                if not leases.is_free(row.owner, row.lease_until, now):
-                    continue
-                values = {"owner": self._me, "lease_until": now + LEASE, "attempts": row.attempts + 1}
-                conn.execute(table.update().where(table.c.id == row.id).values(**values))
-                turn = registry.turn(conn, row.turn_id)
-                return Post(
-                    id=row.id, turn_id=row.turn_id, part=row.part, ref=row.ref, repo=row.repo, number=row.number,
-                    body=row.body, attempts=row.attempts + 1, bottle=turn.identity if turn is not None else "",
-                )  # fmt: skip
-        return None
+            return letters.claim(
+                conn, self._forge, tried, owner=self._me, now=now, lease=LEASE, longest=2 * WAITS[-1]
+            )  # fmt: skip
 
-    def _posted(self, post: Post) -> bool:
+    # -- one attempt --------------------------------------------------------------------------------------------
+
+    def _tried(self, post: Post) -> End:
+        repo = post.repo
         try:
-            comment_id = self._found(post) if post.attempts > 1 else None
-            if comment_id is None:
-                comment_id = self._questions.post_comment(post.repo, post.number, post.body).id
+            with reading(self._engine) as conn:
+                bot = store.forge(conn, self._forge).bot
+            at = posting.address(self._questions, post)
+            repo = at.repo
+            number = self._looked(post, repo, bot=bot.id) if bot is not None else None
+            if number is None:
+                if not self._is_still_ours(post, asked_at=post.asked_at or at.date):
+                    return "later"
+                number = posting.sent(self._questions, post, repo, bot=bot.id if bot is not None else 0)
+        except Away as away:
+            return self._wait_for_its_return(post, str(away))
         except errors.ForgeError as trouble:
-            self._put_off(post, trouble)
-            return False
+            return self._settled(post, repo, trouble)
+        self._note(post, number)
+        return "sent"
+
+    def _looked(self, post: Post, repo: str, *, bot: int) -> int | None:
+        """What an earlier attempt has made; one that was cut off a moment ago may be about to appear."""
+        if post.attempts <= 1:
+            return None
+        number = posting.found(self._questions, post, repo, bot=bot)
+        left = SETTLE - (self._now() - post.tried_at)
+        if number is None and 0 < left <= SETTLE:
+            self._nap(left)
+            number = posting.found(self._questions, post, repo, bot=bot)
+        return number
+
+    def _is_still_ours(self, post: Post, *, asked_at: str) -> bool:
+        """Said right before the post: whoever was slow has lost it to somebody else."""
+        now = self._now()
         with begin(self._engine) as conn:
-            self._settle(conn, post, state="sent", comment_id=comment_id, error="")
-            registry.note_posted(conn, post.turn_id, f"comment {comment_id}")
-        log.info("answer posted", extra=fields(comment=comment_id, part=post.part, attempt=post.attempts))
-        return True
+            return letters.change(conn, post, held_by=self._me, tried_at=now, asked_at=asked_at)
 
-    def _found(self, post: Post) -> int | None:
-        """The comment that an earlier attempt has made after all."""
-        with reading(self._engine) as conn:
-            bot = store.forge(conn, self._forge).bot
-        for comment in self._questions.comments(post.repo, post.number):
-            # Anybody can write a marker: in somebody else's comment it proves nothing.
-            is_ours = comment.actor is not None and bot is not None and comment.actor.id == bot.id
-            if is_ours and has_marker(comment.body or "", post.turn_id, post.part):
-                return comment.id
-        return None
-
-    def _put_off(self, post: Post, trouble: errors.ForgeError) -> None:
-        passing = trouble.passing or isinstance(trouble, errors.NotGitea | errors.Refused | errors.MissingScope)
-        is_gone = isinstance(trouble, errors.ServerTrouble | errors.NotFound) and self._is_gone(post)
+    def _note(self, post: Post, number: int) -> None:
         with begin(self._engine) as conn:
-            if is_gone:  # nobody is left to be told anything: that is no failure
-                self._settle(conn, post, state="dropped", error="the pull is gone")
-                registry.note_posted(conn, post.turn_id, "dropped: the pull is gone")
-                log.info("answer dropped: the pull is gone", extra=fields(part=post.part))
-            elif passing and post.attempts < ATTEMPTS:
-                wait = WAITS[min(post.attempts, len(WAITS)) - 1]
-                if isinstance(trouble, errors.RateLimited):
-                    wait = max(wait, trouble.retry_after or 0.0)
-                self._settle(conn, post, not_before=self._now() + wait, error=str(trouble))
-                log.warning("answer not posted yet", extra=fields(error=trouble, again_in=f"{wait:.0f}s"))
-            else:
-                self._settle(conn, post, state="failed", error=str(trouble))
-                registry.note_posted(conn, post.turn_id, f"failed: {trouble.what}")
-                log.error("answer cannot be posted", extra=fields(error=trouble))
+            # Whoever has taken it over meanwhile finds it by its marker, or here.
+            if letters.mark_sent(conn, post, number):
+                registry.note_posted(conn, post.turn_id, f"{post.noun} {number}")
+        log.info("answer posted", extra=fields(**{post.noun: number}, part=post.part, attempt=post.attempts))
 
-    def _is_gone(self, post: Post) -> bool:
+    # -- and if it fails ----------------------------------------------------------------------------------------
+
+    def _settled(self, post: Post, repo: str, trouble: errors.ForgeError) -> End:
+        if isinstance(trouble, errors.ServerTrouble | errors.NotFound) and not _is_everybodys(trouble):
+            match self._what_is_gone(post, repo):
+                case "pull":  # nobody is left to be told anything: that is no failure
+                    return self._drop(post, "the pull is gone")
+                case "repository":
+                    return self._wait_for_its_return(post, "its repository is gone, or was taken from the bot")
+        pieces = posting.gentler(post, trouble)
+        if pieces:
+            with begin(self._engine) as conn:
+                letters.rewrite(conn, post, pieces, owner=self._me)
+            log.warning("answer is posted in another shape", extra=fields(error=trouble, parts=len(pieces)))
+            return "again"
+        may_pass = trouble.passing or isinstance(trouble, errors.NotGitea | errors.Refused | errors.MissingScope)
+        if may_pass and not self._is_over(post):
+            return self._put_off(post, trouble)
+        return self._give_up(post, repo, trouble)
+
+    def _put_off(self, post: Post, trouble: errors.ForgeError) -> End:
+        wait = WAITS[min(post.attempts, len(WAITS)) - 1] * random.uniform(0.8, 1.0)  # noqa: S311
+        wait = max(wait, min(trouble.retry_after or 0.0, LONGEST))
+        values: dict[str, Any] = {"not_before": self._now() + wait, "error": str(trouble)}
+        if _is_an_answer(trouble):
+            values["tried_at"] = 0.0
+        with begin(self._engine) as conn:
+            letters.give_back(conn, post, owner=self._me, **values)
+        log.warning("answer not posted yet", extra=fields(error=trouble, again_in=f"{wait:.0f}s"))
+        return "away" if _is_everybodys(trouble) else "later"
+
+    def _wait_for_its_return(self, post: Post, why: str) -> End:
+        if self._is_over(post):
+            return self._drop(post, why)
+        wait = WAITS[-1]
+        with begin(self._engine) as conn:
+            letters.give_back(
+                conn, post, owner=self._me, not_before=self._now() + wait, error=why, tried_at=0.0
+            )  # fmt: skip
+        log.warning("answer not posted yet", extra=fields(error=why, again_in=f"{wait:.0f}s"))
+        return "later"
+
+    def _drop(self, post: Post, why: str) -> End:
+        with begin(self._engine) as conn:
+            if letters.end(conn, post, state="dropped", error=why, owner=self._me, now=self._now()):
+                registry.note_posted(conn, post.turn_id, f"dropped: {why}")
+        log.info("answer dropped: %s", why, extra=fields(part=post.part))
+        return "over"
+
+    def _give_up(self, post: Post, repo: str, trouble: errors.ForgeError) -> End:
+        with begin(self._engine) as conn:
+            if not letters.end(conn, post, state="failed", error=str(trouble), owner=self._me, now=self._now()):
+                return "later"
+            registry.note_posted(conn, post.turn_id, f"failed: {trouble.what}")
+        told = f"{repo}#{post.number}: an answer could not be posted: {trouble}; `poll retry {post.turn_id}` posts it"
+        self.given_up.append(told)
+        log.error("answer cannot be posted", extra=fields(error=trouble, again=f"poll retry {post.turn_id}"))
+        return "over"
+
+    def _is_over(self, post: Post) -> bool:
+        return post.attempts >= ATTEMPTS and self._now() - post.created_at >= PATIENCE
+
+    def _what_is_gone(self, post: Post, repo: str) -> Literal["pull", "repository"] | None:
         """Gitea answers 500 to a comment on a pull that is not there."""
         repo_id, _ = place_of(post.ref)
         try:
-            return self._questions.issue(post.repo, repo_id, post.number) is None
+            return self._questions.what_is_gone(repo, repo_id, post.number)
         except errors.ForgeError:
-            return False
+            return None
 
-    def _settle(self, conn: sa.Connection, post: Post, **values: Any) -> None:
-        conn.execute(table.update().where(table.c.id == post.id).values(owner="", lease_until=0.0, **values))
+
+def _is_an_answer(trouble: errors.ForgeError) -> bool:
+    """Did the forge itself refuse?  Then nothing of it is still to come."""
+    away = isinstance(trouble, errors.Unreachable | errors.NotGitea) or trouble.status in _NOBODY
+    return not away
+
+
+def _is_everybodys(trouble: errors.ForgeError) -> bool:
+    """Would every other post meet the same?"""
+    if isinstance(trouble, errors.Misshapen):
+        return False
+    return not _is_an_answer(trouble) or isinstance(trouble, errors.RateLimited | errors.Refused | errors.MissingScope)

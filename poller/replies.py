@@ -6,6 +6,7 @@ Knows the texts and how the forge reads Markdown.  Must not know HTTP, SQL or wh
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from poller.markdown import CODE, shape_of
@@ -133,6 +134,28 @@ def harmless(text: str, *, code_too: bool = False) -> str:
             done += [text[at : found.end()], SILENCER]
             at = found.end()
     return "".join([*done, text[at:]])
+
+
+def cut(body: str, turn: int, part: str, *, limit: int) -> list[str]:
+    """A post as several of at most `limit` characters, each with the mark of this part."""
+    words = _MARKER.sub("", body).rstrip()
+    room = limit - _ROOM
+    if len(words) > room:
+        words = harmless(words, code_too=True)  # a cut can break code open
+    pieces, _ = _pieces(words, room, len(words) // max(room // 2, 1) + 1)
+    return [f"{piece}\n\n{marker(turn, part)}" for piece in pieces]
+
+
+def marked(body: str, turn: int, part: str) -> str:
+    """The same words with the mark of this part, and no other."""
+    return f"{_MARKER.sub('', body).rstrip()}\n\n{marker(turn, part)}"
+
+
+def with_remarks(body: str, remarks: Sequence[tuple[str, int, str]]) -> str:
+    """A review's words with its remarks (path, line, words) in them, for a forge that takes none on these lines."""
+    end = next((found.start() for found in _MARKER.finditer(body)), len(body))
+    told = [f"**`{_code(path)}`, line {line}:**\n\n{words.strip()}" for path, line, words in remarks]
+    return "\n\n".join([body[:end].rstrip(), *told, body[end:]]).rstrip()
 
 
 def _pieces(words: str, room: int, most: int) -> tuple[list[str], int]:

@@ -187,6 +187,10 @@ outbox = sa.Table(
     sa.Column("comment_id", sa.Integer),
     sa.Column("error", sa.String, nullable=False, default=""),
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("review", sa.Text, nullable=False, server_default=""),  # JSON of what makes it a review; "" = a comment
+    sa.Column("tried_at", sa.Float, nullable=False, server_default="0"),  # of a try that nobody answered; 0 = answered
+    sa.Column("asked_at", sa.String, nullable=False, server_default=""),  # the forge's time before the first try
+    sa.Column("ended_at", sa.Float, nullable=False, server_default="0"),  # when it was given up
     sa.UniqueConstraint("turn_id", "part"),
     sqlite_autoincrement=True,
 )
@@ -223,4 +227,12 @@ def _fill_in_actors(bind: sa.Connection) -> None:
         after = rows[-1].seq
 
 
-COMPONENT = Component(name="poller", metadata=metadata, version=2, steps={2: _to_2})
+def _to_3(op: Operations) -> None:
+    """Reviews in the outbox, and what is known of a try that was never answered."""
+    for name in ("review", "tried_at", "asked_at", "ended_at"):
+        column = outbox.c[name]
+        op.add_column("outbox", sa.Column(name, column.type, nullable=False, server_default=column.server_default))
+    op.execute(outbox.update().where(outbox.c.state == "failed").values(ended_at=outbox.c.created_at))
+
+
+COMPONENT = Component(name="poller", metadata=metadata, version=3, steps={2: _to_2, 3: _to_3})

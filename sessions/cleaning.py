@@ -6,16 +6,15 @@ an interrupted call left).  What does not bear our mark is not even listed.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sessions import files, housekeeping, registry, state
-from sessions.bottles import EngineError, bottle_for
-from sessions.database import begin, reading
+from sessions import files, housekeeping, registry, state, strays
+from sessions.bottles import EngineError
+from sessions.database import reading
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -106,7 +105,7 @@ def clean(
             case "bottle":
                 went = _remove_bottle(engine, root, one.name, now=now, environ=environ, agents=agents)
             case "state":
-                went = _remove_state(engine, root, one.name, environ=environ)
+                went = strays.remove_state(engine, root, one.name, environ=environ)
             case "leftover":
                 went = files.remove(state.bottles(root) / one.name)
             case "container":
@@ -175,19 +174,6 @@ def _remove_bottle(
         return False
     why = session.closed_why or housekeeping.CLEANED
     return housekeeping.remove(engine, root, session, now=now, why=why, environ=environ, agents=agents)
-
-
-def _remove_state(engine: sa.Engine, root: Path, name: str, *, environ: Mapping[str, str]) -> bool:
-    place = state.bottle(root, name)
-    metadata = state.read_metadata(place)
-    with begin(engine) as conn:  # an import puts its state in place before its session is there to be seen
-        if registry.session_of(conn, name) is not None:
-            return False
-        if metadata is not None and metadata.backend == "docker":
-            # Without the engine: containers without a bottle are found by themselves, when it is there again.
-            with contextlib.suppress(EngineError):
-                bottle_for("docker", environ=environ).destroy(place)
-        return state.remove(place)
 
 
 def _remove_container(engine: sa.Engine, root: Path, name: str, *, environ: Mapping[str, str]) -> bool:

@@ -82,15 +82,20 @@ class Dispatcher:
         """Something may be due now: look again at once.  From any thread."""
         self._wake.set()
 
-    def run_due(self, *, wait: bool, stop: threading.Event, on_progress: OnProgress | None = None) -> Tally:
+    def run_due(
+        self, *, wait: bool, stop: threading.Event, drain: bool = False, on_progress: OnProgress | None = None
+    ) -> Tally:
         """Adopt what nobody holds, run what is due, and (with `wait`) go on until nothing of it is left.
 
         Without `wait`, turns are started and left to whoever comes next.  When `stop` is set, the same happens to
-        those that run.  `on_progress` is called from the workers' threads.  A bug in one of them is raised here."""
+        those that run; with `drain` they are waited for.  `on_progress` is called from the workers' threads.  A bug in
+        one of them is raised here."""
         terms = self._terms if on_progress is None else msgspec.structs.replace(self._terms, on_progress=on_progress)
         shift = _Shift(terms, wait=wait)
         try:
             self._work(shift, stop)
+            if drain:
+                shift.join()
         finally:
             shift.leave.set()
             shift.join()

@@ -31,7 +31,7 @@ log = logging.getLogger("sessions.housekeeping")
 CLEANED = "cleaned up"
 #: Seconds that a container may be there without a turn that runs it: whoever made it may be about to write that down.
 _STRAY = 600.0
-#: Seconds between two looks for such containers: a look costs more than a whole idle cycle.
+#: Seconds between two looks for what nobody owns: a look costs more than a whole idle cycle.
 _LOOK_AGAIN = 3600.0
 
 
@@ -63,8 +63,16 @@ def run(
 
         for mirror in workspace.remove_unused(root):
             log.info("mirror removed: no bottle needs it", extra=fields(mirror=mirror))
-    if any(agent.backend == "docker" for agent in (agents or {}).values()) and _is_time_to_look(root, now):
-        remove_strays(engine, root, now=now, environ=environ)
+    if _is_time_to_look(root, now):
+        from sessions import strays  # an idle call has none of it
+
+        for unfinished in state.bottles(root).glob(".importing-*"):
+            if now - unfinished.lstat().st_mtime > grace:
+                files.remove(unfinished)
+        gone += strays.remove_ownerless(engine, root, now=now, grace=grace, environ=environ)
+        strays.end_processes(engine, root)
+        if any(agent.backend == "docker" for agent in (agents or {}).values()):
+            remove_strays(engine, root, now=now, environ=environ)
     return gone
 
 
@@ -97,16 +105,17 @@ def is_stray(engine: sa.Engine, one: Held) -> bool:
 
 def _is_time_to_look(root: Path, now: float) -> bool:
     """Once in a while, whoever comes: cron's calls have no memory but this file's time."""
-    mark = root / ".looked-for-containers"
+    mark = root / ".looked-for-strays"
     try:
         if abs(now - mark.stat().st_mtime) < _LOOK_AGAIN:
             return False
     except FileNotFoundError:
         pass
-    if not root.is_dir():
+    try:
+        mark.touch(mode=0o600)
+        os.utime(mark, (now, now))
+    except OSError:  # there is no such directory yet; or it is full, and whoever has to write there says so
         return False
-    mark.touch(mode=0o600)
-    os.utime(mark, (now, now))
     return True
 
 

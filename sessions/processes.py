@@ -147,7 +147,12 @@ def reap(pid: int) -> None:
 
 def marked(name: str, value: str) -> Iterator[int]:
     """Processes of this user whose environment holds `name=value`, wherever they were re-parented to."""
-    wanted = f"{name}={value}".encode()
+    return (pid for pid, environ in environments(name) if environ[name] == value)
+
+
+def environments(name: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Processes of this user, but for this one, whose environment holds `name`, with all of it."""
+    wanted = f"{name}=".encode()
     mine = os.getpid()
     for entry in _PROC.iterdir() if _PROC.is_dir() else ():
         if not entry.name.isdigit() or int(entry.name) == mine:
@@ -156,8 +161,37 @@ def marked(name: str, value: str) -> Iterator[int]:
             environ = entry.joinpath("environ").read_bytes()
         except OSError:  # ended meanwhile, or of another user
             continue
-        if wanted in environ.split(b"\0") and start_of(int(entry.name)) is not None:
-            yield int(entry.name)
+        if wanted not in environ or start_of(int(entry.name)) is None:
+            continue
+        pairs = (os.fsdecode(pair).partition("=") for pair in environ.split(b"\0"))
+        if name in (found := {key: value for key, equals, value in pairs if equals}):
+            yield int(entry.name), found
+
+
+def age_of(start: str) -> float:
+    """Seconds since a process began that started at `start`; no clock that can be set is asked."""
+    try:
+        up = float(_PROC.joinpath("uptime").read_text().split()[0])
+        return up - int(start) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def kill(pid: int, start: str) -> bool:
+    """End exactly the process that started at `start`; false when it has gone: its number may be another's."""
+    try:
+        handle = os.pidfd_open(pid)
+    except (OSError, AttributeError):
+        return False
+    try:
+        if start_of(pid) != start:
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def descendants(pid: int) -> list[int]:

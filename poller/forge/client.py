@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -72,6 +73,7 @@ class Client:
             trust_env=False,  # the way is known already, and is the control plane's, too
         )
         self._count = 0
+        self._told: tuple[str, float] | None = None
         self._lock = threading.Lock()
         self._show(token)
 
@@ -89,6 +91,13 @@ class Client:
     def requests(self) -> int:
         """Requests sent so far, repeats included."""
         return self._count
+
+    def forge_time(self) -> float | None:
+        """Epoch seconds by the forge's clock, as its last answer told it; `None` before there is one."""
+        if self._told is None:
+            return None
+        date, at = self._told
+        return datetime.strptime(date, "%Y-%m-%dT%H:%M:%S%z").timestamp() + time.monotonic() - at
 
     def get(self, path: str, kind: type[T] | Any, params: Mapping[str, str | int] | None = None) -> Answer:
         """GET `/api/v1<path>`; the body is decoded as `kind`.
@@ -121,6 +130,12 @@ class Client:
             target = self._same_forge(response, where)
             response = self._sent("POST", target, None, where, body=body)
         return self._answer(response, kind, where=where)
+
+    def delete(self, path: str) -> None:
+        """DELETE once; what the answer says is not read.  A 404 is a `NotFound`."""
+        response = self._sent("DELETE", self._root + path, None, where := errors.where_of("DELETE", path))
+        if response.status_code >= 300:
+            raise self._error(response, where)
 
     # -- sending ------------------------------------------------------------------------------------------------
 
@@ -232,8 +247,9 @@ class Client:
         except msgspec.DecodeError:
             found = "an answer that is not JSON"
             raise errors.not_gitea(found, where=where, url=self._url, status=response.status_code) from None
-        total = response.headers.get("X-Total-Count", "")
-        return Answer(decoded, int(total) if total.isdecimal() else None, _date(response))
+        total, date = response.headers.get("X-Total-Count", ""), _date(response)
+        self._told = (date, time.monotonic()) if date is not None else self._told
+        return Answer(decoded, int(total) if total.isdecimal() else None, date)
 
     def _error(self, response: httpx.Response, where: str) -> errors.ForgeError:
         error = signs.error_in(response.status_code, response.headers, response.content, where=where, url=self._url)

@@ -6,7 +6,8 @@ repository's name as the forge gave it; ids are ours to keep.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -103,11 +104,15 @@ class Questions:
 
     def repository(self, repo_id: int) -> wire.RowRepository | None:
         """What a repository is called now.  `None`: the forge says that there is none (or that it is not for us)."""
+        return self.repository_and_date(repo_id)[0]
+
+    def repository_and_date(self, repo_id: int) -> tuple[wire.RowRepository | None, str]:
+        """The same, with the forge's clock ("" when it did not say)."""
         try:
-            found: wire.RowRepository = self._client.get(f"/repositories/{repo_id}", wire.RowRepository).body
+            answer = self._client.get(f"/repositories/{repo_id}", wire.RowRepository)
         except errors.NotFound:
-            return None
-        return found
+            return None, ""
+        return answer.body, answer.date or ""
 
     def is_repository(self, name: str | None, repo_id: int) -> bool:
         """Is this repository to be found by the name that it had?  Another question than that for its id."""
@@ -233,6 +238,15 @@ class Questions:
             f"{_at(repo)}/issues/{number}/comments", wire.CommentRow, {"body": body}
         ).body
         return posted
+
+    def post_review(self, repo: str, number: int, review: Mapping[str, Any]) -> int:
+        """Submit a review with all its remarks; its id.  Sent once; what fails half-way leaves a PENDING one behind."""
+        return int(self._client.post(f"{_at(repo)}/pulls/{number}/reviews", wire.ReviewRow, review).body.id)
+
+    def delete_review(self, repo: str, number: int, review_id: int) -> None:
+        """Remove a review of our own; one that has gone already is as good."""
+        with contextlib.suppress(errors.NotFound):
+            self._client.delete(f"{_at(repo)}/pulls/{number}/reviews/{review_id}")
 
 
 class Timeline:

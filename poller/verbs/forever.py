@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
 from poller.app import App, check_agents
 from poller.config import Config
-from poller.daemon import Daemon
+from poller.daemon import CODES, Daemon
+from poller.leaving import Leaving
+from poller.notify import Notify
 from poller.verbs.screen import Screen
 from sessions.shell import UsageError
 
 
-def forever(config: Config, *, metrics: str | None = None) -> int:
-    """Until SIGTERM or SIGINT; `metrics`: where its figures and its health are served."""
+def forever(config: Config, *, drain: bool, metrics: str | None = None) -> int:
+    """Until SIGTERM or SIGINT; with `drain` then until the turns that run have ended.
+
+    `metrics`: where its figures and its health are served."""
     check_agents(config)
-    with Screen() as screen, App(config, progress=screen.reading, on_turn=screen.turn) as app, served(app, metrics):
-        return Daemon(app).run()
+    with (
+        Leaving(CODES, patient=drain) as leaving,
+        Screen() as screen,
+        App(config, progress=screen.reading, on_turn=screen.turn) as app,
+        served(app, metrics),
+    ):
+        return Daemon(app, leaving, drain=drain, notify=Notify(os.environ)).run()
 
 
 @contextmanager

@@ -6,42 +6,37 @@ import json
 import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from poller.app import COMPONENTS, App, Once, check_agents, has_no_database
 from poller.config import Config
 from poller.cycle import Busy, Report
 from poller.forge.errors import ForgeError
+from poller.leaving import Leaving
 from poller.record import Told
 from poller.verbs.screen import Screen, event_line
 from sessions.database import open_database
 from sessions.turns import Turn
 
+_CODES = {signal.SIGTERM: 130, signal.SIGINT: 130}
+_INTERRUPTED = "poll: interrupted; turns that still run go on, and the next call adopts them"
 
-def once(config: Config, *, wait: bool, as_json: bool) -> int:
-    """0 all well, 1 some turn failed, 130 interrupted; everything else is raised."""
+
+def once(config: Config, *, wait: bool, as_json: bool, drain: bool = False) -> int:
+    """0 all well, 1 some turn or post failed, 130 interrupted; everything else is raised."""
     check_agents(config)
-    stop = threading.Event()
-
-    def leave_the_turns(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt  # asked twice
-        stop.set()
-
     try:
         with (
-            _signals_to(_give_up),
+            # A cycle that is cut off has written nothing, and gives its lease back.
+            Leaving(_CODES, patient=drain, interrupt=True, last_words=_INTERRUPTED) as leaving,
             Screen() as screen,
             App(config, progress=screen.reading, on_turn=screen.turn) as app,
         ):
             report = _cycle(app, as_json=as_json)
-            with _signals_to(leave_the_turns):
-                done = app.followed_up(report, wait=wait, stop=stop)
+            leaving.interrupt = False
+            done = app.followed_up(report, wait=wait, stop=leaving.stop, drain=drain)
     except KeyboardInterrupt:
         print("poll: interrupted; the next call begins where the last whole cycle ended", file=sys.stderr)
         return 130
@@ -49,10 +44,10 @@ def once(config: Config, *, wait: bool, as_json: bool) -> int:
         print(_as_json(done))
     else:
         _say(done)
-    if stop.is_set():
-        print("poll: interrupted; turns that still run go on, and the next call adopts them", file=sys.stderr)
+    if leaving.stop.is_set():
+        print(_INTERRUPTED, file=sys.stderr)
         return 130
-    return 1 if done.tally.failed else 0
+    return 1 if done.tally.failed or done.given_up else 0
 
 
 def _cycle(app: App, *, as_json: bool) -> Report:
@@ -104,6 +99,8 @@ def _say(done: Once) -> None:
         f"{tally.waiting} waiting; {done.posted} posted"
     )
     _complain(report)
+    for error in done.given_up:
+        print(f"not posted: {error}", file=sys.stderr)
 
 
 def _complain(report: Report) -> None:
@@ -145,19 +142,3 @@ def _rehearsal(report: Report, turns: list[tuple[str, str, int]]) -> dict[str, A
         "turns": [{"key": key, "agent": agent, "events": events} for key, agent, events in turns],
         "errors": report.errors,
     }
-
-
-def _give_up(_number: int, _frame: FrameType | None) -> None:
-    """A cycle that is cut off has written nothing, and gives its lease back."""
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _signals_to(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM go to `handler` meanwhile."""
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)

@@ -6,7 +6,7 @@ import time
 
 import sqlalchemy as sa
 
-from poller import eventlog
+from poller import eventlog, letters
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.verbs.events import whole_key
@@ -31,16 +31,24 @@ def reset(config: Config, key: str, *, agent: str | None, bottle: bool) -> int:
 
 
 def retry(config: Config, turn_id: int) -> int:
-    """Let a failed turn run again with the next cycle."""
+    """Let a failed turn run again with the next cycle, or an answer that could not be posted be posted."""
     with database_at_hand(config) as engine, begin(engine) as conn:
         turn = registry.turn(conn, turn_id)
         if turn is None:
             raise UsageError(f"turn {turn_id}: there is no such turn; `bottle log` lists them")
         if turn.state not in ("failed", "dropped"):
-            raise UsageError(f"turn {turn_id} is {turn.state}; only a failed or dropped turn runs again")
+            if posts := letters.retry(conn, turn_id, now=time.time()):
+                many = "what it said is" if posts == 1 else f"the {posts} parts of what it said are"
+                print(f"turn {turn_id}: {many} posted with the next `poll --once`, or at once if `poll` is running")
+                return 0
+            raise UsageError(
+                f"turn {turn_id} is {turn.state}; only a failed or dropped turn, or one whose answer could not be "
+                "posted, is tried again"
+            )
         number = registry.retry(conn, turn_id, now=time.time())
         if number is None:
             raise UsageError(f"turn {turn_id} was started by hand; run it by hand again: bottle run-resume …")
+        letters.forget_failed(conn, turn_id)
     joined = "" if number == turn_id else f"its events joined turn {number}, which "
     print(f"turn {turn_id}: {joined}runs with the next `poll --once`, or at once if `poll` is running")
     return 0

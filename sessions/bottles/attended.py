@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sessions import processes, state, terminal
 from sessions.bottles.command import CommandBottle
-from sessions.bottles.keeper import CLAIM, MARKER, Call, mark_of, under
+from sessions.bottles.keeper import CLAIM, Call, marks_of, under
 from sessions.bottles.process import ProcessBottle
 from sessions.bottles.protocol import EngineError
 from sessions.turns import Launch
@@ -75,7 +75,7 @@ def _call(backend: str, launch: Launch, *, environ: Mapping[str, str]) -> Call:
 
 def _attend_process(call: Call, launch: Launch) -> int:
     argv = under(_ATTENDED, launch, call)
-    environ = {**call.environ, MARKER: mark_of(launch), "TERM": launch.terminal}
+    environ = {**call.environ, **marks_of(launch), "TERM": launch.terminal}
     with terminal.kept():
         try:
             # In our group: the keys that send signals, and a new window size, reach it by themselves.

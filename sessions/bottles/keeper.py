@@ -16,11 +16,14 @@ from pathlib import Path
 import msgspec
 
 from sessions import files, processes
+from sessions.bottles.engine import home_of
 from sessions.bottles.protocol import EngineError, Sight
 from sessions.turns import Launch
 
 #: In the environment of everything a turn starts.  Claude's tools run in process groups of their own: this finds them.
 MARKER = "BOTTLEPOST_TURN"
+#: Beside it: of which state directory the turn is.  A copy of that has bottles and turns of the same names.
+HOME = "BOTTLEPOST_HOME"
 
 #: $1 the turn's directory, $2 the cwd, $3 limits, then the command.  This process claims the directory, or leaves.
 CLAIM = """
@@ -78,7 +81,7 @@ class Keeper:
             child = os.posix_spawn(
                 argv[0],
                 argv,
-                {**call.environ, MARKER: mark_of(launch)},
+                {**call.environ, **marks_of(launch)},
                 file_actions=[(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)],
                 setsid=True,  # a session of its own: a signal to our group, or our end, does not reach it
                 setsigmask=(),
@@ -182,8 +185,21 @@ def mark_of(launch: Launch) -> str:
     return f"{launch.identity}/{launch.directory.name}"
 
 
+def marks_of(launch: Launch) -> dict[str, str]:
+    """What everything that a launch starts has in its environment."""
+    try:
+        return {MARKER: mark_of(launch), HOME: home_of(launch.bottle.parent.parent)}
+    except OSError:  # it was removed under us
+        return {MARKER: mark_of(launch), HOME: ""}
+
+
 def _left(launch: Launch) -> list[int]:
-    return list(processes.marked(MARKER, mark_of(launch)))
+    marks = marks_of(launch)
+    return [
+        pid
+        for pid, environ in processes.environments(MARKER)
+        if environ[MARKER] == marks[MARKER] and environ.get(HOME, marks[HOME]) == marks[HOME]
+    ]
 
 
 def _keeper(launch: Launch) -> processes.Process | None:

@@ -1,0 +1,205 @@
+"""The rows of the outbox: laid there, claimed, changed, ended, and tried anew.
+
+A row in somebody's hands has an owner and a date; statements about it name both, so that whoever was taken for dead
+changes nothing any more.  Must not know the forge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from poller.posting import Post, Review
+from poller.replies import marked, marks_in
+from poller.tables import outbox as table
+from sessions import leases, registry
+from sessions.decoding import decoder
+
+_AFTER_ANOTHER = "a part before it could not be posted"
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A post that was given up.  `place` is `owner/repo#N`."""
+
+    place: str
+    turn_id: int
+    error: str
+
+
+def put(
+    conn: sa.Connection,
+    *,
+    forge: str,
+    ref: str,
+    repo: str,
+    number: int,
+    turn_id: int,
+    bodies: Sequence[str],
+    now: float,
+    review: Review | None = None,
+) -> None:
+    """Lay a turn's words into the outbox, part by part; what lies there already stays as it is.
+
+    With `review` the first of them are a review's, and what follows are comments behind it."""
+    there = set(conn.scalars(sa.select(table.c.part).where(table.c.turn_id == turn_id)))
+    for nth, body in enumerate(bodies):
+        _, part = marks_in(body)[-1]
+        if part not in there:
+            _insert(
+                conn, forge=forge, ref=ref, repo=repo, number=number, turn_id=turn_id, part=part, body=body,
+                review=_written(review if nth == 0 else None), state="waiting", not_before=now, created_at=now,
+            )  # fmt: skip
+
+
+def waiting(conn: sa.Connection) -> int:
+    """How many posts have not reached the forge."""
+    return int(conn.scalar(sa.select(sa.func.count()).where(table.c.state == "waiting")) or 0)
+
+
+def readdress(conn: sa.Connection, *, ref: str, repo: str) -> None:
+    """A repository is called otherwise now: under its old name may be another one."""
+    conn.execute(table.update().where(table.c.ref == ref, table.c.state.in_(("waiting", "failed"))).values(repo=repo))
+
+
+def unposted(conn: sa.Connection, turn_id: int) -> list[str]:
+    """What a turn has said and the forge has not got yet, in words."""
+    query = sa.select(table).where(table.c.turn_id == turn_id, table.c.state == "waiting").order_by(table.c.id)
+    found = []
+    for row in conn.execute(query):
+        tried = f" after {row.attempts} attempts: {row.error}" if row.error else ""
+        found.append(f"part {row.part}, not yet{tried}")
+    return found
+
+
+def failures(conn: sa.Connection, since: float) -> list[Failure]:
+    """Posts that were given up since then, a line for each turn."""
+    given_up = (table.c.state == "failed", table.c.ended_at >= since)
+    rows = conn.execute(sa.select(table).where(*given_up).order_by(table.c.id.desc()))
+    found = {
+        row.turn_id: Failure(place=f"{row.repo}#{row.number}", turn_id=row.turn_id, error=row.error) for row in rows
+    }
+    return list(found.values())
+
+
+def retry(conn: sa.Connection, turn_id: int, *, now: float) -> int:
+    """Let what was given up of a turn be posted after all; how many posts that is."""
+    # Not as a first attempt: the one that failed may have been heard all the same.
+    values = {"state": "waiting", "attempts": 1, "not_before": now, "error": "", "ended_at": 0.0}
+    return conn.execute(table.update().where(*_given_up(turn_id)).values(**values)).rowcount
+
+
+def forget_failed(conn: sa.Connection, turn_id: int) -> None:
+    """The turn runs again: what it could not say of its failure is of no use any more."""
+    conn.execute(table.update().where(*_given_up(turn_id)).values(state="dropped", error="the turn runs again"))
+
+
+def is_due(conn: sa.Connection, forge: str, but: set[int], *, now: float, longest: float) -> bool:
+    """Is there anything to claim?"""
+    return conn.execute(_due(forge, but, now=now, longest=longest).limit(1)).first() is not None
+
+
+def claim(
+    conn: sa.Connection, forge: str, but: set[int], *, owner: str, now: float, lease: float, longest: float
+) -> Post | None:
+    """The next due post, now `owner`'s for `lease` seconds, its attempt counted.  A part waits for those before it.
+
+    `longest`: seconds that anything may lie ahead; what lies further was dated by a clock that was put back since."""
+    for row in conn.execute(_due(forge, but, now=now, longest=longest)):
+        is_free = leases.is_free(row.owner, row.lease_until, now) or row.lease_until > now + 2 * lease
+        if not is_free or (row.review and _is_reviewed(conn, row, now)):
+            continue
+        held = {"owner": owner, "lease_until": now + lease, "attempts": row.attempts + 1, "tried_at": now}
+        conn.execute(table.update().where(table.c.id == row.id).values(**held))
+        turn = registry.turn(conn, row.turn_id)
+        return Post(
+            id=row.id, turn_id=row.turn_id, part=row.part, ref=row.ref, repo=row.repo, number=row.number, body=row.body,
+            review=decoder(Review).decode(row.review) if row.review else None, attempts=row.attempts + 1,
+            created_at=row.created_at, tried_at=row.tried_at, asked_at=row.asked_at, lease_until=now + lease,
+            bottle=turn.identity if turn is not None else "",
+        )  # fmt: skip
+    return None
+
+
+def change(conn: sa.Connection, post: Post, *, held_by: str, **values: Any) -> bool:
+    """Change a row that is still in our hands; false when it is in others'."""
+    held = (table.c.id == post.id, table.c.state == "waiting", table.c.owner == held_by)
+    mine = (*held, table.c.lease_until == post.lease_until)
+    return bool(conn.execute(table.update().where(*mine).values(**values)).rowcount)
+
+
+def give_back(conn: sa.Connection, post: Post, *, owner: str, **values: Any) -> bool:
+    """Change it, and let go of it."""
+    return change(conn, post, held_by=owner, owner="", lease_until=0.0, **values)
+
+
+def mark_sent(conn: sa.Connection, post: Post, number: int) -> bool:
+    """It is on the forge, whoever holds it by now; false when that was known."""
+    values = {"state": "sent", "comment_id": number, "error": "", "owner": "", "lease_until": 0.0}
+    unsent = (table.c.id == post.id, table.c.state != "sent")
+    return bool(conn.execute(table.update().where(*unsent).values(**values)).rowcount)
+
+
+def end(
+    conn: sa.Connection, post: Post, *, state: Literal["failed", "dropped"], error: str, owner: str, now: float
+) -> bool:
+    """It is given up, and with it the parts behind it: half an answer is none."""
+    if not give_back(conn, post, owner=owner, state=state, error=error, ended_at=now):
+        return False
+    behind = (table.c.turn_id == post.turn_id, table.c.id > post.id, table.c.state == "waiting")
+    why = error if state == "dropped" else _AFTER_ANOTHER
+    conn.execute(table.update().where(*behind).values(state=state, error=why, ended_at=now))
+    return True
+
+
+def rewrite(conn: sa.Connection, post: Post, pieces: Sequence[Post], *, owner: str) -> None:
+    """Another shape for a post that is in our hands; what are new parts come before those that followed it."""
+    first, *others = pieces
+    shape = {"body": first.body, "review": _written(first.review), "tried_at": 0.0}
+    if not give_back(conn, post, owner=owner, **shape) or not others:
+        return
+    old = conn.execute(sa.select(table).where(table.c.id == post.id)).mappings().one()
+    parts = set(conn.scalars(sa.select(table.c.part).where(table.c.turn_id == post.turn_id)))
+    behind = (table.c.turn_id == post.turn_id, table.c.id > post.id, table.c.state == "waiting")
+    later = [dict(row) for row in conn.execute(sa.select(table).where(*behind).order_by(table.c.id)).mappings()]
+    conn.execute(table.delete().where(*behind))
+    blank = {**old, "review": "", "attempts": 0, "asked_at": ""}
+    names = (name for nth in count(2) if (name := f"{post.part}.{nth}") not in parts)
+    new = [
+        {**blank, "part": name, "body": marked(one.body, post.turn_id, name)}
+        for one, name in zip(others, names, strict=False)
+    ]
+    for row in [*new, *later]:
+        _insert(conn, **{name: value for name, value in row.items() if name != "id"})
+
+
+def _insert(conn: sa.Connection, **values: Any) -> None:
+    conn.execute(table.insert().values(**values))
+
+
+def _due(forge: str, but: set[int], *, now: float, longest: float) -> sa.Select[Any]:
+    """What was put off longest ago first: nobody's trouble is tried again before everybody's turn has come."""
+    earlier, c = table.alias(), table.c
+    unsent = sa.exists().where(earlier.c.turn_id == c.turn_id, earlier.c.id < c.id, earlier.c.state == "waiting")
+    is_time = sa.or_(c.not_before <= now, c.not_before > now + longest)
+    mine = (c.forge == forge, c.state == "waiting", is_time, c.id.not_in(but), ~unsent)
+    return sa.select(table).where(*mine).order_by(c.not_before, c.id)
+
+
+def _is_reviewed(conn: sa.Connection, row: Any, now: float) -> bool:
+    """Is somebody posting another review there?  Gitea has one unfinished review for each pull and person."""
+    c = table.c
+    others = (c.ref == row.ref, c.review != "", c.state == "waiting", c.id != row.id, c.owner != "")
+    held = conn.execute(sa.select(c.owner, c.lease_until).where(*others))
+    return any(not leases.is_free(one.owner, one.lease_until, now) for one in held)
+
+
+def _given_up(turn_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (table.c.turn_id == turn_id, table.c.state == "failed")
+
+
+def _written(review: Review | None) -> str:
+    return msgspec.json.encode(review).decode() if review is not None else ""

@@ -1,0 +1,166 @@
+"""How one post gets to the forge: where to, whether it is there already, and in which other shape it may be taken.
+
+Knows that a repository's name may be another's by now, that Gitea keeps what it has of a review that failed half-way,
+and that everything is taken twice if it is sent twice.  Must not know SQL, or when to try again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from poller import replies
+from poller.deltas.events import place_of
+from poller.deltas.pulls import Comment
+from poller.deltas.pulls import Review as Seen
+from poller.forge import errors
+from poller.forge.questions import Questions
+
+Event = Literal["COMMENT", "APPROVED", "REQUEST_CHANGES"]
+#: Characters: what is turned down although it is no longer than this is not turned down for its length.
+SHORT = 4_000
+#: Seconds by which the forge's clock may go back while we try: what is older than that before the first try is not
+#: that post (numbers of turns begin anew with a new database).
+SLACK = 600
+
+
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
+    """An inline comment on a line of the new file, or (`old`) of the one before."""
+
+    path: str
+    line: int
+    body: str
+    old: bool = False
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a post a review.  `commit` is the head that was reviewed, "" = whatever it is by then."""
+
+    event: Event = "COMMENT"
+    commit: str = ""
+    remarks: tuple[Remark, ...] = ()
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """One comment or review to be made.  `part` is what its marker calls it; `attempts` counts this one."""
+
+    id: int
+    turn_id: int
+    part: str
+    ref: str
+    repo: str
+    number: int
+    body: str
+    review: Review | None
+    attempts: int
+    created_at: float
+    #: When somebody last tried who was never answered (0.0: nobody); the forge's time before the first try.
+    tried_at: float
+    asked_at: str
+    #: The claim: whoever holds it is to be found in the row with this date.
+    lease_until: float
+    #: Whose words they are, for the log.
+    bottle: str = ""
+
+    @property
+    def noun(self) -> str:
+        return "comment" if self.review is None else "review"
+
+
+class Away(Exception):
+    """The pull's repository is not to be found: gone, or taken from us."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """What the pull's repository is called now, and the forge's clock ("" when it did not say)."""
+
+    repo: str
+    date: str
+
+
+def address(questions: Questions, post: Post) -> Address:
+    """Where to post.  Raises `Away`.  Never by the name alone: another repository may have it now."""
+    repo_id, _ = place_of(post.ref)
+    there, date = questions.repository_and_date(repo_id)
+    if there is not None:
+        return Address(there.full_name, date)
+    if questions.is_repository(post.repo, repo_id):
+        return Address(post.repo, date)
+    raise Away("its repository is gone, or was taken from the bot")
+
+
+def found(questions: Questions, post: Post, repo: str, *, bot: int) -> int | None:
+    """The comment or review that an earlier attempt has made after all.
+
+    That a list lacks it is believed only when another question agrees: posted twice cannot be mended."""
+    if post.review is not None:
+        reviews = questions.reviews(repo, post.number)
+        return next((one.id for one in reviews if one.state != "PENDING" and _is_it(one, post, bot=bot)), None)
+    for comment in questions.comments(repo, post.number):
+        if _is_it(comment, post, bot=bot):
+            return comment.id
+    if post.asked_at:
+        for comment in questions.repo_comments(repo, since=_before(post.asked_at)):
+            if comment.number == post.number and _is_it(comment, post, bot=bot):
+                return comment.id
+    return None
+
+
+def sent(questions: Questions, post: Post, repo: str, *, bot: int) -> int:
+    """Post it, once; the id that it was given.  Raises `ForgeError`."""
+    if post.review is None:
+        return questions.post_comment(repo, post.number, post.body).id
+    clear(questions, post, repo, bot=bot)
+    remarks = [
+        {"path": one.path, "body": one.body, "old_position" if one.old else "new_position": one.line}
+        for one in post.review.remarks
+    ]
+    review = {"event": post.review.event, "commit_id": post.review.commit, "body": post.body, "comments": remarks}
+    return questions.post_review(repo, post.number, {name: value for name, value in review.items() if value})
+
+
+def clear(questions: Questions, post: Post, repo: str, *, bot: int) -> None:
+    """Remove what a review of ours left that failed half-way: the next one would join it."""
+    for one in questions.reviews(repo, post.number):
+        if one.state == "PENDING" and one.actor is not None and one.actor.id == bot:
+            questions.delete_review(repo, post.number, one.id)
+
+
+def gentler(post: Post, trouble: errors.ForgeError) -> list[Post]:
+    """The same words in a shape that a forge may take which has turned them down like this; `[]`: there is none.
+
+    A verdict on a closed or an own pull becomes a comment; remarks on lines that the forge does not know go into the
+    text; what is too long is cut in two, the second half a post of its own."""
+    review, status = post.review, trouble.status
+    if review is not None:
+        if status == 422 and review.event != "COMMENT":
+            return [msgspec.structs.replace(post, review=msgspec.structs.replace(review, event="COMMENT"))]
+        # A 500 once may be anything; twice, it is a line or a commit.
+        is_refused = status in (413, 422) or (status == 500 and post.attempts > 1)
+        if is_refused and (review.remarks or review.commit):
+            told = replies.with_remarks(post.body, [(one.path, one.line, one.body) for one in review.remarks])
+            bare = msgspec.structs.replace(review, commit="", remarks=())
+            return _cut(msgspec.structs.replace(post, body=told, review=bare), replies.LIMIT)
+    if status in (413, 422) and len(post.body) > SHORT:
+        return _cut(post, len(post.body) // 2 + SHORT // 4)
+    return []
+
+
+def _cut(post: Post, limit: int) -> list[Post]:
+    first, *others = replies.cut(post.body, post.turn_id, post.part, limit=limit)
+    more = [msgspec.structs.replace(post, body=body, review=None) for body in others]
+    return [msgspec.structs.replace(post, body=first), *more]
+
+
+def _is_it(one: Comment | Seen, post: Post, *, bot: int) -> bool:
+    # Anybody can write a marker: in somebody else's words it proves nothing.
+    if one.actor is None or one.actor.id != bot or not replies.has_marker(one.body or "", post.turn_id, post.part):
+        return False
+    return not (post.asked_at and one.at) or one.at >= _before(post.asked_at)
+
+
+def _before(date: str) -> str:
+    moment = datetime.strptime(date, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) - timedelta(seconds=SLACK)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

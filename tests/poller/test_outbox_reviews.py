@@ -1,0 +1,128 @@
+"""Reviews with remarks on lines: posted once and whole, though the forge keeps what it has of one that was cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from poller import outbox, replies
+from poller.deltas.events import pull_ref
+from poller.demo.pulls import Pull
+from poller.posting import Remark, Review
+from sessions import registry
+from sessions.database import begin, reading
+from tests.poller.desk import Desk
+
+HERE = Remark(path="README.md", line=1, body="why this?")
+
+
+class Table:
+    """A pull with a finished turn of which a review lies in the outbox."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        desk.told()
+        self.pull: Pull = desk.repo.open_pull(by="ana")
+        desk.told()
+        with reading(desk.engine) as conn:
+            (self.turn,) = registry.turns(conn)
+        self.outbox = outbox.Outbox(
+            desk.engine, desk.questions, forge=desk.config.forge, now=lambda: desk.now(), nap=lambda _: None
+        )
+
+    def put(self, *texts: str, review: Review) -> None:
+        bodies = [f"{text}\n\n{replies.marker(self.turn.id, nth)}" for nth, text in enumerate(texts, start=1)]
+        forge = self.desk.config.forge
+        with begin(self.desk.engine) as conn:
+            outbox.put(
+                conn, forge=forge, ref=pull_ref(forge, self.desk.repo.id, self.pull.number), repo="acme/api",
+                number=self.pull.number, turn_id=self.turn.id, bodies=bodies, now=self.desk.now(), review=review,
+            )  # fmt: skip
+
+    def flush(self, *, later: int = 0) -> int:
+        self.desk.world.clock.advance(seconds=later)
+        return self.outbox.flush()
+
+    @property
+    def reviews(self) -> list[tuple[str, str, list[str]]]:
+        """State, first line and remarks of each of the bot's."""
+        mine = [one for one in self.pull.reviews if one.user is not None and one.user.login == "bot"]
+        return [(one.state, one.body.partition("\n")[0], [row.body for row in one.comments]) for one in mine]
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        with reading(self.desk.engine) as conn:
+            turn = registry.turn(conn, self.turn.id)
+        assert turn is not None
+        return turn.posted
+
+
+@pytest.fixture(params=["1.22.6", "1.25.4", "1.26-dev"])
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
+    desk = Desk(tmp_path, version=request.param)
+    try:
+        yield Table(desk)
+    finally:
+        desk.close()
+
+
+def test_a_review_is_posted_with_its_remarks_and_what_follows_behind_it(table: Table) -> None:
+    table.put("looks good", "and a word more", review=Review(event="APPROVED", remarks=(HERE,)))
+    assert table.flush() == 2
+    assert table.reviews == [("APPROVED", "looks good", ["why this?"])]
+    assert [row.body.partition("\n")[0] for row in table.pull.comments if row.type == "comment"] == ["and a word more"]
+    assert table.noted[0].startswith("review ") and table.noted[1].startswith("comment ")
+
+
+def test_a_review_whose_receipt_was_lost_is_found_by_its_mark(table: Table) -> None:
+    table.put("looks good", review=Review(remarks=(HERE,)))
+    table.desk.world.fault("POST .*/reviews", drop_after_accept=True)
+    assert (table.flush(), table.flush(later=10)) == (0, 1)
+    assert table.reviews == [("COMMENT", "looks good", ["why this?"])]
+
+
+def test_what_a_cut_left_pending_is_removed_and_the_review_begun_again(table: Table) -> None:
+    table.put("looks good", review=Review(remarks=(HERE,)))
+    me = table.desk.world.user("bot")
+    table.pull.start_review(by=me, commit_id=table.pull.head_sha).add_inline("README.md", 1, "why this?")
+    assert table.reviews[0][0] == "PENDING"
+    assert table.flush() == 1
+    assert table.reviews == [("COMMENT", "looks good", ["why this?"])], "once each"
+
+
+def test_somebody_elses_pending_review_is_left_alone(table: Table) -> None:
+    table.pull.start_review(by=table.desk.world.user("ana"), commit_id=table.pull.head_sha)
+    table.put("looks good", review=Review(remarks=(HERE,)))
+    table.flush()
+    assert [one.state for one in table.pull.reviews] == ["PENDING", "COMMENT"]
+
+
+def test_remarks_that_the_forge_does_not_take_go_into_the_text(table: Table) -> None:
+    table.put("see below", review=Review(commit="0" * 40, remarks=(HERE,)))
+    assert table.flush() == 0, "a 500 may be anything, once"
+    assert table.flush(later=60) == 1
+    ((state, _, remarks),) = table.reviews
+    assert (state, remarks) == ("COMMENT", [])
+    (review,) = (one for one in table.pull.reviews if one.user is not None and one.user.login == "bot")
+    assert "**`README.md`, line 1:**\n\nwhy this?" in review.body
+    assert replies.has_marker(review.body, table.turn.id, 1)
+
+
+@pytest.mark.parametrize("why", ["closed", "own"])
+def test_a_verdict_that_may_not_be_given_becomes_a_comment(table: Table, why: str) -> None:
+    if why == "closed":
+        table.pull.close(by="ana")
+    else:
+        table.pull.author = table.desk.world.user("bot")
+    table.put("no", review=Review(event="REQUEST_CHANGES", remarks=(HERE,)))
+    assert table.flush() == 1
+    assert table.reviews == [("COMMENT", "no", ["why this?"])]
+
+
+def test_a_review_of_a_deleted_pull_is_dropped(table: Table) -> None:
+    table.put("hm", review=Review(remarks=(HERE,)))
+    table.pull.delete(by="ana")
+    assert table.flush() == 0
+    assert table.noted == ("dropped: the pull is gone",)
