@@ -125,11 +125,20 @@ def test_an_answer_that_the_forge_would_not_take_is_posted_later(
 def test_an_answer_that_may_not_be_posted_is_given_up_and_that_is_noted(bot: Bot, repo: Repo, world: World) -> None:
     pull = repo.open_pull(by="ana")
     world.fault("POST …/comments", status=403, times=None)
-    assert "answer cannot be posted" in bot.once().err
+    done = bot.tally(code=1)
+    [error] = done["errors"]
+    assert (done["turns"]["done"], done["posted"]) == (1, 0)
+    assert error.startswith("acme/api#1: an answer could not be posted: not allowed: 403")
     [turn] = bot.turns(pull)
     assert turn["posted"] == ["failed: not allowed: 403"]
     bot.pass_time(3600)
-    assert bot.tally()["posted"] == 0
+    assert bot.tally()["posted"] == 0, "it is not tried again by itself"
+    assert "`poll retry 1` posts it" in bot.poll("status", code=1).out
+    world.faults.clear()
+    assert "posted with the next" in bot.poll("retry", "1").out
+    assert bot.tally()["posted"] == 1
+    assert len(bot.comments(pull)) == 1
+    assert "healthy" in bot.poll("status").out
 
 
 def test_killed_while_it_reads_the_forge_it_has_lost_nothing(bot: Bot, repo: Repo, world: World) -> None:
