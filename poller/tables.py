@@ -198,7 +198,7 @@ sa.Index("outbox_due", outbox.c.state, outbox.c.not_before)
 
 
 def _to_2(op: Operations) -> None:
-    """Sweeps, repositories by id, who did what, patience, pauses."""
+    """Sweeps, repositories by id, who did what, patience, pauses, reviews in the outbox."""
     for name in ("quiet_until", "credit", "owed", "credit_at", "counted_from"):
         op.add_column("forge", sa.Column(name, sa.Float, nullable=False, server_default="0"))
     op.add_column("forge", sa.Column("owner", sa.String, nullable=False, server_default=""))
@@ -206,6 +206,10 @@ def _to_2(op: Operations) -> None:
         op.add_column("forge", sa.Column(name, sa.Integer, nullable=False, server_default="0"))
     op.add_column("event", sa.Column("actor", sa.String, nullable=False, server_default=""))
     op.add_column("forge", sa.Column("pruned_at", sa.Float, nullable=False, server_default="0"))
+    for name in ("review", "tried_at", "asked_at", "ended_at"):
+        column = outbox.c[name]
+        op.add_column("outbox", sa.Column(name, column.type, nullable=False, server_default=column.server_default))
+    op.execute(outbox.update().where(outbox.c.state == "failed").values(ended_at=outbox.c.created_at))
     bind = op.get_bind()
     for table in (known_repository, sweep, pause):
         table.create(bind)
@@ -227,12 +231,4 @@ def _fill_in_actors(bind: sa.Connection) -> None:
         after = rows[-1].seq
 
 
-def _to_3(op: Operations) -> None:
-    """Reviews in the outbox, and what is known of a try that was never answered."""
-    for name in ("review", "tried_at", "asked_at", "ended_at"):
-        column = outbox.c[name]
-        op.add_column("outbox", sa.Column(name, column.type, nullable=False, server_default=column.server_default))
-    op.execute(outbox.update().where(outbox.c.state == "failed").values(ended_at=outbox.c.created_at))
-
-
-COMPONENT = Component(name="poller", metadata=metadata, version=3, steps={2: _to_2, 3: _to_3})
+COMPONENT = Component(name="poller", metadata=metadata, version=2, steps={2: _to_2})
