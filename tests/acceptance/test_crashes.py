@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -183,6 +184,18 @@ def test_ctrl_c_while_the_forge_is_slow_leaves_nothing_behind(bot: Bot, repo: Re
     assert "interrupted" in first.tell(signal.SIGINT).finish(code=130).complaint
     assert bot.events() == []
     assert bot.tally()["turns"]["done"] == 1
+
+
+def test_told_to_stop_while_a_turn_is_prepared_a_call_leaves_within_seconds(bot: Bot, repo: Repo, world: World) -> None:
+    pull = repo.open_pull(by="ana")
+    slow = world.fault("GET …diff", delay=60.0)
+    first = bot.start("--once")
+    until(lambda: slow.struck, "it asks for the diff")
+    began = time.monotonic()
+    assert "the next call adopts them" in first.tell(signal.SIGTERM).finish(code=130).complaint
+    assert time.monotonic() - began < 20
+    assert bot.tally()["turns"]["done"] == 1
+    assert len(bot.comments(pull)) == 1
 
 
 def test_a_dry_run_shows_what_would_happen_and_touches_nothing(bot: Bot, repo: Repo, world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
 
@@ -146,3 +147,56 @@ def test_told_to_stop_while_the_forge_keeps_it_waiting_it_leaves_within_seconds(
     began = time.monotonic()
     daemon.tell(signal.SIGTERM).finish()
     assert time.monotonic() - began < 30  # the forge would have taken a minute
+
+
+def test_drained_it_waits_for_the_turn_that_runs_and_begins_no_other(bot: Bot, repo: Repo) -> None:
+    daemon = bot.configure(limits={"parallel": 1}).start("--drain")
+    until(lambda: "watching" in daemon.err, "it watches")
+    bot.hold()
+    pull = repo.open_pull(by="ana")
+    until(bot.begun, "the agent runs")
+    other = repo.open_pull(by="ana")
+    until(lambda: bot.events(other), "it has seen the other one")
+    daemon.tell(signal.SIGTERM)
+    time.sleep(1.0)
+    assert daemon.process.poll() is None
+    bot.let_go()
+    daemon.finish()
+    assert (len(bot.comments(pull)), len(bot.comments(other))) == (1, 0)
+    assert bot.tally()["turns"]["started"] == 1, "the other one is the next call's"
+
+
+def test_told_twice_while_it_drains_it_leaves_at_once(bot: Bot, repo: Repo) -> None:
+    daemon = bot.start("--drain")
+    until(lambda: "watching" in daemon.err, "it watches")
+    bot.hold()
+    repo.open_pull(by="ana")
+    until(bot.begun, "the agent runs")
+    daemon.tell(signal.SIGTERM)
+    time.sleep(0.5)  # two of a kind at the same moment are one
+    daemon.tell(signal.SIGTERM).finish(code=130)
+    bot.let_go()
+    assert bot.tally()["turns"]["adopted"] == 1
+
+
+def test_a_service_manager_is_told_how_it_goes(bot: Bot, repo: Repo) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(bot.directory / "notify"))
+        manager.settimeout(40)
+        bot.environ |= {"NOTIFY_SOCKET": str(bot.directory / "notify"), "WATCHDOG_USEC": "1000000"}
+        daemon = bot.start()
+        heard: list[str] = []
+
+        def hears(line: str) -> bool:
+            while not any(said.startswith(line) for said in heard):
+                heard.append(manager.recv(4096).decode())
+            return True
+
+        assert hears("READY=1") and hears("WATCHDOG=1")
+        assert any(line.startswith(f"STATUS=watching {bot.forge}, last looked at ") for line in heard)
+        daemon.tell(signal.SIGTERM).finish()
+        assert hears("STOPPING=1")
+    repo.open_pull(by="ana")
+    bot.once()
+    environ = next(bot.directory.glob("environ.*")).read_text()
+    assert "NOTIFY_SOCKET" not in environ and "WATCHDOG" not in environ
