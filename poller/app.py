@@ -29,7 +29,7 @@ from poller.forge.courtesy import Courtesy
 from poller.forge.questions import Progress, Questions
 from poller.forge.way import Way
 from poller.outbox import Outbox
-from sessions import housekeeping, pauses, registry
+from sessions import files, housekeeping, pauses, registry
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
 from sessions.config import ConfigError
@@ -269,9 +269,13 @@ class App:
             )
             return []
         pruning.run(self.engine, forge=self.config.forge, now=self.clock())
-        return housekeeping.run(
-            self.engine, self.config.state, now=self.clock(), environ=self._environ, agents=self.config.agents
-        )
+        try:
+            return housekeeping.run(
+                self.engine, self.config.state, now=self.clock(), environ=self._environ, agents=self.config.agents
+            )
+        except OSError as error:  # it is tried again by the next call, and no turn fails for it
+            log.error("not everything old is removed: %s", files.told(error))
+            return []
 
     def _progressed(self, progress: TurnProgress) -> None:
         if self._on_turn is not None:

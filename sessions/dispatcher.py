@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions import claims, processes, registry, state
+from sessions import claims, files, processes, registry, state
 from sessions.bottles import EngineError, cwd_of, warm
 from sessions.database import DatabaseError, begin, clock_of, reading
 from sessions.holding import Left
@@ -87,9 +87,8 @@ class Dispatcher:
     ) -> Tally:
         """Adopt what nobody holds, run what is due, and (with `wait`) go on until nothing of it is left.
 
-        Without `wait`, turns are started and left to whoever comes next.  When `stop` is set, the same happens to
-        those that run; with `drain` they are waited for.  `on_progress` is called from the workers' threads.  A bug in
-        one of them is raised here."""
+        Without `wait`, turns are started and left to whoever comes next; those that run when `stop` is set, too, but
+        with `drain` they are waited for.  `on_progress` is called from workers' threads, whose bugs are raised here."""
         terms = self._terms if on_progress is None else msgspec.structs.replace(self._terms, on_progress=on_progress)
         shift = _Shift(terms, wait=wait)
         try:
@@ -235,9 +234,9 @@ class _Shift:
             pass
         except claims.LeaseLost as lost:
             log.warning("%s; it is in other hands", lost)
-        except (DatabaseError, EngineError) as error:
+        except (DatabaseError, EngineError, OSError) as error:
             # Its files stay; whoever adopts it once the lease is over collects them.
-            log.error("turn %s: %s", turn.id, error)
+            log.error("turn %s: %s", turn.id, files.told(error) if isinstance(error, OSError) else error)
             self._count("failed")
         except BaseException as bug:  # raised again in the thread that called
             self.bug = bug

@@ -33,6 +33,12 @@ def tail(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
+def told(error: OSError) -> str:
+    """What the system would not do, in a line with the mend."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; make room on the disk, or make it writable"
+
+
 def is_plain(path: Path) -> bool:
     """Whether it is a file itself, not a link to one."""
     try:

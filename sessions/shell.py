@@ -5,6 +5,7 @@ Knows typer.  Must not know any verb.  Expected failures carry `exit_code`; ever
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -16,8 +17,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from sessions import __version__
+from sessions import __version__, files
 from sessions.logs import redacted, set_up
+
+#: What a disk says that is full, broken, or not to be written to.
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 
 OutputFormat = Literal["text", "json"]
 
@@ -154,6 +158,9 @@ def _failed(failure: Exception, *, name: str) -> int:
     if isinstance(code, int):
         print(f"{name}: {redacted(str(failure))}", file=sys.stderr)
         return code
+    if isinstance(failure, OSError) and failure.errno in _OF_THE_DISK:
+        print(f"{name}: {redacted(files.told(failure))}", file=sys.stderr)
+        return 2
     _report(failure, name=name)
     return 70
 

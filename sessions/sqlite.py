@@ -42,9 +42,12 @@ def engine_of(url: sa.URL) -> sa.Engine:
 def said(error: str) -> Said:
     """The driver's own words, with the mend."""
     if "not a database" in error or "malformed" in error:
-        return Said(what=error, mend="move the file away (a new one is made, which begins afresh) or restore a copy")
+        mend = "move the file away, with its -wal and -shm, while nothing runs (a new one begins afresh); or restore a copy"
+        return Said(what=error, mend=mend)
     if "locked" in error:
         return Said(what=error, mend="another process has been writing for long; try again")
+    if "I/O error" in error:
+        return Said(what=error, mend="see whether the disk is full, or failing (the system's log tells)")
     if "full" in error:
         return Said(what=error, mend="make room on the disk")
     if "readonly" in error or "unable to open" in error:
