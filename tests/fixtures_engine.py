@@ -10,7 +10,7 @@ import io
 import ipaddress
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,7 +28,6 @@ _SCRIPTED_DOCKERFILE = f"""
 FROM {BASE}
 RUN useradd --uid 1000 --user-group --no-create-home --home-dir /home/node node; \
     mkdir -p /home/node && chmod 1777 /home/node
-COPY agent.py /opt/agent.py
 COPY claude /usr/local/bin/claude
 """
 
@@ -55,21 +54,27 @@ def docker_environ() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def scripted_image(docker_environ: dict[str, str]) -> str:
     """The scripted agent as `claude`."""
-    files = {
-        "Dockerfile": _SCRIPTED_DOCKERFILE.encode(),
-        "agent.py": Path(scripted_agent.__file__).read_bytes(),
-        "claude": b'#!/bin/sh\nexec python3 -I -S /opt/agent.py "$@"\n',
-    }
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        for name, content in files.items():
+    claude = '#!/bin/sh\nexec python3 -I -S /opt/agent.py "$@"\n'
+    return build(docker_environ, SCRIPTED, claude=claude, agent=Path(scripted_agent.__file__).read_text())
+
+
+def build(environ: Mapping[str, str], tag: str, **files: str) -> str:
+    """An image in which `claude` is this script; the other files lie in /opt, as Python."""
+    claude = files.pop("claude")
+    copies = "".join(f"COPY {name}.py /opt/{name}.py\n" for name in files)
+    context = {f"{name}.py": text for name, text in files.items()}
+    context |= {"claude": claude, "Dockerfile": _SCRIPTED_DOCKERFILE + copies}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, text in context.items():
+            content = text.encode()
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o755
             tar.addfile(entry, io.BytesIO(content))
-    context.seek(0)
-    with engine.connected(docker_environ) as client:
-        client.images.build(fileobj=context, custom_context=True, tag=SCRIPTED, rm=True)
-    return SCRIPTED
+    packed.seek(0)
+    with engine.connected(environ) as client:
+        client.images.build(fileobj=packed, custom_context=True, tag=tag, rm=True)
+    return tag
 
 
 @pytest.fixture(scope="session")

@@ -125,13 +125,17 @@ class Model:
         self._script.append(answer)
         return self
 
+    def said(self, request: Request) -> str:
+        """What is answered where there is no script."""
+        return _echo(request)
+
     def answer(self, handler: _Handler, request: Request) -> None:
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
         scripted = self._script.popleft() if self._script else None
         if scripted is None:
-            handler.stream(_words(request.model, _echo(request)))
+            handler.stream(_words(request.model, self.said(request)))
         else:
             scripted(handler, request)
 

@@ -1,0 +1,1 @@
+"""Everything that runs is killed at any moment, thousands of times; then the answers are counted."""

@@ -1,0 +1,1 @@
+"""Each step of a call goes wrong once, in each way that its door can."""
