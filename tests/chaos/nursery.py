@@ -39,6 +39,8 @@ _MODULES = (
 )  # fmt: skip
 _PERHAPS = ("docker", "sessions.bottles.docker", "psycopg", "sqlalchemy.dialects.postgresql.psycopg")
 _MOST = 2**18
+#: Seconds until everything is imported, on however busy a machine.
+_PATIENCE = 600.0
 
 
 class Child:
@@ -126,7 +128,7 @@ class Nursery:
         with self._asking:
             self._answered.clear()
             self._socket.send(json.dumps(order).encode())
-            if not self._answered.wait(60):
+            if not self._answered.wait(_PATIENCE):
                 raise RuntimeError("the nursery does not answer")
             child = Child(self._answer.pop(), args, output)
             self._born[child.pid] = child

@@ -186,7 +186,7 @@ class Realm:
         self.calls.append(child)
         return child
 
-    def once(self, *args: str, environ: Mapping[str, str] | None = None, seconds: float = 120.0) -> Child:
+    def once(self, *args: str, environ: Mapping[str, str] | None = None, seconds: float = 600.0) -> Child:
         """`poll --once …` to its end."""
         child = self.start("--once", "--format", "json", *args, environ=environ)
         if child.wait(seconds) is None:

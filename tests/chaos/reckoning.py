@@ -68,7 +68,7 @@ class Bill(msgspec.Struct, kw_only=True):
         return Bill(kills=dict(Counter(self.kills) + Counter(other.kills)), **both)
 
 
-def come_to_rest(realm: Realm, *, seconds: float = 120.0) -> int:
+def come_to_rest(realm: Realm, *, seconds: float = 900.0) -> int:
     """Plain calls, one after the other, until nothing waits any more; how many turns had been given up."""
     deadline, given_up, idle = time.monotonic() + seconds, 0, 0
     while idle < 2:
