@@ -144,6 +144,13 @@ class Realm:
             config["database"] = self.setting.database
         (self.directory / "config.yaml").write_text(yaml.safe_dump(config | changes))
 
+    def configure_agent(self, **changes: Any) -> None:
+        """Other keys of the one agent."""
+        path = self.directory / "config.yaml"
+        config = yaml.safe_load(path.read_text())
+        config["agents"]["reviewer"] |= changes
+        path.write_text(yaml.safe_dump(config))
+
     @property
     def state(self) -> Path:
         return self.directory / "state"
@@ -195,6 +202,13 @@ class Realm:
 
     def living(self) -> list[Child]:
         return [child for child in self.calls if child.code is None]
+
+    def forget_calls(self) -> None:
+        """Those that have ended."""
+        for child in self.calls:
+            if child.code is not None:
+                child.forget_output()
+        self.calls = self.living()
 
     def kill_all(self) -> int:
         return sum([child.kill() and child.wait(30) is not None for child in self.living()])

@@ -85,7 +85,7 @@ def come_to_rest(realm: Realm, *, seconds: float = 900.0) -> int:
                 call = realm.start("retry", str(turn.id))
                 call.wait(60)
         is_idle = not said["events"] and not said["posted"] and not any(said["turns"].values())
-        idle = idle + 1 if is_idle and not _left(realm) else 0
+        idle = idle + 1 if is_idle and not left(realm) else 0
     return given_up
 
 
@@ -174,7 +174,8 @@ def _calls(realm: Realm, bill: Bill) -> None:
             bill.bugs.append(f"poll {' '.join(child.args)} → {child.code}: {err.strip()[-1500:]}")
 
 
-def _left(realm: Realm) -> bool:
+def left(realm: Realm) -> bool:
+    """Whether a turn or a post waits or is under way."""
     with _memory(realm) as conn:
         counts = registry.counts(conn)
         return bool(counts.waiting or counts.running or outbox.waiting(conn))

@@ -17,7 +17,9 @@ from typing import Any
 #: How the calls of a door can go wrong.  `kill` is -9 before it is done; `accepted`: done, but nobody hears of it.
 FAULTS = {
     "http": ("kill", "unreachable", "accepted", "status"),
-    "sql": ("locked", "full"),
+    "begin": ("locked",),
+    "select": ("broken",),
+    "change": ("full",),
     "commit": ("kill", "locked", "full"),
     "write": ("kill", "ENOSPC", "EIO"),
     "read": ("EIO",),
@@ -85,7 +87,9 @@ class Doors:
     # -- SQL -----------------------------------------------------------------------------------------------------
 
     def statement(self, _conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self._sql("sql", " ".join(statement.split())[:60])
+        word = statement.split(maxsplit=1)[0]
+        door = "begin" if word == "BEGIN" else "change" if word in ("INSERT", "UPDATE", "DELETE") else "select"
+        self._sql(door, " ".join(statement.split())[:60])
 
     def commit(self, conn: Any) -> None:
         if not conn.get_execution_options().get("bottlepost_read_only"):
@@ -95,8 +99,8 @@ class Doors:
         from sqlalchemy import exc
 
         if fault := self.met(door, what):
-            words = {"locked": "database is locked", "full": "database or disk is full"}[fault]
-            raise exc.OperationalError(what, {}, sqlite3.OperationalError(words))
+            words = {"locked": "database is locked", "full": "database or disk is full", "broken": "disk I/O error"}
+            raise exc.OperationalError(what, {}, sqlite3.OperationalError(words[fault]))
 
     # -- HTTP ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,47 @@
+"""Whatever goes wrong at a door, at whichever call: answered once, nothing lost, clear words.
+
+`BOTTLEPOST_FAULTS=4/17` plays the fourth of seventeen shares instead of the ordinary one, `1/1` everything.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.realm import Realm, Setting
+from tests.faults import scene
+
+#: The share of an ordinary run.
+NTH, OF = (int(part) for part in os.environ.get("BOTTLEPOST_FAULTS", "1/6").split("/"))
+pytestmark = pytest.mark.timeout(1800)
+
+
+def play(directory: Path, *, fresh: bool) -> None:
+    with Realm(directory, Setting(seconds=0.0), seed=1) as realm:
+        realm.configure_agent(on=["mentioned"])
+        realm.once()
+        if not fresh:
+            realm.ask()
+            realm.once()
+        scene.come_to_rest(realm)
+        doors = scene.calm(realm, fresh=fresh)
+        assert {door.door for door in doors} >= {"http", "begin", "change", "commit", "write", "process"}
+        scene.come_to_rest(realm)
+        realm.forget_calls()
+        wrong = []
+        for case in scene.cases(doors, nth=NTH - 1, of=OF):
+            wrong += scene.trouble(realm, case, fresh=fresh)
+        wrong += scene.end(realm)
+    assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong)
+
+
+class TestFresh:
+    def test_a_first_turn_survives_each_fault_at_each_step(self, tmp_path: Path) -> None:
+        play(tmp_path, fresh=True)
+
+
+class TestResumed:
+    def test_a_later_turn_survives_each_fault_at_each_step(self, tmp_path: Path) -> None:
+        play(tmp_path, fresh=False)
