@@ -1,4 +1,4 @@
-"""The scripted agent, but its answer is the tokens that it was asked about, and it takes a moment, now and then a long one.
+"""The scripted agent; but its answer is the tokens that it was asked about, and it takes a moment, now and then long.
 
 `agent.py SCRIPTED …`: the file of the scripted agent, then the words of a call of `claude`.  Standard library only, and
 no import of this package: it runs in a bottle.
