@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sessions import claims, files, processes, registry, state
-from sessions.bottles import EngineError, cwd_of, warm
+from sessions.bottles import Bottle, EngineError, bottle_for, cwd_of, warm
 from sessions.database import DatabaseError, begin, clock_of, reading
 from sessions.holding import Left
 from sessions.logs import bound, hide, is_secret
@@ -58,6 +58,7 @@ class Dispatcher:
         tries: int | None = None,
         look_again: float = 1.0,
         unless: sa.ColumnElement[bool] | None = None,
+        bottles: Callable[..., Bottle] = bottle_for,
     ) -> None:
         self._terms = Terms(
             engine=engine,
@@ -70,6 +71,7 @@ class Dispatcher:
             grace=grace,
             tries=tries,
             on_progress=_nothing,
+            bottles=bottles,
         )
         for name in {name for agent in agents.values() for name in agent.env if is_secret(name)}:
             hide(self._terms.environ.get(name, ""))

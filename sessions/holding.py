@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from sessions import claims
-from sessions.bottles import Bottle, bottle_for
+from sessions.bottles import Bottle
 from sessions.claude import Ended
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import fields
@@ -138,7 +138,7 @@ class Holder:
     # -- telling -------------------------------------------------------------------------------------------------
 
     def _bottle(self) -> Bottle:
-        return bottle_for(self.session.backend, environ=self.terms.environ)
+        return self.terms.bottles(self.session.backend, environ=self.terms.environ)
 
     def _tell(self, what: Literal["started", "adopted", "running", "ended"], *, outcome: Outcome | None = None) -> None:
         elapsed = self.terms.clock() - (self.turn.started_at or self.terms.clock())

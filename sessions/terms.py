@@ -13,6 +13,7 @@ from sessions.turns import Errand, OnProgress
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from sessions.bottles import Bottle
     from sessions.config import Agent
 
 
@@ -29,3 +30,5 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     grace: float
     tries: int | None
     on_progress: OnProgress
+    #: The bottle of a backend's name.
+    bottles: Callable[..., Bottle]

@@ -7,10 +7,11 @@ bring it to the same end.  Knows calls, exit codes and answers.  Must not know w
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos.realm import Realm
+from tests.chaos.realm import Realm, Setting
 from tests.chaos.reckoning import bill_of, come_to_rest, left, turns_of
 from tests.faults.doors import FAULTS
 
@@ -34,6 +35,37 @@ class Case(NamedTuple):
 
     at: Door
     fault: str
+
+
+def play(
+    directory: Path,
+    *,
+    fresh: bool,
+    nth: int = 0,
+    of: int = 1,
+    doors: Collection[str] = FAULTS.keys(),
+    say: Callable[[Case, list[str]], None] = lambda *_: None,
+) -> list[str]:
+    """All that is wrong: each case of a share, and what is owed at the end."""
+    with Realm(directory, Setting(seconds=0.0), seed=1) as realm:
+        realm.configure_agent(on=["mentioned"])
+        realm.once()
+        if not fresh:
+            realm.ask()
+            realm.once()
+        come_to_rest(realm)
+        passed_by = calm(realm, fresh=fresh)
+        assert {door.door for door in passed_by} >= {"http", "begin", "change", "commit", "write", "process"}
+        come_to_rest(realm)
+        realm.forget_calls()
+        wrong: list[str] = []
+        for case in cases([door for door in passed_by if door.door in doors], nth=nth, of=of):
+            said = trouble(realm, case, fresh=fresh)
+            say(case, said)
+            wrong += said
+        last = end(realm)
+        say(Case(Door(0, "end", ""), ""), last)
+        return wrong + last
 
 
 def calm(realm: Realm, *, fresh: bool) -> list[Door]:
@@ -60,9 +92,12 @@ def _read(log: Path) -> list[Door]:
 
 
 def cases(doors: list[Door], *, nth: int = 0, of: int = 1) -> list[Case]:
-    """Every call, in every way in which its door can go wrong; the `nth` of `of` equal shares."""
-    every = [Case(door, fault) for door in doors for fault in FAULTS[door.door]]
-    return every[nth::of]
+    """Every call, in every way in which its door can go wrong; the `nth` of `of` equal shares.
+
+    A file that is read again and again, or a directory that is there already, counts once."""
+    once = {(door.door, door.what): door for door in reversed(doors) if door.door in ("read", "write")}
+    every = [door for door in doors if once.get((door.door, door.what), door) is door]
+    return [Case(door, fault) for door in every for fault in FAULTS[door.door]][nth::of]
 
 
 def trouble(realm: Realm, case: Case, *, fresh: bool) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.realm import Realm, Setting
 from tests.faults import scene
 
 #: The share of an ordinary run.
@@ -19,21 +18,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 def play(directory: Path, *, fresh: bool) -> None:
-    with Realm(directory, Setting(seconds=0.0), seed=1) as realm:
-        realm.configure_agent(on=["mentioned"])
-        realm.once()
-        if not fresh:
-            realm.ask()
-            realm.once()
-        scene.come_to_rest(realm)
-        doors = scene.calm(realm, fresh=fresh)
-        assert {door.door for door in doors} >= {"http", "begin", "change", "commit", "write", "process"}
-        scene.come_to_rest(realm)
-        realm.forget_calls()
-        wrong = []
-        for case in scene.cases(doors, nth=NTH - 1, of=OF):
-            wrong += scene.trouble(realm, case, fresh=fresh)
-        wrong += scene.end(realm)
+    wrong = scene.play(directory, fresh=fresh, nth=NTH - 1, of=OF)
     assert not wrong, f"{len(wrong)}:\n" + "\n".join(wrong)
 
 

@@ -1,0 +1,51 @@
+"""Killed at any moment, hundreds of times: each question is answered once, and nothing is left behind.
+
+The bounded share of `python -m tests.chaos`, which says what is counted as lost and doubled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import scenes
+from tests.chaos.scenes import Scene
+
+#: A busy machine kills more slowly: the number of kills is bounded, not the time.
+pytestmark = pytest.mark.timeout(1500)
+
+
+def survives(scene: Scene, directory: Path, *, kills: int, seed: int = 1) -> None:
+    bill = scenes.play(scene, kills=kills, seed=seed, place=directory)
+    print(bill)
+    assert bill.is_clean, f"seed {seed}, {scene}, in {directory}: {bill}"
+    assert sum(bill.kills.values()) >= kills
+    assert bill.answered == bill.asked > 0
+
+
+class TestOnce:
+    def test_calls_by_cron_are_killed(self, tmp_path: Path) -> None:
+        survives(Scene(mode="once"), tmp_path, kills=90)
+
+
+class TestDaemon:
+    def test_a_daemon_is_killed(self, tmp_path: Path) -> None:
+        survives(Scene(mode="daemon"), tmp_path, kills=90)
+
+
+class TestBoth:
+    def test_a_daemon_and_calls_beside_it_are_killed(self, tmp_path: Path) -> None:
+        survives(Scene(mode="both"), tmp_path, kills=90)
+
+
+@pytest.mark.docker
+class TestDocker:
+    def test_calls_and_their_containers_are_killed(self, tmp_path: Path, docker_environ: dict[str, str]) -> None:
+        survives(Scene(backend="docker"), tmp_path, kills=15)
+
+
+@pytest.mark.claude
+class TestClaude:
+    def test_calls_and_the_real_agent_are_killed(self, tmp_path: Path, claude_binary: str) -> None:
+        survives(Scene(agent="claude"), tmp_path, kills=20)
