@@ -13,17 +13,22 @@ import shlex
 import signal
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import sqlalchemy as sa
 import yaml
 
+from poller import tables
+from poller.app import COMPONENTS
 from poller.demo import agent as scripted_agent
 from poller.demo.pulls import Pull
 from poller.demo.world import World
 from sessions import processes
+from sessions import tables as session_tables
+from sessions.database import begin, open_database
 from tests.chaos import agent as chaos_agent
 from tests.chaos.nursery import CLOCK, ROOT, Child, Nursery
 
@@ -160,6 +165,24 @@ class Realm:
         self.world.clock.advance(seconds=seconds)
         (now,) = struct.unpack_from("d", self._shown)
         struct.pack_into("d", self._shown, 0, now + seconds)
+        if self.setting.database:
+            self._bring_forward(seconds)
+
+    def _bring_forward(self, seconds: int) -> None:
+        """A server has a clock of its own, by which everybody goes: what is due is due so much earlier."""
+        with self.memory() as engine, begin(engine) as conn:
+            for table in (session_tables.turn, tables.outbox):
+                earlier = table.update().where(table.c.state == "waiting")
+                conn.execute(earlier.values(not_before=table.c.not_before - seconds))
+
+    @contextlib.contextmanager
+    def memory(self) -> Iterator[sa.Engine]:
+        """What the bot remembers."""
+        engine = open_database(self.setting.database or self.state / "bottlepost.db", COMPONENTS)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
     # -- people --------------------------------------------------------------------------------------------------
 

@@ -25,10 +25,9 @@ import msgspec
 import sqlalchemy as sa
 
 from poller import outbox
-from poller.app import COMPONENTS
 from poller.replies import marks_in
 from sessions import claude, registry
-from sessions.database import open_database, reading
+from sessions.database import reading
 from sessions.turns import Turn
 from tests.chaos.realm import Realm
 
@@ -183,12 +182,8 @@ def left(realm: Realm) -> bool:
 
 @contextlib.contextmanager
 def _memory(realm: Realm) -> Iterator[sa.Connection]:
-    engine = open_database(realm.setting.database or realm.state / "bottlepost.db", COMPONENTS)
-    try:
-        with reading(engine) as conn:
-            yield conn
-    finally:
-        engine.dispose()
+    with realm.memory() as engine, reading(engine) as conn:
+        yield conn
 
 
 def _bytes(path: Path) -> bytes:

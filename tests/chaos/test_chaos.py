@@ -39,6 +39,12 @@ class TestBoth:
         survives(Scene(mode="both"), tmp_path, kills=90)
 
 
+@pytest.mark.postgres
+class TestPostgres:
+    def test_calls_that_share_a_server_are_killed(self, tmp_path: Path, postgres_url: str) -> None:
+        survives(Scene(database=postgres_url), tmp_path, kills=40)
+
+
 @pytest.mark.docker
 class TestDocker:
     def test_calls_and_their_containers_are_killed(self, tmp_path: Path, docker_environ: dict[str, str]) -> None:
