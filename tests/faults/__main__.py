@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def _say(case: scene.Case, said: list[str]) -> None:
-    print(f"{case.at.number} {case.at.door} {case.at.what} × {case.fault}{'' if said else ': well'}", flush=True)
+    print(f"{case.at} × {case.fault}{'' if said else ': well'}", flush=True)
     for line in said:
         print(f"    {line}", flush=True)
 

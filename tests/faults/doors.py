@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sqlite3
 import sys
 import threading
+from collections import Counter
 from typing import Any
 
 #: How the calls of a door can go wrong.  `kill` is -9 before it is done; `accepted`: done, but nobody hears of it.
@@ -28,22 +30,28 @@ FAULTS = {
 _WRITES = {"os.rename", "os.mkdir", "os.link", "os.remove", "os.rmdir", "os.symlink", "os.truncate"}
 _READS = {"os.listdir", "os.scandir"}
 
+#: What is another in every run: identities, numbers, ids of conversations and of processes.
+_VARYING = re.compile(r"reviewer-[a-z0-9]{5}|\b[0-9a-f]{8}-[0-9a-f-]{27}|(?<=[./-])[0-9a-f]{6}\b|[0-9]+")
+
 
 class Doors:
-    """`log` gets a line for every call: its number, its door, what it is.  Call `at` meets `fault`."""
+    """`log` gets a line for every call: its door, what it is, and the how-manieth of these it is.
 
-    def __init__(self, log: int, place: str, *, at: int, fault: str) -> None:
+    `at` is such a line: that call meets `fault`.  A call's number would not do: threads overtake each other."""
+
+    def __init__(self, log: int, place: str, *, at: str, fault: str) -> None:
         self._log, self._place, self._at, self._fault = log, place, at, fault
-        self._passed = 0
+        self._passed = Counter[str]()
         self._guard = threading.Lock()
 
     def met(self, door: str, what: str) -> str:
         """The fault that this call meets, "" = it goes well."""
+        call = f"{door} {_VARYING.sub('_', what)}"
         with self._guard:
-            self._passed += 1
-            nth = self._passed
-            os.write(self._log, f"{nth} {door} {what}\n".encode())
-        if nth != self._at:
+            self._passed[call] += 1
+            call = f"{call} ({self._passed[call]})"
+            os.write(self._log, f"{call}\n".encode())
+        if call != self._at:
             return ""
         if self._fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -141,14 +149,14 @@ class Doors:
 
 
 def guard(order: str) -> None:
-    """`LOG`, or `LOG:NUMBER:FAULT`.  For the rest of this process's life."""
+    """`LOG`, or `LOG|CALL|FAULT`.  For the rest of this process's life."""
     import httpx
     import requests.adapters
     import sqlalchemy as sa
 
-    log, at, fault = (*order.split(":"), "0", "")[:3]
+    log, at, fault = (*order.split("|"), "", "")[:3]
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
-    doors = Doors(handle, os.path.join(os.getcwd(), "state"), at=int(at), fault=fault)
+    doors = Doors(handle, os.path.join(os.getcwd(), "state"), at=at, fault=fault)
     sa.event.listen(sa.Engine, "before_cursor_execute", doors.statement)
     sa.event.listen(sa.Engine, "commit", doors.commit)
     httpx.HTTPTransport.handle_request = doors.sending(httpx.HTTPTransport.handle_request)  # type: ignore[method-assign]

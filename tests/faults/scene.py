@@ -23,11 +23,14 @@ CALLS = 6
 
 
 class Door(NamedTuple):
-    """One call of the calm scene: its number, its door, what it was."""
+    """One call of a scene: its door, what it was, and whether it is the first of these."""
 
-    number: int
     door: str
     what: str
+    nth: int
+
+    def __str__(self) -> str:
+        return f"{self.door} {self.what} ({self.nth})"
 
 
 class Case(NamedTuple):
@@ -64,7 +67,7 @@ def play(
             say(case, said)
             wrong += said
         last = end(realm)
-        say(Case(Door(0, "end", ""), ""), last)
+        say(Case(Door("end", "", 1), ""), last)
         return wrong + last
 
 
@@ -86,8 +89,9 @@ def passed(realm: Realm, *, fresh: bool, order: str) -> tuple[list[Door], int | 
 def _read(log: Path) -> list[Door]:
     found = []
     for line in log.read_text().splitlines():
-        number, door, what = line.split(" ", 2)
-        found.append(Door(int(number), door, what))
+        door, what = line.split(" ", 1)
+        what, _, nth = what.rpartition(" ")
+        found.append(Door(door, what, int(nth.strip("()"))))
     return found
 
 
@@ -95,14 +99,13 @@ def cases(doors: list[Door], *, nth: int = 0, of: int = 1) -> list[Case]:
     """Every call, in every way in which its door can go wrong; the `nth` of `of` equal shares.
 
     A file that is read again and again, or a directory that is there already, counts once."""
-    once = {(door.door, door.what): door for door in reversed(doors) if door.door in ("read", "write")}
-    every = [door for door in doors if once.get((door.door, door.what), door) is door]
+    every = [door for door in doors if door.nth == 1 or door.door not in ("read", "write")]
     return [Case(door, fault) for door in every for fault in FAULTS[door.door]][nth::of]
 
 
 def trouble(realm: Realm, case: Case, *, fresh: bool) -> list[str]:
     """What is wrong with how it went; when this returns, its question is answered, or never will be."""
-    doors, code, err = passed(realm, fresh=fresh, order=f":{case.at.number}:{case.fault}")
+    doors, code, err = passed(realm, fresh=fresh, order=f"|{case.at}|{case.fault}")
     said = _of_the_call(doors, code, err, case)
     token = list(realm.asked)[-1]
     for _ in range(CALLS):
@@ -115,7 +118,7 @@ def trouble(realm: Realm, case: Case, *, fresh: bool) -> list[str]:
     else:
         said.append(f"{token} is not answered after {CALLS} calls: {[turn.reason for turn in turns_of(realm)[-1:]]}")
     realm.forget_calls()
-    return [f"{case.at.number} {case.at.door} {case.at.what} × {case.fault}: {line}" for line in said]
+    return [f"{case.at} × {case.fault}: {line}" for line in said]
 
 
 def end(realm: Realm) -> list[str]:
@@ -132,11 +135,10 @@ def _is_answered(realm: Realm, token: str) -> bool:
 
 def _of_the_call(doors: list[Door], code: int | None, err: str, case: Case) -> list[str]:
     """Its exit code and its words."""
-    if len(doors) < case.at.number:
+    if case.at not in doors:
         return []  # this time it came to its end by fewer steps
-    met = doors[case.at.number - 1].door
     if case.fault == "kill":
-        return [] if code == -9 else [f"killed at a {met}, it ended with {code}"]
+        return [] if code == -9 else [f"killed, it ended with {code}"]
     said = []
     # 1: a turn failed; 2: the database or the disk; 3: the forge could not be reached.
     if code not in (0, 1, 2, 3):
