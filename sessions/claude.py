@@ -47,7 +47,7 @@ _ALWAYS = ("--dangerously-skip-permissions", "--setting-sources", "user", "--str
 
 
 def arguments(
-    *, mode: Mode, claude_session: str, model: str | None = None, turns: int = 0, usd: float = 0.0
+    *, mode: Mode, claude_session: str, model: str | None = None, turns: int = 0, usd: float = 0.0, schema: str = ""
 ) -> tuple[str, ...]:
     """What follows `claude`.  All of it at every run: a resume restores neither permissions nor settings."""
     argv = ["-p", "--output-format", "stream-json", "--verbose"]
@@ -55,6 +55,7 @@ def arguments(
     argv += ["--model", model] if model else []
     argv += ["--max-turns", str(turns)] if turns else []
     argv += ["--max-budget-usd", f"{usd:g}"] if usd else []
+    argv += ["--json-schema", schema] if schema else []
     return tuple(argv)
 
 
@@ -78,6 +79,7 @@ def read(out: bytes, err: bytes, *, exit: int | None, ended: Ended = "") -> Outc
         kind=kind,
         reason=_one_line(reason),
         text=_kept(result.result or "") if result and kind == "done" else "",
+        structured=_kept(_structured(result)) if result and kind == "done" else "",
         so_far=_kept(said.words) if kind == "limited" else "",
         limit=_limit(said, ended) if kind == "limited" else "",
         exit=exit,
@@ -90,6 +92,11 @@ def read(out: bytes, err: bytes, *, exit: int | None, ended: Ended = "") -> Outc
         resets_at=said.resets_at if kind == "refused" else None,
         result=said.raw,
     )
+
+
+def _structured(result: Message) -> str:
+    text = bytes(result.structured_output).decode()
+    return "" if text == "null" else text
 
 
 def _limit(said: Said, ended: Ended) -> Literal["turns", "usd", "minutes"]:

@@ -157,7 +157,17 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = ("ANTHROPIC_API_KEY",)
     prompts: Annotated[str | None, Meta(description="A directory of templates that override the built-in ones.")] = None
     reply: Annotated[Literal["comment", "review", "none"], Meta(description="How the answer is posted.")] = "comment"
+    approve: Annotated[bool, Meta(description="A review may approve, but never the bot's own pull.")] = False
+    sticky: Annotated[bool, Meta(description="One comment for each pull, kept up to date.")] = False
+    status: Annotated[bool, Meta(description="A commit status: pending, then success or failure.")] = False
     checkout: Annotated[bool, Meta(description="Put the pull's head into the bottle's working directory.")] = True
+    push: Annotated[bool, Meta(description="Push what the agent commits, to branches of the same repository only.")] = (
+        False
+    )
+    protected: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        Meta(description="Paths that no push may change, beside those of CI and of the agent's own settings."),
+    ] = ()
     limits: AgentLimits = AgentLimits()
 
 
@@ -197,6 +207,7 @@ def settings_of(document: Document, file: SettingsFile) -> Settings:
             expected = "letters, digits, `-`, `_` and `.`, 40 at most"
             raise document.error(f"agents.{name}", found="a name that cannot name a bottle", expected=expected)
         _check_env(document, name, agent)
+        _check_answers(document, name, agent)
         if agent.backend == "command" and not agent.command.start:
             key, mend = f"agents.{name}.command.start", "for example [my-runner, '{session}', '{args}']"
             raise document.error(key, found="nothing", expected="the words of a command", mend=mend)
@@ -213,6 +224,16 @@ def _check_env(document: Document, name: str, agent: Agent) -> None:
         if variable in _OURS or variable.startswith("BOTTLEPOST_"):
             key, expected = f"agents.{name}.env[{index}]", "a variable that the runner does not set itself"
             raise document.error(key, found=variable, expected=expected, mend="remove it")
+
+
+def _check_answers(document: Document, name: str, agent: Agent) -> None:
+    """What one key asks for and another takes away."""
+    if agent.push and not agent.checkout:
+        key, expected = f"agents.{name}.push", "`checkout: true` beside it, or false"
+        raise document.error(key, found="true without the code", expected=expected)
+    if agent.sticky and agent.reply != "comment":
+        key, expected = f"agents.{name}.sticky", "`reply: comment` beside it, or false"
+        raise document.error(key, found=f"true with `reply: {agent.reply}`", expected=expected)
 
 
 def parse_duration(text: str) -> float:

@@ -39,7 +39,15 @@ def launch_of(root: Path, turn: Turn, session: Session, *, agent: Agent | None =
 
 
 def write_down(
-    root: Path, turn: Turn, session: Session, *, agent: Agent, prompt: str, environ: Mapping[str, str], now: float
+    root: Path,
+    turn: Turn,
+    session: Session,
+    *,
+    agent: Agent,
+    prompt: str,
+    environ: Mapping[str, str],
+    now: float,
+    schema: str = "",
 ) -> Launch:
     """The bottle and the launch's directory, ready to start.  Raises FileExistsError when it was forbidden."""
     launch = launch_of(root, turn, session, agent=agent)
@@ -55,6 +63,7 @@ def write_down(
         model=agent.model,
         turns=agent.limits.turns,
         usd=agent.limits.usd,
+        schema=schema,
     )
     # Without a path: where claude is, is this machine's business.
     state.new_turn_directory(launch.bottle, turn.directory, prompt=prompt, argv=("claude", *argv))

@@ -6,6 +6,7 @@ Shapes only, and cheap to import: `workspace` is loaded when code is really fetc
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -57,6 +58,35 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     earlier: tuple[str, ...] = ()
     #: Why its earlier work could not be carried over, "" when there is nothing to say.
     lost: str = ""
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """Commits of the agent's own, on a branch of the host's mirror."""
+
+    mirror: str
+    branch: str
+    commit: str
+    #: What it had been given: they come after `start`; what `base` has is none of its own.
+    start: str
+    base: str = ""
+
+
+class Pushed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of commits that were to be pushed.
+
+    "pushed": `commit` is on the forge, with so many (`many`) of the agent's; "held": `why` it may not be pushed;
+    "refused": it could not be."""
+
+    state: Literal["pushed", "held", "refused"]
+    commit: str = ""
+    many: int = 0
+    #: Others had pushed meanwhile, and they were put on top of that.
+    rebased: bool = False
+    why: tuple[str, ...] = ()
+
+
+class Unpushable(Exception):
+    """It cannot be pushed now, and perhaps later.  One line: the reason."""
 
 
 Fetch = Callable[[Source], Checkout]

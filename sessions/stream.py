@@ -56,6 +56,7 @@ class Message(msgspec.Struct):
     session_id: str | None = None
     is_error: bool = False
     result: str | None = None
+    structured_output: msgspec.Raw = msgspec.Raw(b"")
     errors: list[Any] | None = None
     num_turns: int | None = None
     total_cost_usd: float | None = None

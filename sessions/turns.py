@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from sessions.config import Agent
-    from sessions.sources import Fetch
+    from sessions.sources import Fetch, Made
 
 Mode = Literal["fresh", "resume"]
 TurnState = Literal["waiting", "running", "done", "failed", "dropped"]
@@ -155,6 +155,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     #: The agent's words; "" unless `kind` is "done".
     text: str = ""
+    #: The same by the schema that was asked for (JSON), "" without one.
+    structured: str = ""
     #: What it had said last when it was ended by a limit.
     so_far: str = ""
     #: Which limit: of model calls, of money, of time.
@@ -174,8 +176,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     resets_at: float | None = None
     #: The result object as the agent printed it (JSON), b"" without one.
     result: bytes = b""
-    #: Set by the runner: what this turn cost, after the conversation's earlier total is taken off.
+    #: Set by the runner: what this turn cost, after the conversation's earlier total is taken off; what the agent has
+    #: committed, and why that could not be had.
     cost_usd: float = 0.0
+    made: Made | None = None
+    unmade: str = ""
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,10 +206,11 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """The turn can be run.  `events` are those that the prompt really names."""
+    """The turn can be run.  `events` are those that the prompt really names; `schema`: of the answer (JSON), if any."""
 
     prompt: str
     events: tuple[str, ...] = ()
+    schema: str = ""
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions import claims, claude, handover, lifecycle, preparing, registry, runs, state, transcript
+from sessions import claims, claude, collecting, handover, lifecycle, preparing, registry, runs, state, transcript
 from sessions.bottles import EngineError
 from sessions.database import begin
 from sessions.holding import Holder
@@ -178,7 +178,7 @@ class Worker(Holder):
         try:
             launch = runs.write_down(
                 self.terms.state, self.turn, self.session, agent=agent, prompt=ready.prompt,
-                environ=self.terms.environ, now=now,
+                environ=self.terms.environ, now=now, schema=ready.schema,
             )  # fmt: skip
         except FileExistsError:
             raise claims.LeaseLost(f"turn {self.turn.id}: its launch was forbidden by whoever adopted it") from None
@@ -205,6 +205,7 @@ class Worker(Holder):
         note = lifecycle.kept(outcome, self.session.backend, bytes_before=size_before, bytes_after=size)
         conversation = outcome.claude_session or self.session.claude_session
         preparing.keep(self.terms.state, self.session, outcome, claude_session=conversation, note=note)
+        outcome = collecting.collected(self.terms, self.turn, self.session, outcome, tick=self._hold)
         again = self._patiently(lambda: self._commit(outcome, note=note, size=size))
         if again:
             self._say(f"dropping the session: {outcome.reason or self.session.begun_why}")
@@ -222,6 +223,10 @@ class Worker(Holder):
                 log.warning("what the run left is not removed yet: %s", error)
         return outcome
 
+    def _hold(self) -> None:
+        """Keep the turn while its end is put together; to stop it would not undo it."""
+        self._asked_to_stop()
+
     def _weighed(self, outcome: Outcome) -> Outcome:
         """With what it cost, in words that may be shown; a warning if it cost more than it should."""
         agent = self.terms.agents.get(self.turn.agent)
@@ -233,6 +238,7 @@ class Worker(Holder):
             cost_usd=lifecycle.spent(outcome.total_usd, self.session.claude_total),
             # Somebody may have talked the agent into printing its environment, and these words are going to be posted.
             text=redacted(outcome.text),
+            structured=redacted(outcome.structured),
             so_far=redacted(outcome.so_far),
             reason=redacted(reason),
         )

@@ -21,9 +21,10 @@ from sessions.locks import Busy, locked
 from sessions.sources import Checkout, Source, Unfetchable
 from sessions.workspace import build, mirror
 from sessions.workspace.nouns import Record
+from sessions.workspace.pushing import made, push
 from sessions.workspace.record import Room, mirror_of
 
-__all__ = ["checkout", "mirrors_of", "remove_unused", "unused"]
+__all__ = ["checkout", "made", "mirrors_of", "push", "remove_unused", "unused"]
 
 _BUSY = 600.0
 

@@ -57,6 +57,11 @@ class Mirror:
     def __init__(self, place: Path, git: Git) -> None:
         self._place, self._git = place, git
 
+    @property
+    def git(self) -> Git:
+        """For commits that only we have: branches of the mirror belong to bottles, by their names."""
+        return self._git
+
     def fetch(self, source: Source) -> Tips:
         """Bring head and base up to date.  Raises `Unfetchable`."""
         try:

@@ -69,6 +69,18 @@ def salvage(work: Path, new: Git, record: Record, *, room: Path, fresh: frozense
     return Own(kept=kept, branches={name: commit for name, commit in branches.items() if commit != kept})
 
 
+def brought(work: Path, new: Git, branch: str, *, room: Path, fresh: frozenset[str]) -> str:
+    """The tip of one branch of the agent's, now in `new` too, which has the commits `fresh`; "" = nothing of its own.
+
+    Raises `GitError`, `TooMuch`, `OSError` when it cannot be had."""
+    with Tree(work) as tree:
+        _, _, refs = _refs(tree)
+        tip = refs.get(branch.encode(), "")
+        if not tip or tip in fresh:
+            return ""
+        return tip if _imported(tree, new, {tip}, missing=set(), room=room, fresh=fresh) else ""
+
+
 def ignored(work: Path, new: Git, index: Path) -> list[bytes]:
     """Paths that the agent's own rules leave out of its commits: what it has built or installed."""
     listing = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")

@@ -10,6 +10,7 @@ import http.client
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,8 @@ class GitServer:
         self.moved_known: dict[str, str] = {}
         #: (method, path, Authorization), in order.
         self.asked: list[tuple[str, str, str]] = []
+        #: Called when somebody has pushed, before he is told so; what it raises keeps him from being told.
+        self.after_push: Callable[[], None] = lambda: None
         #: Set to make every answer wait; the other one only those to whoever has given the token.
         self.stalled = threading.Event()
         self.stalled_known = threading.Event()
@@ -114,9 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             # As on the forge: any commit may be asked for by its name.
-            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": "uploadpack.allowAnySHA1InWant",
             "GIT_CONFIG_VALUE_0": "true",
+            "GIT_CONFIG_KEY_1": "http.receivepack",
+            "GIT_CONFIG_VALUE_1": "true",
             "REQUEST_METHOD": self.command,
             "PATH_INFO": path,
             "QUERY_STRING": query,
@@ -130,6 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
         head, _, answer = said.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines() if ": " in line)
         status = int(headers.pop("Status", "200").split()[0])
+        if path.endswith("/git-receive-pack") and status == 200:
+            side.after_push()
         self._say(status, headers, answer)
 
 

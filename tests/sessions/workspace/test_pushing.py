@@ -1,0 +1,269 @@
+"""What the agent commits reaches the pull's branch: forward only, never by force, and never what must not get there."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from sessions import workspace
+from sessions.sources import Made, Pushed, Unpushable
+from tests.gitside.origin import git
+from tests.sessions.workspace.desk import TOKEN, Desk
+
+
+def commit(desk: Desk, files: dict[str, str | None], message: str = "Mine") -> str:
+    """The agent's commit of these files."""
+    for path, text in files.items():
+        if text is None:
+            (desk.work / path).unlink()
+        else:
+            desk.write(path, text)
+    desk.agent("add", "-A")
+    desk.agent("commit", "-qm", message)
+    return desk.agent("rev-parse", "HEAD")
+
+
+def made(desk: Desk) -> Made | None:
+    return workspace.made(
+        state=desk.state, bottle=desk.bottle, turn=desk.turn, environ=desk.environ, tick=desk.tick
+    )  # fmt: skip
+
+
+def push(desk: Desk, found: Made | None = None, *, protected: tuple[str, ...] = ()) -> Pushed:
+    found = found or made(desk)
+    assert found is not None
+    return workspace.push(
+        found, onto="feature", access=desk.source.access, protected=protected, state=desk.state, environ=desk.environ,
+        tick=desk.tick,
+    )  # fmt: skip
+
+
+def mirror(desk: Desk) -> Path:
+    return desk.state / "mirrors" / "12-forge.git"
+
+
+def test_a_commit_of_the_agents_becomes_the_tip_of_the_branch(desk: Desk) -> None:
+    desk.checkout()
+    mine = commit(desk, {"fix.py": "1\n"})
+    pushed = push(desk)
+    assert (pushed.state, pushed.commit, pushed.many, pushed.rebased) == ("pushed", mine, 1, False)
+    assert desk.origin.tip("feature") == mine
+
+
+def test_what_is_not_committed_and_what_is_on_other_branches_stays(desk: Desk) -> None:
+    desk.checkout()
+    desk.write("draft.txt", "half an idea")
+    assert made(desk) is None
+    desk.agent("checkout", "-qb", "aside")
+    commit(desk, {"fix.py": "1\n"})
+    assert made(desk) is None
+
+
+def test_the_commits_are_on_a_branch_of_the_mirror_that_names_bottle_and_turn(desk: Desk) -> None:
+    desk.checkout(turn=4)
+    mine = commit(desk, {"fix.py": "1\n"})
+    found = made(desk)
+    assert found is not None and found.branch == "reviewer-abcde/turn-4"
+    assert git("rev-parse", found.branch, at=mirror(desk)) == mine
+
+
+def test_pushed_twice_is_pushed_once(desk: Desk) -> None:
+    desk.checkout()
+    found = made(desk) if commit(desk, {"fix.py": "1\n"}) else None
+    first = push(desk, found)
+    assert push(desk, found) == first
+    after = desk.push({"more.txt": "on top\n"})
+    assert push(desk, found) == first, "also when somebody has gone on from there"
+    assert desk.origin.tip("feature") == after
+
+
+def test_a_head_that_has_moved_gets_the_commits_on_top(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {"fix.py": "1\n"}, "One")
+    commit(desk, {"fix.py": "2\n"}, "Two")
+    found, theirs = made(desk), desk.push({"other.txt": "theirs\n"})
+    pushed = push(desk, found)
+    assert (pushed.state, pushed.many, pushed.rebased) == ("pushed", 2, True)
+    at = desk.origin.place
+    assert desk.origin.tip("feature") == pushed.commit
+    assert git("rev-parse", "feature~2", at=at) == theirs
+    assert git("log", "-2", "--format=%s %an", "feature", at=at) == "Two ana\nOne ana"
+    assert git("show", "feature:fix.py", at=at) == "2"
+    assert push(desk, found) == pushed, "after a crash it is found, not pushed again"
+
+
+def test_commits_that_do_not_fit_on_top_stay_where_they_are(desk: Desk) -> None:
+    desk.checkout()
+    mine = commit(desk, {"app.txt": "mine\n"})
+    found, theirs = made(desk), desk.push({"app.txt": "theirs\n"})
+    pushed = push(desk, found)
+    assert pushed.state == "refused" and "do not go together" in pushed.why[0]
+    assert desk.origin.tip("feature") == theirs
+    assert found is not None and git("rev-parse", found.branch, at=mirror(desk)) == mine
+
+
+def test_a_merge_of_the_base_is_pushed_and_brings_none_of_its_files_under_suspicion(desk: Desk) -> None:
+    desk.origin.commit("main", {".gitea/workflows/ci.yml": "on: push\n"})
+    desk.checkout()
+    desk.agent("merge", "-q", "--no-edit", "origin/main")
+    merge = commit(desk, {"fix.py": "1\n"})
+    assert push(desk).commit == merge == desk.origin.tip("feature")
+
+
+def test_what_a_merge_hides_is_found(desk: Desk) -> None:
+    desk.origin.commit("main", {"theirs.txt": "1\n"})
+    desk.checkout()
+    desk.agent("merge", "-q", "--no-commit", "--no-ff", "origin/main")
+    desk.write(".gitea/workflows/ci.yml", "on: push\n")
+    desk.agent("add", "-A")
+    desk.agent("commit", "-qm", "Merge")
+    assert push(desk).why == ("`.gitea/workflows/ci.yml` is protected",)
+
+
+def test_rewritten_history_is_not_pushed(desk: Desk) -> None:
+    desk.checkout()
+    before = desk.origin.tip("feature")
+    desk.write("app.txt", "other\n")
+    desk.agent("commit", "-q", "-a", "--amend", "-m", "Rewritten")
+    pushed = push(desk)
+    assert pushed.state == "held" and "only additions" in pushed.why[0]
+    assert desk.origin.tip("feature") == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".gitea/workflows/ci.yml", ".GitHub/workflows/x.yml", "deep/.mcp.json", ".claude/settings.json", "a/b/Jenkinsfile",
+     "migrations/1.sql", "db/secret.key"],
+)  # fmt: skip
+def test_a_change_to_a_protected_path_holds_everything_back_and_is_named(desk: Desk, path: str) -> None:
+    desk.checkout()
+    commit(desk, {path: "1\n", "fine.py": "1\n"})
+    commit(desk, {path: None}, "As if it had never been")
+    pushed = push(desk, protected=("migrations/**", "*.key"))
+    assert (pushed.state, pushed.why) == ("held", (f"`{path}` is protected",))
+
+
+@pytest.mark.parametrize("path", ["docs/github/x.yml", "src/claude/x.py", "other/migrations/1.sql", "Jenkins.md"])
+def test_what_is_only_named_alike_is_pushed(desk: Desk, path: str) -> None:
+    desk.checkout()
+    commit(desk, {path: "1\n"})
+    assert push(desk, protected=("migrations/**", "*.key")).state == "pushed"
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("-----BEGIN OPENSSH " + "PRIVATE KEY-----", "a private key"),
+        ("key = AKIA" + "IOSFODNN7EXAMPLE", "an AWS key"),
+        ("GITEA_TOKEN=" + "0123456789abcdef" * 2 + "01234567", "a token"),
+        ("x = 'ghp_" + "a1" * 18 + "'", "a GitHub token"),
+    ],
+)
+def test_a_line_that_looks_like_a_secret_holds_everything_back_and_is_not_shown(
+    desk: Desk, line: str, what: str
+) -> None:
+    desk.checkout()
+    commit(desk, {"settings.py": f"# mine\n{line}\n"})
+    commit(desk, {"settings.py": "# gone again\n"})
+    pushed = push(desk)
+    assert (pushed.state, pushed.why) == ("held", (f"`settings.py` has a line that looks like {what}",))
+
+
+def test_a_secret_in_a_binary_file_or_in_a_message_is_found(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {"blob.bin": "\0\1 AKIA" + "IOSFODNN7EXAMPLE"}, "glpat-" + "x" * 20)
+    assert push(desk).why == (
+        "`blob.bin` has a line that looks like an AWS key",
+        "a commit's message has a line that looks like a GitLab token",
+    )
+
+
+def test_a_forge_that_does_not_let_us_is_told_of_and_not_asked_again(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {"fix.py": "1\n"})
+    hook = desk.origin.place / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'Gitea: Not allowed to push to protected branch feature' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    pushed = push(desk)
+    assert pushed.state == "refused" and "protected branch" in pushed.why[0]
+    assert TOKEN not in pushed.why[0]
+
+
+def test_a_branch_that_is_gone_is_not_made_again(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {"fix.py": "1\n"})
+    git("update-ref", "-d", "refs/heads/feature", at=desk.origin.place)
+    assert push(desk).why == ("its branch is gone",)
+    assert desk.origin.tip("feature") == ""
+
+
+def test_a_forge_that_cannot_be_reached_is_tried_again_later(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {"fix.py": "1\n"})
+    found, there = made(desk), desk.source.access
+    desk.asks(access=type(there)(url="http://127.0.0.1:1/acme/api.git", secret=lambda: TOKEN))
+    with pytest.raises(Unpushable, match=r"127\.0\.0\.1"):
+        push(desk, found)
+    desk.asks(access=there)
+    assert push(desk, found).state == "pushed"
+
+
+def test_hooks_config_and_filters_of_the_agents_repository_do_nothing(desk: Desk, tmp_path: Path) -> None:
+    desk.checkout()
+    proof = tmp_path / "proof"
+    commit(desk, {"fix.py": "1\n"})
+    for name in ("pre-push", "post-commit", "reference-transaction", "update"):
+        hook = desk.work / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {proof}\n")
+        hook.chmod(0o755)
+    with (desk.work / ".git" / "config").open("a") as config:
+        config.write(f'[core]\n\tfsmonitor = "touch {proof}"\n[url "http://127.0.0.1:1/"]\n\tinsteadOf = http://\n')
+        config.write(f'[credential]\n\thelper = "!touch {proof}"\n[push]\n\tgpgSign = true\n')
+    assert push(desk).state == "pushed"
+    assert not proof.exists()
+
+
+def test_the_token_is_in_no_file_and_no_argument(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {"fix.py": "1\n"})
+    seen: list[bytes] = []
+
+    def look() -> None:
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                seen.append(process.read_bytes())
+            except OSError:
+                continue
+
+    desk.tick = look
+    desk.server.stalled.set()
+    found = made(desk)
+    began = time.monotonic()
+
+    def let_go() -> None:
+        look()
+        if time.monotonic() - began > 1:
+            desk.server.stalled.clear()
+
+    desk.tick = let_go
+    assert push(desk, found).state == "pushed"
+    ours = [line for line in seen if desk.source.access.url.encode() in line]
+    assert ours and not any(TOKEN.encode() in line for line in ours)
+    assert not any(TOKEN.encode() in path.read_bytes() for path in desk.state.rglob("*") if path.is_file())
+
+
+def test_more_faults_than_anybody_reads_are_counted(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {f".github/{number}": "1\n" for number in range(30)})
+    why = push(desk).why
+    assert len(why) == 21 and why[-1] == "and 10 more like these"
+
+
+def test_a_file_name_cannot_break_out_of_the_words(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {".github/a`b\nc": "1\n"})
+    assert push(desk).why == ("`.github/a'b\\nc` is protected",)
