@@ -21,6 +21,7 @@ from poller import pauses as held
 from poller import pruning, store, tables
 from poller.config import Config
 from poller.cycle import Cycle, Report
+from poller.deeds import Deeds
 from poller.deltas.events import Event
 from poller.errand import PullErrand
 from poller.forge.client import Client
@@ -29,6 +30,7 @@ from poller.forge.courtesy import Courtesy
 from poller.forge.questions import Progress, Questions
 from poller.forge.way import Way
 from poller.outbox import Outbox
+from poller.pushes import Pusher, access_by
 from sessions import files, housekeeping, pauses, registry
 from sessions import tables as session_tables
 from sessions.bottles import BUILT
@@ -36,7 +38,6 @@ from sessions.config import ConfigError
 from sessions.database import DatabaseError, clock_of, database_of, is_absent, open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
-from sessions.sources import Access
 from sessions.turns import OnProgress, Tally, Turn
 from sessions.turns import Progress as TurnProgress
 
@@ -100,17 +101,6 @@ def _check_templates(config: Config, name: str, directory: Path) -> None:
         raise ConfigError(f"{where}: {trouble}; mend the template") from None
 
 
-def _access(config: Config, way: Way) -> Access:
-    """How git reaches the forge: as our clients do, and with the token as it is by then."""
-    proxy = way.proxy
-    return Access(
-        url=config.url,
-        secret=config.token.reveal,
-        ca_file=str(way.ca_file) if way.ca_file is not None else None,
-        proxy=(lambda: proxy.url) if proxy is not None else None,
-    )
-
-
 def has_no_database(config: Config) -> bool:
     """Is this before the first run?"""
     return is_absent(database_of(config.state, config.database))
@@ -168,6 +158,9 @@ class App:
             )
             self.questions = Questions(self._client)
             self.outbox = Outbox(self.engine, self.questions, forge=config.forge, now=self.clock)
+            self.deeds = Deeds(
+                self.engine, self.questions, forge=config.forge, pusher=self._pusher(), now=self.clock
+            )
             self.dispatcher = self._new_dispatcher()
         except BaseException:
             self._closing.close()
@@ -210,7 +203,7 @@ class App:
                 forge=config.forge,
                 agents=config.agents,
                 now=self.clock,
-                remote=_access(config, self._way),
+                remote=access_by(config, self._way),
             ),
             parallel=config.limits.parallel,
             environ=self._environ,
@@ -218,8 +211,22 @@ class App:
             unless=held.holds_back(),
         )
 
+    def _pusher(self) -> Pusher:
+        config, remote = self.config, access_by(self.config, self._way)
+        return Pusher(
+            self.questions, agents=config.agents, remote=remote, state=config.state, environ=self._environ
+        )  # fmt: skip
+
+    def acknowledge(self) -> None:
+        """Do at once what people should see at once: reactions, statuses."""
+        try:
+            self.deeds.flush()
+        except DatabaseError as trouble:
+            log.error("not acknowledged yet: %s", trouble)
+
     def followed_up(self, report: Report, *, wait: bool, stop: threading.Event, drain: bool = False) -> Once:
         """What comes behind a cycle: the due turns, the outbox."""
+        self.acknowledge()
         tally = self.turns(wait=wait, stop=stop, drain=drain)
         self.post()
         if not stop.is_set():
@@ -251,7 +258,9 @@ class App:
             return bool(held.paused(conn, ref=event.ref, key=event.key))
 
     def post(self, *, until: float | None = None) -> int:
-        """Send what is due in the outbox; nothing is begun any more at the moment `until` (monotonic)."""
+        """Do what is due beside words, then send what is due in the outbox; nothing is begun any more at the moment
+        `until` (monotonic)."""
+        self.deeds.flush(until=until)
         sent = self.outbox.flush(until=until)
         with self._posting:
             self._posted += sent
@@ -280,7 +289,9 @@ class App:
     def _progressed(self, progress: TurnProgress) -> None:
         if self._on_turn is not None:
             self._on_turn(progress)
-        if progress.what == "ended":
+        if progress.what == "started":
+            self.acknowledge()
+        elif progress.what == "ended":
             try:
                 self.post()
             except DatabaseError as trouble:

@@ -181,6 +181,7 @@ class Daemon:
         self._pace = self._pace.succeeded(moved=moved, now=time.monotonic())
         self._delay = self._next_delay()
         self._notify.status(f"watching {self._app.config.forge}, last looked at {datetime.now(UTC):%H:%M:%S}Z")
+        self._app.acknowledge()
 
     def _failed(self, trouble: ForgeError | NothingToWatch | DatabaseError) -> None:
         asked = None

@@ -10,20 +10,20 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
-import msgspec
 import sqlalchemy as sa
 
-from poller import eventlog, outbox, replies, store
-from poller.deltas.events import Event, place_of
+from poller import answers, eventlog, store
+from poller.deltas.events import Actor, Event, place_of
 from poller.deltas.pulls import Heads, Known
 from poller.fold import folded, tellable
 from poller.forge import errors
 from poller.forge.questions import Questions
+from poller.pushes import access_to
+from poller.reviews import SCHEMA
 from sessions import registry
 from sessions.config import Agent
-from sessions.database import reading
+from sessions.database import begin, reading
 from sessions.logs import fields
 from sessions.sources import Access, Checkout, Fetch, Source
 from sessions.turns import Dropped, Mode, NotNow, Outcome, Ready, Session, Turn
@@ -88,25 +88,28 @@ class PullErrand:
         except errors.ForgeError as trouble:
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         source = self._source(known, heads) if agent.checkout else None
-        how_to_diff = _told(fetch(source)) if source is not None else ""
+        pushes = agent.push and not heads.fork
+        how_to_diff = _told(fetch(source), pushes=pushes) if source is not None else ""
         login = bot.login if bot is not None else ""
-        return self._ready(
+        is_own = bot is not None and known.row.author is not None and known.row.author.id == bot.id
+        ready = self._ready(
             turn, session, agent, mode, bot=login, known=known, heads=heads, events=events, earlier=earlier, diff=diff,
-            how_to_diff=how_to_diff,
+            how_to_diff=how_to_diff, is_own=is_own,
         )  # fmt: skip
+        if isinstance(ready, Ready) and answers.needs_aim(agent):
+            with begin(self._engine) as conn:
+                answers.launched(
+                    conn, turn, agent, heads, is_own=is_own, url=known.row.html_url, desk=self._desk(bot)
+                )  # fmt: skip
+        return ready
 
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
-        """The agent's words, or a word about why there are none, into the outbox."""
-        agent = self._agents.get(turn.agent)
-        if agent is not None and agent.reply == "none":
-            return
-        bodies = words_after(turn, outcome)
-        if bodies:
-            repo, _, number = turn.key.removeprefix(f"{self._forge}/").rpartition("#")
-            outbox.put(
-                conn, forge=self._forge, ref=turn.ref, repo=repo, number=int(number), turn_id=turn.id, bodies=bodies,
-                now=self._now(),
-            )  # fmt: skip
+        """The agent's words, or a word about why there are none, into the outbox; and what else follows."""
+        agent = self._agents.get(turn.agent) or Agent()
+        answers.settle(conn, turn, outcome, agent, self._desk(store.forge(conn, self._forge).bot))
+
+    def _desk(self, bot: Actor | None) -> answers.Desk:
+        return answers.Desk(forge=self._forge, bot=bot.login if bot is not None else "", now=self._now())
 
     def _diff(self, known: Known, events: list[Event], mode: Mode) -> str | None:
         """The change itself, where the turn is about it: at first, and after a push."""
@@ -121,10 +124,9 @@ class PullErrand:
             return None
         row = known.row
         mark = hashlib.sha256(self._forge.encode()).hexdigest()[:8]
-        path = "/".join(quote(part, safe="") for part in row.repo.split("/"))
         return Source(
             mirror=f"{row.repo_id}-{mark}",  # forges may share a state directory
-            access=msgspec.structs.replace(self._remote, url=f"{self._remote.url.rstrip('/')}/{path}.git"),
+            access=access_to(self._remote, row.repo),
             head_ref=f"refs/pull/{row.number}/head",
             base=heads.base_ref,
             branch=f"pull-{row.number}",
@@ -146,6 +148,7 @@ class PullErrand:
         earlier: list[tuple[Turn, list[Event]]],
         diff: str | None,
         how_to_diff: str,
+        is_own: bool,
     ) -> Ready | NotNow:
         from poller.prompts.compose import PromptError, PromptFacts, compose
         from poller.prompts.recap import Earlier, recap
@@ -175,7 +178,8 @@ class PullErrand:
             recap=recap(before, bot=bot),
             repeat=turn.attempts > 0,
             heard=frozenset(turn.told) if still_there else frozenset(),
-            reply="none" if agent.reply == "none" else "comment",  # a review is posted as a comment so far
+            reply=agent.reply,
+            may_approve=agent.approve and not is_own,
         )
         try:
             prompt = compose(prompt_facts, directory=Path(agent.prompts) if agent.prompts else None)
@@ -183,13 +187,14 @@ class PullErrand:
             # The operator's to mend: until then the events wait.
             log.error("template cannot be used", extra=fields(error=trouble))
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
-        return Ready(prompt=prompt, events=tuple(turn.events))
+        schema = SCHEMA if agent.reply == "review" else ""
+        return Ready(prompt=prompt, events=tuple(turn.events), schema=schema)
 
 
-def _told(checkout: Checkout) -> str:
+def _told(checkout: Checkout, *, pushes: bool) -> str:
     from poller.prompts.checkout import how_to_see
 
-    return how_to_see(checkout)
+    return how_to_see(checkout, pushes=pushes)
 
 
 def _earlier(conn: sa.Connection, turn: Turn, session: Session) -> list[tuple[Turn, list[Event]]]:
@@ -201,16 +206,3 @@ def _earlier(conn: sa.Connection, turn: Turn, session: Session) -> list[tuple[Tu
     ]
     found = {event.id: event for event in eventlog.events(conn, [id for one in over for id in one.events])}
     return [(one, [found[id] for id in one.events if id in found]) for one in over]
-
-
-def words_after(turn: Turn, outcome: Outcome) -> list[str]:
-    """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again."""
-    if turn.state == "done" and outcome.kind == "done":
-        return replies.parts(outcome.text, turn.id, mode=turn.mode, because=turn.surprise, usd=turn.cost_usd)
-    if turn.state not in ("done", "failed"):
-        return []
-    why: replies.Why = "failed"
-    if outcome.kind in ("limited", "refused", "too_long"):
-        why = outcome.kind
-    more = {"reason": outcome.reason, "so_far": outcome.so_far}
-    return [replies.notice(why, turn.id, key=turn.key, usd=turn.cost_usd, **more)]

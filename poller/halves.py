@@ -107,7 +107,7 @@ class Halves:
         else:
             with begin(self._engine) as conn:
                 self._keep(conn)
-                record = Record(conn, config.forge, config.poll, now=now)
+                record = Record(conn, config.forge, config.poll, agents=config.agents, now=now)
                 if not rounds.is_begun(conn, config.forge):
                     rounds.begin(conn, config.forge, config.poll, now=now)
                 record.shallow(gathered.shallow)
@@ -148,7 +148,7 @@ class Halves:
         if self._keep is not None:
             with begin(self._engine) as conn:
                 self._keep(conn)
-                record = Record(conn, config.forge, config.poll, now=now)
+                record = Record(conn, config.forge, config.poll, agents=config.agents, now=now)
                 told = self._recorded(record, swept.looks, changed, told)
                 trust.save(conn)
                 if changed.repositories:

@@ -107,7 +107,9 @@ def _needed(conn: sa.Connection) -> set[str]:
     """Pulls of which something is still to be done, or may be done again."""
     turns = [turn for state in ("waiting", "running", "failed") for turn in registry.turns(conn, state=state)]
     c = tables.outbox.c
-    return {turn.ref for turn in turns} | set(conn.scalars(sa.select(c.ref).where(c.state.in_(["waiting", "failed"]))))
+    return {turn.ref for turn in turns} | set(
+        conn.scalars(sa.select(c.ref).where(c.state.in_(["held", "waiting", "failed"])))
+    )
 
 
 def _remove(conn: sa.Connection, old: sa.ColumnElement[bool]) -> int:

@@ -6,12 +6,12 @@ Knows what belongs into one transaction.  Must not know the forge; decides nothi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
-from poller import eventlog, outbox, rounds, store
+from poller import answers, eventlog, outbox, rounds, store
 from poller.config import Config, Poll
 from poller.deltas.events import Actor, Event, pull_ref
 from poller.deltas.pulls import Known
@@ -21,6 +21,7 @@ from poller.store import Place
 from poller.triage import Decision, Facts, decided, sorted_out
 from poller.trust import Trust
 from sessions import registry
+from sessions.config import Agent
 from sessions.logs import bound, fields
 
 log = logging.getLogger("poller.cycle")
@@ -50,8 +51,9 @@ def triaged(events: Sequence[Event], trust: Trust, bot: Actor, config: Config) -
 class Record:
     """One transaction's writing about one forge; `now` is our clock (epoch seconds)."""
 
-    def __init__(self, conn: sa.Connection, forge: str, poll: Poll, *, now: float) -> None:
+    def __init__(self, conn: sa.Connection, forge: str, poll: Poll, *, agents: Mapping[str, Agent], now: float) -> None:
         self._conn, self._forge, self._poll, self._now = conn, forge, poll, now
+        self._agents = agents
 
     def shallow(self, pulls: Iterable[Known]) -> None:
         """Pulls of which only the row was read; sweeps will read the rest, a few at a time."""
@@ -130,6 +132,9 @@ class Record:
                 )  # fmt: skip
                 if turn is not None:
                     turns[decision.agent] = turn
+                    if self._agents[decision.agent].reply != "none":
+                        desk = answers.Desk(forge=self._forge, bot="", now=now)
+                        answers.acknowledged(conn, event, turn_id=turn, desk=desk)
         if event.event == "pull_request" and event.action in ("closed", "deleted"):
             merged = event.pull is not None and event.pull.merged
             registry.put_away(conn, ref=event.ref, reason="merged" if merged else event.action, now=now)

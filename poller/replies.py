@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from poller.markdown import CODE, shape_of
+
+if TYPE_CHECKING:
+    from sessions.sources import Pushed
 
 #: Characters in one comment.  The forge itself has no limit; browsers and the proxies before it do.
 LIMIT = 60_000
@@ -26,8 +29,14 @@ _UNSENDABLE = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 #: A fence is closed by one as long: no agent needs longer ones, and the closing must fit.
 _LONGEST_FENCE = 40
 _LONG_FENCE = re.compile(r"`{41,}|~{41,}")
-#: Room kept in every part for what is added to the words.
-_ROOM = 400
+#: Room kept in every part for what is added to the words, and for what is told later.
+_ROOM, _ROOM_LATER = 400, 6_000
+#: Stands where something is told that is not over yet; nobody else's words can hold it.
+_LATER = "<!-- bottlepost later -->"
+#: Longer answers show so much of their beginning (characters, at most), and fold the rest.
+LONG, _SHOWN = 6_000, 2_500
+#: Where words may be folded: before a paragraph, a heading or a fence that belongs to nothing above it.
+_FOLD = re.compile(r"\n\n(?=[^\W\d_]|#{1,6} |```)")
 
 Why = Literal["failed", "limited", "refused", "too_long", "stopped", "closed"]
 
@@ -54,18 +63,24 @@ def parts(
     mode: Literal["fresh", "resume"] | None = None,
     because: str = "",
     usd: float = 0.0,
+    bot: str = "",
+    quote: str = "",
+    later: bool = False,
+    named: str = "",
     limit: int = LIMIT,
     most: int = 1,
 ) -> list[str]:
     """The agent's words as at most `most` comments of `limit` characters, each ended by its mark (part 1, 2, …).
 
-    The footer says how the conversation went on, why not simply (`because`), and what the turn cost.
+    The footer says how the conversation went on, why not simply (`because`), what the turn cost, and how the `bot` is
+    asked for help.  `quote` comes first; `later`: there is room for what `told_later` adds; `named`: the part's name,
+    instead of its number, where there is one part only.
 
     Mentions are silenced, so that the forge notifies nobody: `@ana` gets a zero-width space behind the `@`.  E-mail
     addresses and paths stay, and so does code (decorators, package names), in which the forge looks for no mentions.
     What looks like one of our marks is spoilt.  What does not fit is cut, with a notice; an open fence is closed.
     """
-    room = limit - _ROOM
+    room = limit - _ROOM - len(quote) - _ROOM_LATER * later
     words = harmless(text).strip() or NOTHING_SAID
     if len(words) > room:
         # A cut can break code open, and what was code would notify people.
@@ -73,16 +88,74 @@ def parts(
     pieces, left = _pieces(words, room, most)
     if left:
         pieces[-1] += f"\n\n*(Cut here: {left:,} more characters are in the log of turn {turn}.)*"
-    pieces[-1] += f"\n\n{_footer(turn, mode, because=because, usd=usd)}"
-    return [f"{piece}\n\n{marker(turn, nth)}" for nth, piece in enumerate(pieces, start=1)]
+    pieces = [folded(piece) for piece in pieces]
+    pieces[0] = f"{quote}\n\n{pieces[0]}" if quote else pieces[0]
+    pieces[-1] += f"\n\n{_LATER}" if later else ""
+    pieces[-1] += f"\n\n{_footer(turn, mode, because=because, usd=usd, bot=bot)}"
+    return [f"{piece}\n\n{marker(turn, named or nth)}" for nth, piece in enumerate(pieces, start=1)]
+
+
+def folded(words: str) -> str:
+    """Long words with their beginning in sight and the rest behind a click; words that offer no such place stay."""
+    if len(words) <= LONG:
+        return words
+    places = [
+        found.start() for found in _FOLD.finditer(words, 0, _SHOWN) if not shape_of(words[: found.start()]).closing
+    ]
+    if not places:
+        return words
+    first, rest = words[: places[-1]], words[places[-1] :].strip()
+    closing = shape_of(rest).closing
+    rest += f"\n{closing}" if closing else ""
+    return f"{first}\n\n<details><summary>The rest ({len(rest):,} characters)</summary>\n\n{rest}\n\n</details>"
+
+
+def told_later(body: str, said: str) -> str:
+    """The body with what is now known of what it was to tell."""
+    return body.replace(f"{_LATER}\n\n", f"{said}\n\n" if said else "", 1)
+
+
+def about_push(pushed: Pushed, *, branch: str, kept: str) -> str:
+    """What became of the commits that were to go to `branch`; `kept`: where they are if they did not get there."""
+    onto = f"`{_code(harmless(branch))[:200]}`"
+    if pushed.state == "pushed":
+        if not pushed.many:
+            return f"Nothing was left to push to {onto}: what I have committed is there already."
+        what = f"{pushed.many} commits" if pushed.many > 1 else "one commit"
+        on_top = ", on top of what was pushed meanwhile" if pushed.rebased else ""
+        return f"I have pushed {what} to {onto}{on_top}: {pushed.commit}"
+    there = f"My commits are kept on branch `{_code(kept)}` of the poller's mirror." if kept else ""
+    why = [_sentence(one) for one in pushed.why]
+    if pushed.state == "held":
+        return "\n".join(
+            [f"**Not pushed** to {onto}: somebody should look at it first.", *(f"- {one}" for one in why), "", there]
+        )
+    return f"**Not pushed** to {onto}: {'; '.join(why)}. {there}".strip()
+
+
+def quoted(path: str, line: int | None, words: str) -> str:
+    """A remark on a line, as the beginning of the answer to it."""
+    at = f"`{_code(harmless(path))[:200]}`" + (f", line {line}" if line else "")
+    said = " ".join(harmless(words[:2000], code_too=True).replace("<", "&lt;").replace("`", "'").split())
+    return f"> {at}: {said[:300]}{'…' if len(said) > 300 else ''}"
 
 
 def notice(
-    why: Why, turn: int, *, key: str, reason: str = "", again: str = "", so_far: str = "", usd: float = 0.0
+    why: Why,
+    turn: int,
+    *,
+    key: str,
+    reason: str = "",
+    again: str = "",
+    so_far: str = "",
+    usd: float = 0.0,
+    bot: str = "",
+    named: str = "",
 ) -> str:
     """A comment that says why there is no answer.
 
-    `reason` is one line; `again`: when it is tried again, in words; `so_far`: what the agent had said by then."""
+    `reason` is one line; `again`: when it is tried again, in words; `so_far`: what the agent had said by then; `bot`
+    and `named` as for `parts`."""
     what, mend = _NOTICES[why]
     lines = [f"{what}{f' It is tried again {again}.' if again else ''}"]
     if reason.strip():
@@ -92,7 +165,7 @@ def notice(
         words = words if len(words) <= SO_FAR else harmless(words, code_too=True)
         (piece,), left = _pieces(words, SO_FAR, 1)
         lines += ["By then I had said:", piece + ("\n\n*(Cut here.)*" if left else "")]
-    return "\n\n".join([*lines, _footer(turn, None, usd=usd), marker(turn, f"notice-{why}")])
+    return "\n\n".join([*lines, _footer(turn, None, usd=usd, bot=bot), marker(turn, named or f"notice-{why}")])
 
 
 _NOTICES: dict[Why, tuple[str, str]] = {
@@ -175,16 +248,24 @@ def _pieces(words: str, room: int, most: int) -> tuple[list[str], int]:
     return pieces, max(len(words) - at, 0)
 
 
-def _footer(turn: int, mode: Literal["fresh", "resume"] | None, *, because: str = "", usd: float = 0.0) -> str:
+def _footer(
+    turn: int, mode: Literal["fresh", "resume"] | None, *, because: str = "", usd: float = 0.0, bot: str = ""
+) -> str:
     how = {"fresh": " · a fresh session", "resume": " · resumed session", None: ""}[mode]
     why = " ".join(harmless(because[:150], code_too=True).replace("<", "&lt;").split())
     cost = f" · ${usd:.2f}" if usd >= 0.005 else ""
-    return f"<sub>bottlepost · turn {turn}{how}{f': {why}' if how and why else ''}{cost}</sub>"
+    help = f" · `@{_code(bot)} help`" if bot else ""
+    return f"<sub>bottlepost · turn {turn}{how}{f': {why}' if how and why else ''}{cost}{help}</sub>"
 
 
 def _one_line(text: str) -> str:
     line = " ".join(harmless(text[:2000]).split())
     return f"`{_code(line)[:300]}`"
+
+
+def _sentence(reason: str) -> str:
+    """A reason as part of a line: names in it may be in code, nothing else of it is Markdown."""
+    return " ".join(harmless(reason[:500], code_too=True).replace("<", "&lt;").split())
 
 
 def _code(text: str) -> str:

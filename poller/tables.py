@@ -179,7 +179,7 @@ outbox = sa.Table(
     sa.Column("repo", sa.String, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
-    sa.Column("state", sa.String, nullable=False),  # waiting | sent | failed | dropped
+    sa.Column("state", sa.String, nullable=False),  # held | waiting | sent | failed | dropped
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("not_before", sa.Float, nullable=False, default=0.0),
     sa.Column("owner", sa.String, nullable=False, default=""),
@@ -196,6 +196,41 @@ outbox = sa.Table(
 )
 sa.Index("outbox_due", outbox.c.state, outbox.c.not_before)
 
+#: A pull as a turn found it right before its launch.
+aim = sa.Table(
+    "aim",
+    metadata,
+    sa.Column("turn_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("head_sha", sa.String, nullable=False),
+    sa.Column("head_ref", sa.String, nullable=False),
+    sa.Column("is_fork", sa.Boolean, nullable=False),
+    sa.Column("is_own", sa.Boolean, nullable=False),  # the bot itself has opened it
+    sa.Column("url", sa.String, nullable=False),
+)
+
+#: What is done at the forge beside words.
+deed = sa.Table(
+    "deed",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("turn_id", sa.Integer, nullable=False),  # 0 = of no turn
+    sa.Column("ref", sa.String, nullable=False),
+    sa.Column("what", sa.String, nullable=False),  # react | status | push
+    sa.Column("place", sa.String, nullable=False),  # tells it from others of the turn
+    sa.Column("forge", sa.String, nullable=False),
+    sa.Column("told", sa.LargeBinary, nullable=False),  # JSON
+    sa.Column("state", sa.String, nullable=False),  # waiting | done | failed | dropped
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", sa.Float, nullable=False),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
+    sa.Column("lease_until", sa.Float, nullable=False, server_default="0"),
+    sa.Column("error", sa.String, nullable=False, server_default=""),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("turn_id", "ref", "what", "place"),
+    sqlite_autoincrement=True,
+)
+sa.Index("deeds_due", deed.c.state, deed.c.not_before)
+
 
 def _to_2(op: Operations) -> None:
     """Sweeps, repositories by id, who did what, patience, pauses, reviews in the outbox."""
@@ -211,7 +246,7 @@ def _to_2(op: Operations) -> None:
         op.add_column("outbox", sa.Column(name, column.type, nullable=False, server_default=column.server_default))
     op.execute(outbox.update().where(outbox.c.state == "failed").values(ended_at=outbox.c.created_at))
     bind = op.get_bind()
-    for table in (known_repository, sweep, pause):
+    for table in (known_repository, sweep, pause, aim, deed):
         table.create(bind)
     _fill_in_actors(bind)
     op.create_index("events_by_kind", "event", ["event", "action", "seq"])

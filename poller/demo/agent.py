@@ -13,12 +13,14 @@ big N         answer with N characters          garbage, silent                 
 forget        write no transcript               stubborn      ignore SIGINT and SIGTERM
 quota [WHEN]  be refused until then             long [N], overloaded [N]            also the first N times only
 lost          find no conversation to resume (by the environment only)
+commit F TEXT commit a file with this text      review B64    answer this JSON (base64), if a schema is asked for
 child S       leave a process behind that lives S seconds, in a session of its own
 handover ...  any of these, when asked for a hand-over note, and only then
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -32,7 +34,7 @@ from typing import Any, NoReturn
 
 _WORD = re.compile(r"\[agent:\s*([^\]]*)\]")
 _VALUES = {"--output-format", "--session-id", "--resume", "--setting-sources", "--model", "--max-turns"}
-_VALUES |= {"--max-budget-usd"}
+_VALUES |= {"--max-budget-usd", "--json-schema"}
 _SWITCHES = {"-p", "--print", "--verbose", "--dangerously-skip-permissions", "--strict-mcp-config"}
 _MODEL = "scripted-1"
 #: Dollars for a token, so that costs can be told apart.
@@ -106,7 +108,8 @@ def main(argv: list[str]) -> int:
         _obey(word, value, conversation, options)
     answer = _answer(prompt, dict(orders), conversation.heard)
     usage = _remember(answer, prompt, conversation, options)
-    said = {"subtype": "success", "is_error": False, "result": answer, "terminal_reason": "completed"}
+    said: dict[str, Any] = {"subtype": "success", "is_error": False, "result": answer, "terminal_reason": "completed"}
+    said |= {"structured_output": _review(dict(orders), answer)} if "--json-schema" in options else {}
     _print_line(options, _result(conversation, usage=usage) | said, last=True)
     return 0
 
@@ -198,6 +201,12 @@ def _obey(word: str, value: str, conversation: Conversation, options: dict[str, 
             seconds, _, times = value.partition(" ")
             if conversation.still(word, times):
                 time.sleep(float(seconds or 1))
+        case "commit":
+            name, _, text = value.partition(" ")
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(f"{text}\n", encoding="utf-8")
+            subprocess.run(["git", "add", "--", name], check=True)
+            subprocess.run(["git", "commit", "-q", "-m", f"Change {name}"], check=True)
         case "fail" if conversation.still(word, value):
             _refuse("the scripted agent was told to fail")
         case "garbage" | "silent":
@@ -224,6 +233,10 @@ def _answer(prompt: str, orders: dict[str, str], heard: int) -> str:
     memory = {0: "This is our first message.", 1: "I remember 1 earlier message."}
     said = orders.get("say") or f"I have read {len(prompt.split())} words."
     return f"{said} {memory.get(heard, f'I remember {heard} earlier messages.')}"
+
+
+def _review(orders: dict[str, str], answer: str) -> Any:
+    return json.loads(base64.b64decode(orders["review"])) if "review" in orders else {"summary": answer}
 
 
 def _remember(answer: str, prompt: str, conversation: Conversation, options: dict[str, str]) -> dict[str, int]:

@@ -36,6 +36,8 @@ class Repo:
     fork_of: Repo | None = None
     #: A push to a pull against one of these branches dismisses its approvals.
     dismissing_branches: set[str] = field(default_factory=set)
+    #: Branches with a rule about who may push to them.
+    protected_branches: set[str] = field(default_factory=set)
     collaborators: dict[int, str] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
     labels: list[Label] = field(default_factory=list)

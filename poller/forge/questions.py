@@ -248,6 +248,20 @@ class Questions:
         with contextlib.suppress(errors.NotFound):
             self._client.delete(f"{_at(repo)}/pulls/{number}/reviews/{review_id}")
 
+    def react(self, repo: str, comment_id: int, content: str) -> None:
+        """React to a comment, plain or on a line.  Done twice it is done once."""
+        self._client.post(f"{_at(repo)}/issues/comments/{comment_id}/reactions", Any, {"content": content})
+
+    def post_status(self, repo: str, sha: str, *, state: str, context: str, description: str, url: str) -> None:
+        """Set a commit's status.  Of one context the last counts."""
+        status = {"state": state, "context": context, "description": description, "target_url": url}
+        self._client.post(f"{_at(repo)}/statuses/{quote(sha, safe='')}", Any, status)
+
+    def is_protected(self, repo: str, branch: str) -> bool:
+        """Is there a rule about who may push to this branch?"""
+        found: wire.Branch = self._client.get(f"{_at(repo)}/branches/{quote(branch)}", wire.Branch).body
+        return found.protected
+
 
 class Timeline:
     """One reading of a timeline, which can go on when more inline comments turn out to hide rows."""

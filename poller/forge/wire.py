@@ -141,6 +141,11 @@ class CommentRow(msgspec.Struct, frozen=True):
     pull_request_url: str = ""
 
 
+class Branch(msgspec.Struct, frozen=True):
+    name: str
+    protected: bool = False
+
+
 class Ref(msgspec.Struct, frozen=True):
     """One of `git/refs/pull`: `refs/pull/<number>/head`."""
 

@@ -16,18 +16,27 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}")
 _REMINDERS = 20
 
 
-def how_to_see(checkout: Checkout) -> str:
-    """Where the code is, how to see the change, and what has become of the agent's own work."""
-    return " ".join(filter(None, [_where(checkout), _change(checkout), _since(checkout), _own(checkout)]))
+def how_to_see(checkout: Checkout, *, pushes: bool = False) -> str:
+    """Where the code is, how to see the change, what becomes of commits, and of the agent's own work."""
+    said = [_where(checkout), _pushing(checkout, pushes=pushes), _change(checkout), _since(checkout), _own(checkout)]
+    return " ".join(filter(None, said))
 
 
 def _where(checkout: Checkout) -> str:
     at = f"on branch `{checkout.branch}` at commit `{checkout.head}`"
     if checkout.untouched:
         return f"Your working directory is as you left it; the pull request's code in it was checked out {at}."
+    return f"The pull request's code is in your working directory, a git clone of its own, {at}."
+
+
+def _pushing(checkout: Checkout, *, pushes: bool) -> str:
+    if not pushes:
+        return "What you commit there stays there: nothing of it is pushed."
     return (
-        f"The pull request's code is in your working directory, a git clone of its own, {at}. "
-        "What you commit there stays there: nothing of it is pushed."
+        f"What you commit on branch `{checkout.branch}` is pushed to the pull request for you when your turn is over; "
+        "you cannot push yourself. What is not committed stays. Add commits only: nothing is pushed if you rewrite "
+        "those that are there, or if you change files of CI, of agents' settings, or others that are protected here. "
+        "Below your answer people are told what was pushed: do not promise it."
     )
 
 

@@ -56,6 +56,8 @@ class PromptFacts(msgspec.Struct, frozen=True, kw_only=True):
     #: Ids of events that the conversation is known to hold already: named again, their words not repeated.
     heard: frozenset[str] = frozenset()
     reply: Literal["comment", "review", "none"] = "comment"
+    #: A review may end with an approval.
+    may_approve: bool = False
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,6 +212,7 @@ def _variables(facts: PromptFacts) -> dict[str, object]:
         "mode": facts.mode,
         "repeat": facts.repeat,
         "reply": facts.reply,
+        "may_approve": facts.may_approve,
         "key": quoted(facts.key),
         "repo": quoted(facts.repo),
         "pull": _pull(facts, fence),

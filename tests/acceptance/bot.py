@@ -215,6 +215,9 @@ class Bot:
         """Have so many runs of the agent begun?"""
         return sum(what == "begin" for _, what, _ in self.runs()) >= number
 
+    def wait_for_run(self, number: int = 1) -> None:
+        until(lambda: self.begun(number), "the agent runs")
+
     def at_once(self) -> tuple[int, int]:
         """The largest number of runs at the same time: of all, and of one bottle."""
         now: list[str] = []

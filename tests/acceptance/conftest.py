@@ -10,6 +10,8 @@ import pytest
 from poller.demo.repos import Repo
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
+from tests.acceptance.forge import Forge
+from tests.gitside.server import GitServer
 
 
 @pytest.fixture
@@ -39,4 +41,22 @@ def bot(tmp_path: Path, world: World, repo: Repo) -> Iterator[Bot]:
     with world.serve() as server:
         made = Bot(tmp_path, world, server.url)
         yield made
+        made.leave()
+
+
+@pytest.fixture
+def forge(tmp_path: Path, world: World, repo: Repo) -> Forge:
+    return Forge(tmp_path / "forge", world, repo)
+
+
+@pytest.fixture
+def coder(tmp_path: Path, world: World, forge: Forge) -> Iterator[tuple[Bot, GitServer]]:
+    """A bot whose agent gets the code."""
+    place = tmp_path / "bot"
+    place.mkdir()
+    with world.serve() as stand_in, GitServer(tmp_path / "forge", beyond=stand_in.url) as server:
+        made = Bot(place, world, server.url)
+        made.agent(checkout=True)
+        server.token, server.after_push = made.token, forge.follow
+        yield made, server
         made.leave()

@@ -3,69 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import trustme
 
-from poller.demo.pulls import Pull
 from poller.demo.repos import Repo
-from poller.demo.state import Commit
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
+from tests.acceptance.forge import Forge
 from tests.doors import Proxy, Relay, address_of
-from tests.gitside.origin import Origin, git
+from tests.gitside.origin import git
 from tests.gitside.server import GitServer
-
-
-class Forge:
-    """The stand-in's repository and a real one, with the same commits."""
-
-    def __init__(self, root: Path, world: World, repo: Repo) -> None:
-        self.origin, self._world, self._repo = Origin(root), world, repo
-        self._take("main", self.origin.tip("main"), parents=())
-
-    def open_pull(self, files: dict[str, str | bytes | None], **more: str) -> Pull:
-        branch = f"feature-{self._repo.last_number + 1}"
-        self._take(branch, self.origin.commit(branch, files, onto="main"), parents=(self.origin.tip("main"),))
-        pull = self._repo.open_pull(by="ana", head=branch, **more)  # type: ignore[arg-type]
-        self.origin.pull(pull.number, branch)
-        return pull
-
-    def push(self, pull: Pull, files: dict[str, str | bytes | None]) -> str:
-        before = self.origin.tip(pull.head_ref)
-        sha = self.origin.commit(pull.head_ref, files)
-        self._commit(sha, parents=(before,))
-        self._repo.move_branch(pull.head_ref, sha, by=self._world.person("ana"))
-        self.origin.pull(pull.number, pull.head_ref)
-        return sha
-
-    def _take(self, branch: str, sha: str, *, parents: tuple[str, ...]) -> None:
-        self._repo.branches[branch] = self._commit(sha, parents=parents)
-
-    def _commit(self, sha: str, *, parents: tuple[str, ...]) -> str:
-        author, files = self._world.person("ana"), {"app.txt": (sha,)}
-        commit = Commit(sha=sha, parents=parents, author=author, message="edit\n", at=self._world.now(), files=files)
-        return self._world.history.take(commit)
-
-
-@pytest.fixture
-def forge(tmp_path: Path, world: World, repo: Repo) -> Forge:
-    return Forge(tmp_path / "forge", world, repo)
-
-
-@pytest.fixture
-def coder(tmp_path: Path, world: World, forge: Forge) -> Iterator[tuple[Bot, GitServer]]:
-    """A bot whose agent gets the code."""
-    place = tmp_path / "bot"
-    place.mkdir()
-    with world.serve() as stand_in, GitServer(tmp_path / "forge", beyond=stand_in.url) as server:
-        made = Bot(place, world, server.url)
-        made.agent(checkout=True)
-        server.token = made.token
-        yield made, server
-        made.leave()
 
 
 def test_agent_finds_the_pulls_code_and_is_told_how_to_see_the_change(

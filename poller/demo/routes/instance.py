@@ -5,7 +5,7 @@ Knows who is asked for and who may ask.  Must not know pulls' rows.
 
 from __future__ import annotations
 
-from poller.demo.access import NONE, assignable, is_admin, level, may_read, named_permission
+from poller.demo.access import NONE, assignable, is_admin, level, may_read, may_write, named_permission
 from poller.demo.routes.answers import NOTHING, Answer, Call, done, totals
 from poller.demo.shapes.people import Json, org_json, team_json, user_json
 from poller.demo.shapes.repos import repo_json
@@ -86,6 +86,28 @@ def git_refs_of_pulls(call: Call) -> Answer:
     if not rows:
         raise call.not_found()
     return done(rows)
+
+
+def branch(call: Call) -> Answer:
+    """A branch, and whether there is a rule about pushing to it."""
+    found, name = call.repo(), call.names["branch"]
+    if name not in found.branches:
+        raise call.not_found()
+    is_protected = name in found.protected_branches
+    may = call.user is not None and may_write(call.user, found)
+    return done(
+        {
+            "name": name,
+            "commit": {"id": found.branches[name]},
+            "protected": is_protected,
+            "required_approvals": 0,
+            "enable_status_check": False,
+            "status_check_contexts": [],
+            "user_can_push": may and not is_protected,
+            "user_can_merge": may,
+            "effective_branch_protection_name": name if is_protected else "",
+        }
+    )
 
 
 def collaborators(call: Call) -> Answer:

@@ -86,6 +86,7 @@ ROUTES = [
         )
         for act in ("resolve", "unresolve")
     ),
+    Route("GET", f"{_R}/branches/{{branch}}", instance.branch, "repository"),
     Route("GET", f"{_R}/git/refs/pull{{rest}}", instance.git_refs_of_pulls, "repository"),
     Route("GET", f"{_R}/collaborators", instance.collaborators, "repository"),
     Route("GET", f"{_R}/collaborators/{{user}}", instance.collaborator, "repository"),
@@ -101,7 +102,7 @@ ROUTES = [
 @lru_cache(maxsize=1)
 def _compiled() -> list[tuple[re.Pattern[str], Route]]:
     def pattern(path: str) -> str:
-        slots = {"number": r"[^/.]+", "rest": r"(?:/.*)?"}
+        slots = {"number": r"[^/.]+", "rest": r"(?:/.*)?", "branch": ".+"}
         pieces = re.split(r"\{(\w+)\}", path)
         return "".join(
             re.escape(piece) if at % 2 == 0 else f"(?P<{piece}>{slots.get(piece, '[^/]+')})"

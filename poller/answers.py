@@ -1,0 +1,172 @@
+"""What follows from the end of a turn on its pull: words, reactions, a status, a push.  Written down, not done.
+
+Knows outcomes, the agent's settings, and what was noted at the launch.  Must not know HTTP or git.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import deeds, eventlog, outbox, replies, tables
+from poller.deltas.events import Event
+from poller.deltas.pulls import Heads
+from poller.store import upsert
+from sessions.config import Agent
+from sessions.sources import Pushed
+from sessions.turns import Outcome, Turn
+
+#: Characters of a status' description.
+DESCRIPTION = 140
+
+
+class Aim(msgspec.Struct, frozen=True, kw_only=True):
+    """The pull as a turn found it right before its launch.  `is_own`: the bot itself has opened it."""
+
+    turn_id: int
+    head_sha: str
+    head_ref: str
+    is_fork: bool
+    is_own: bool
+    url: str
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a turn's end is written down.  `bot`: our login there."""
+
+    forge: str
+    bot: str
+    now: float
+
+
+def needs_aim(agent: Agent) -> bool:
+    """Does the end of its turns depend on how they began?"""
+    return agent.push or agent.status or agent.reply == "review"
+
+
+def launched(
+    conn: sa.Connection, turn: Turn, agent: Agent, heads: Heads, *, is_own: bool, url: str, desk: Desk
+) -> None:
+    """The turn is about to begin: what its end will need to know, and the status that says so."""
+    values = {
+        "head_sha": heads.head_sha,
+        "head_ref": heads.head_ref,
+        "is_fork": heads.fork,
+        "is_own": is_own,
+        "url": url,
+    }
+    upsert(conn, tables.aim, {"turn_id": turn.id}, values)
+    if agent.status:
+        _status(conn, turn, heads.head_sha, "pending", f"{turn.agent} is at work", url=url, desk=desk)
+
+
+def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk: Desk) -> None:
+    """The turn has come to this, for now or for good."""
+    if turn.state == "waiting":
+        return
+    aim = _aim(conn, turn.id)
+    later = _to_push(conn, turn, outcome, aim, desk)
+    if agent.status and aim is not None:
+        state: deeds.State = "success" if turn.state == "done" else "failure"
+        _status(conn, turn, aim.head_sha, state, _described(turn), url=aim.url, desk=desk)
+    if agent.reply == "none":
+        return
+    asking = _asking(eventlog.events(conn, turn.events))
+    for comment_id in dict.fromkeys(comment_id for _, comment_id in asking) if turn.state != "dropped" else ():
+        content = "rocket" if turn.state == "done" else "confused"
+        deeds.react(conn, comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
+    bodies = words_after(turn, outcome, agent, bot=desk.bot, quote=_quote(asking), later=later is not None)
+    if not bodies:
+        return
+    if isinstance(later, Pushed):  # nothing to wait for: it is known by now
+        said = replies.about_push(later, branch=aim.head_ref if aim is not None else "", kept="")
+        bodies = [replies.told_later(body, said) for body in bodies]
+    repo, _, number = turn.key.removeprefix(f"{desk.forge}/").rpartition("#")
+    outbox.put(
+        conn, forge=desk.forge, ref=turn.ref, repo=repo, number=int(number), turn_id=turn.id, bodies=bodies,
+        now=desk.now,
+    )  # fmt: skip
+    if isinstance(later, deeds.Push):
+        deeds.hold(conn, turn_id=turn.id)
+
+
+def words_after(
+    turn: Turn, outcome: Outcome, agent: Agent, *, bot: str = "", quote: str = "", later: bool = False
+) -> list[str]:
+    """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again."""
+    named = f"sticky-{turn.agent}" if agent.sticky else ""
+    if turn.state == "done" and outcome.kind == "done":
+        return replies.parts(
+            outcome.text, turn.id, mode=turn.mode, because=turn.surprise, usd=turn.cost_usd, bot=bot, quote=quote,
+            later=later, named=named,
+        )  # fmt: skip
+    if turn.state not in ("done", "failed"):
+        return []
+    why: replies.Why = "failed"
+    if outcome.kind in ("limited", "refused", "too_long"):
+        why = outcome.kind
+    more = {"reason": outcome.reason, "so_far": outcome.so_far, "bot": bot, "named": named}
+    return [replies.notice(why, turn.id, key=turn.key, usd=turn.cost_usd, **more)]
+
+
+def acknowledged(conn: sa.Connection, event: Event, *, turn_id: int, desk: Desk) -> None:
+    """Whoever has asked sees at once that he was heard."""
+    for _, comment_id in _asking([event]):
+        deeds.react(conn, comment_id, "eyes", forge=desk.forge, ref=event.ref, turn_id=turn_id, now=desk.now)
+
+
+def _asking(events: Sequence[Event]) -> list[tuple[Event, int]]:
+    """Comments, plain or on a line, that a turn answers."""
+    created = [one for one in events if one.event == "pull_request_comment" and one.action != "deleted"]
+    return [(one, one.subject.comment_id) for one in created if isinstance(one.subject.comment_id, int)]
+
+
+def _quote(asking: Sequence[tuple[Event, int]]) -> str:
+    """What is answered, where it stands in a thread of its own: our words stand elsewhere."""
+    if len(asking) != 1 or not isinstance(asking[0][0].subject.path, str):
+        return ""
+    subject = asking[0][0].subject
+    line, body = subject.line, subject.body
+    return replies.quoted(
+        str(subject.path), line if isinstance(line, int) else None, body if isinstance(body, str) else ""
+    )
+
+
+def _to_push(
+    conn: sa.Connection, turn: Turn, outcome: Outcome, aim: Aim | None, desk: Desk
+) -> deeds.Push | Pushed | None:
+    """The push that was noted, what there is to say of one that will not be, or nothing."""
+    if turn.state != "done" or aim is None:
+        return None
+    if outcome.unmade:
+        return Pushed(state="refused", why=(f"my commits could not be read ({outcome.unmade})",))
+    if outcome.made is None:
+        return None
+    if aim.is_fork:
+        return Pushed(state="refused", why=("the pull request comes from a fork",))
+    wanted = deeds.Push(made=outcome.made, branch=aim.head_ref, agent=turn.agent)
+    deeds.put(conn, wanted, forge=desk.forge, ref=turn.ref, turn_id=turn.id, place=aim.head_ref, now=desk.now)
+    return wanted
+
+
+def _status(
+    conn: sa.Connection, turn: Turn, sha: str, state: deeds.State, description: str, *, url: str, desk: Desk
+) -> None:
+    told = deeds.Status(
+        sha=sha, context=f"bottlepost/{turn.agent}", state=state, description=description[:DESCRIPTION], url=url
+    )
+    deeds.put(conn, told, forge=desk.forge, ref=turn.ref, turn_id=turn.id, place=f"{sha} {state}", now=desk.now)
+
+
+def _described(turn: Turn) -> str:
+    what: dict[str, Literal["answered", "stopped"]] = {"done": "answered", "dropped": "stopped"}
+    said = f"turn {turn.id} {what.get(turn.state, 'failed')}"
+    return f"{said}: {turn.reason}" if turn.reason else said
+
+
+def _aim(conn: sa.Connection, turn_id: int) -> Aim | None:
+    row = conn.execute(sa.select(tables.aim).where(tables.aim.c.turn_id == turn_id)).mappings().one_or_none()
+    return Aim(**row) if row is not None else None
