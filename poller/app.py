@@ -158,9 +158,7 @@ class App:
             )
             self.questions = Questions(self._client)
             self.outbox = Outbox(self.engine, self.questions, forge=config.forge, now=self.clock)
-            self.deeds = Deeds(
-                self.engine, self.questions, forge=config.forge, pusher=self._pusher(), now=self.clock
-            )
+            self.deeds = Deeds(self.engine, self.questions, forge=config.forge, pusher=self._pusher(), now=self.clock)
             self.dispatcher = self._new_dispatcher()
         except BaseException:
             self._closing.close()

@@ -1,4 +1,4 @@
-"""How an answer looks on the pull: reactions on what was asked, a status on the commit, what stands around the words."""
+"""How an answer looks on the pull: reactions on what was asked, a status on the commit, what is around the words."""
 
 from __future__ import annotations
 
