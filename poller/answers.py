@@ -11,9 +11,10 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from poller import deeds, eventlog, outbox, replies, tables
-from poller.deltas.events import Event
+from poller import deeds, eventlog, outbox, replies, reviews, tables
+from poller.deltas.events import Event as Happened
 from poller.deltas.pulls import Heads
+from poller.posting import Event, Review
 from poller.store import upsert
 from sessions.config import Agent
 from sessions.sources import Pushed
@@ -70,7 +71,7 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
     aim = _aim(conn, turn.id)
     later = _to_push(conn, turn, outcome, aim, desk)
     if agent.status and aim is not None:
-        state: deeds.State = "success" if turn.state == "done" else "failure"
+        state: deeds.State = "success" if turn.state == "done" and not _is_rejected(outcome, agent) else "failure"
         _status(conn, turn, aim.head_sha, state, _described(turn), url=aim.url, desk=desk)
     if agent.reply == "none":
         return
@@ -78,16 +79,19 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
     for comment_id in dict.fromkeys(comment_id for _, comment_id in asking) if turn.state != "dropped" else ():
         content = "rocket" if turn.state == "done" else "confused"
         deeds.react(conn, comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
-    bodies = words_after(turn, outcome, agent, bot=desk.bot, quote=_quote(asking), later=later is not None)
+    said, review = _review(turn, outcome, agent, aim)
+    bodies = words_after(turn, said, agent, bot=desk.bot, quote=_quote(asking), later=later is not None)
     if not bodies:
         return
     if isinstance(later, Pushed):  # nothing to wait for: it is known by now
-        said = replies.about_push(later, branch=aim.head_ref if aim is not None else "", kept="")
-        bodies = [replies.told_later(body, said) for body in bodies]
+        told = replies.about_push(later, branch=aim.head_ref if aim is not None else "", kept="")
+        bodies = [replies.told_later(body, told) for body in bodies]
+    if agent.sticky:
+        _supersede(conn, turn)
     repo, _, number = turn.key.removeprefix(f"{desk.forge}/").rpartition("#")
     outbox.put(
         conn, forge=desk.forge, ref=turn.ref, repo=repo, number=int(number), turn_id=turn.id, bodies=bodies,
-        now=desk.now,
+        now=desk.now, review=review,
     )  # fmt: skip
     if isinstance(later, deeds.Push):
         deeds.hold(conn, turn_id=turn.id)
@@ -97,34 +101,65 @@ def words_after(
     turn: Turn, outcome: Outcome, agent: Agent, *, bot: str = "", quote: str = "", later: bool = False
 ) -> list[str]:
     """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again."""
-    named = f"sticky-{turn.agent}" if agent.sticky else ""
     if turn.state == "done" and outcome.kind == "done":
         return replies.parts(
             outcome.text, turn.id, mode=turn.mode, because=turn.surprise, usd=turn.cost_usd, bot=bot, quote=quote,
-            later=later, named=named,
+            later=later, named=_sticky_part(turn) if agent.sticky else "",
         )  # fmt: skip
     if turn.state not in ("done", "failed"):
         return []
     why: replies.Why = "failed"
     if outcome.kind in ("limited", "refused", "too_long"):
         why = outcome.kind
-    more = {"reason": outcome.reason, "so_far": outcome.so_far, "bot": bot, "named": named}
+    more = {"reason": outcome.reason, "so_far": outcome.so_far, "bot": bot}
     return [replies.notice(why, turn.id, key=turn.key, usd=turn.cost_usd, **more)]
 
 
-def acknowledged(conn: sa.Connection, event: Event, *, turn_id: int, desk: Desk) -> None:
+def _review(turn: Turn, outcome: Outcome, agent: Agent, aim: Aim | None) -> tuple[Outcome, Review | None]:
+    """The outcome with the review's summary as its words, and what makes the post a review."""
+    if agent.reply != "review" or turn.state != "done" or outcome.kind != "done":
+        return outcome, None
+    said = reviews.read(outcome.structured, outcome.text)
+    may_judge = aim is not None and not aim.is_own  # a verdict on the bot's own pull is its own praise
+    event: Event = "COMMENT"
+    if said.verdict == "request_changes" and may_judge:
+        event = "REQUEST_CHANGES"
+    elif said.verdict == "approve" and may_judge and agent.approve:
+        event = "APPROVED"
+    remarks = [msgspec.structs.replace(one, body=replies.harmless(one.body)[: replies.LIMIT]) for one in said.remarks]
+    review = Review(event=event, commit=aim.head_sha if aim is not None else "", remarks=tuple(remarks))
+    return msgspec.structs.replace(outcome, text=said.summary or _pointing(len(remarks))), review
+
+
+def _pointing(remarks: int) -> str:
+    return "See the remarks on the lines." if remarks else ""
+
+
+def _sticky_part(turn: Turn) -> str:
+    return f"{replies.STICKY}{turn.agent}"
+
+
+def _supersede(conn: sa.Connection, turn: Turn) -> None:
+    """What an earlier turn was still to say in the same comment would now undo it."""
+    c = tables.outbox.c
+    mine = (c.ref == turn.ref, c.part == _sticky_part(turn), c.turn_id < turn.id, c.owner == "")
+    values = {"state": "dropped", "error": "a later turn has said more"}
+    conn.execute(tables.outbox.update().where(*mine, c.state.in_(("held", "waiting"))).values(**values))
+
+
+def acknowledged(conn: sa.Connection, event: Happened, *, turn_id: int, desk: Desk) -> None:
     """Whoever has asked sees at once that he was heard."""
     for _, comment_id in _asking([event]):
         deeds.react(conn, comment_id, "eyes", forge=desk.forge, ref=event.ref, turn_id=turn_id, now=desk.now)
 
 
-def _asking(events: Sequence[Event]) -> list[tuple[Event, int]]:
+def _asking(events: Sequence[Happened]) -> list[tuple[Happened, int]]:
     """Comments, plain or on a line, that a turn answers."""
     created = [one for one in events if one.event == "pull_request_comment" and one.action != "deleted"]
     return [(one, one.subject.comment_id) for one in created if isinstance(one.subject.comment_id, int)]
 
 
-def _quote(asking: Sequence[tuple[Event, int]]) -> str:
+def _quote(asking: Sequence[tuple[Happened, int]]) -> str:
     """What is answered, where it stands in a thread of its own: our words stand elsewhere."""
     if len(asking) != 1 or not isinstance(asking[0][0].subject.path, str):
         return ""
@@ -165,6 +200,11 @@ def _described(turn: Turn) -> str:
     what: dict[str, Literal["answered", "stopped"]] = {"done": "answered", "dropped": "stopped"}
     said = f"turn {turn.id} {what.get(turn.state, 'failed')}"
     return f"{said}: {turn.reason}" if turn.reason else said
+
+
+def _is_rejected(outcome: Outcome, agent: Agent) -> bool:
+    """A status is what others may wait for: it goes by the verdict, where there is one."""
+    return agent.reply == "review" and reviews.read(outcome.structured, outcome.text).verdict == "request_changes"
 
 
 def _aim(conn: sa.Connection, turn_id: int) -> Aim | None:

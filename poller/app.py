@@ -158,7 +158,11 @@ class App:
             )
             self.questions = Questions(self._client)
             self.outbox = Outbox(self.engine, self.questions, forge=config.forge, now=self.clock)
-            self.deeds = Deeds(self.engine, self.questions, forge=config.forge, pusher=self._pusher(), now=self.clock)
+            pusher = Pusher(
+                self.questions, agents=config.agents, remote=access_by(config, self._way), state=config.state,
+                environ=self._environ,
+            )  # fmt: skip
+            self.deeds = Deeds(self.engine, self.questions, forge=config.forge, pusher=pusher, now=self.clock)
             self.dispatcher = self._new_dispatcher()
         except BaseException:
             self._closing.close()
@@ -209,12 +213,6 @@ class App:
             unless=held.holds_back(),
         )
 
-    def _pusher(self) -> Pusher:
-        config, remote = self.config, access_by(self.config, self._way)
-        return Pusher(
-            self.questions, agents=config.agents, remote=remote, state=config.state, environ=self._environ
-        )  # fmt: skip
-
     def acknowledge(self) -> None:
         """Do at once what people should see at once: reactions, statuses."""
         try:
@@ -256,8 +254,7 @@ class App:
             return bool(held.paused(conn, ref=event.ref, key=event.key))
 
     def post(self, *, until: float | None = None) -> int:
-        """Do what is due beside words, then send what is due in the outbox; nothing is begun any more at the moment
-        `until` (monotonic)."""
+        """Do what is due beside words, then send what is due; nothing is begun any more at `until` (monotonic)."""
         self.deeds.flush(until=until)
         sent = self.outbox.flush(until=until)
         with self._posting:

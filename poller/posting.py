@@ -21,6 +21,8 @@ from poller.forge.questions import Questions
 Event = Literal["COMMENT", "APPROVED", "REQUEST_CHANGES"]
 #: Characters: what is turned down although it is no longer than this is not turned down for its length.
 SHORT = 4_000
+#: Bytes of a diff that are looked at for lines; characters of a review's words with all remarks that have no line.
+DIFF, MOST = 16 * 1024**2, 4 * replies.LIMIT
 #: Seconds by which the forge's clock may go back while we try: what is older than that before the first try is not
 #: that post (numbers of turns begin anew with a new database).
 SLACK = 600
@@ -111,14 +113,44 @@ def found(questions: Questions, post: Post, repo: str, *, bot: int) -> int | Non
 def sent(questions: Questions, post: Post, repo: str, *, bot: int) -> int:
     """Post it, once; the id that it was given.  Raises `ForgeError`."""
     if post.review is None:
+        there = _kept_up(questions, post, repo, bot=bot)
+        if there is not None and questions.edit_comment(repo, there, post.body):
+            return there
         return questions.post_comment(repo, post.number, post.body).id
     clear(questions, post, repo, bot=bot)
+    post = _fitted(questions, post, repo)
+    assert post.review is not None
     remarks = [
         {"path": one.path, "body": one.body, "old_position" if one.old else "new_position": one.line}
         for one in post.review.remarks
     ]
     review = {"event": post.review.event, "commit_id": post.review.commit, "body": post.body, "comments": remarks}
     return questions.post_review(repo, post.number, {name: value for name, value in review.items() if value})
+
+
+def _kept_up(questions: Questions, post: Post, repo: str, *, bot: int) -> int | None:
+    """The comment that this post is to take the place of: that of an earlier turn, with the same part."""
+    if not post.part.startswith(replies.STICKY):
+        return None
+    mine = [one for one in questions.comments(repo, post.number) if one.actor is not None and one.actor.id == bot]
+    return next((one.id for one in mine if post.part in [part for _, part in replies.marks_in(one.body)]), None)
+
+
+def _fitted(questions: Questions, post: Post, repo: str) -> Post:
+    """The review with only such remarks as the forge can show on a line; the others are in its words."""
+    from poller.reviews import fitted
+
+    review = post.review
+    if review is None or not review.remarks:
+        return post
+    diff, _ = questions.diff(repo, post.number, limit=DIFF)
+    fit, others = fitted(review.remarks, diff)
+    if not others:
+        return post
+    body = replies.with_remarks(post.body, [(one.path, one.line, one.body) for one in others])
+    review = msgspec.structs.replace(review, remarks=tuple(fit))
+    # Cut, not split: what is behind it is in the log, as with every answer that is too long.
+    return msgspec.structs.replace(post, body=replies.cut(body, post.turn_id, post.part, limit=MOST)[0], review=review)
 
 
 def clear(questions: Questions, post: Post, repo: str, *, bot: int) -> None:
@@ -143,6 +175,8 @@ def gentler(post: Post, trouble: errors.ForgeError) -> list[Post]:
             told = replies.with_remarks(post.body, [(one.path, one.line, one.body) for one in review.remarks])
             bare = msgspec.structs.replace(review, commit="", remarks=())
             return _cut(msgspec.structs.replace(post, body=told, review=bare), replies.LIMIT)
+        if is_refused and not review.remarks:
+            return [msgspec.structs.replace(post, review=None)]
     if status in (413, 422) and len(post.body) > SHORT:
         return _cut(post, len(post.body) // 2 + SHORT // 4)
     return []

@@ -33,6 +33,10 @@ _LONG_FENCE = re.compile(r"`{41,}|~{41,}")
 _ROOM, _ROOM_LATER = 400, 6_000
 #: Stands where something is told that is not over yet; nobody else's words can hold it.
 _LATER = "<!-- bottlepost later -->"
+#: How the last line of an answer begins.
+_FOOTER = "<sub>bottlepost · turn "
+#: How the part of a comment begins that is kept up to date.
+STICKY = "sticky-"
 #: Longer answers show so much of their beginning (characters, at most), and fold the rest.
 LONG, _SHOWN = 6_000, 2_500
 #: Where words may be folded: before a paragraph, a heading or a fence that belongs to nothing above it.
@@ -135,9 +139,13 @@ def about_push(pushed: Pushed, *, branch: str, kept: str) -> str:
 
 def quoted(path: str, line: int | None, words: str) -> str:
     """A remark on a line, as the beginning of the answer to it."""
-    at = f"`{_code(harmless(path))[:200]}`" + (f", line {line}" if line else "")
     said = " ".join(harmless(words[:2000], code_too=True).replace("<", "&lt;").replace("`", "'").split())
-    return f"> {at}: {said[:300]}{'…' if len(said) > 300 else ''}"
+    return f"> {_place(path, line)}: {said[:300]}{'…' if len(said) > 300 else ''}"
+
+
+def _place(path: str, line: int | None) -> str:
+    name = f"`{_code(harmless(path))[:200] or 'no file'}`"
+    return f"{name}, line {line}" if line else name
 
 
 def notice(
@@ -150,12 +158,10 @@ def notice(
     so_far: str = "",
     usd: float = 0.0,
     bot: str = "",
-    named: str = "",
 ) -> str:
     """A comment that says why there is no answer.
 
-    `reason` is one line; `again`: when it is tried again, in words; `so_far`: what the agent had said by then; `bot`
-    and `named` as for `parts`."""
+    `reason` is one line; `again`: when it is tried again, in words; `so_far`: what the agent had said by then."""
     what, mend = _NOTICES[why]
     lines = [f"{what}{f' It is tried again {again}.' if again else ''}"]
     if reason.strip():
@@ -165,7 +171,7 @@ def notice(
         words = words if len(words) <= SO_FAR else harmless(words, code_too=True)
         (piece,), left = _pieces(words, SO_FAR, 1)
         lines += ["By then I had said:", piece + ("\n\n*(Cut here.)*" if left else "")]
-    return "\n\n".join([*lines, _footer(turn, None, usd=usd, bot=bot), marker(turn, named or f"notice-{why}")])
+    return "\n\n".join([*lines, _footer(turn, None, usd=usd, bot=bot), marker(turn, f"notice-{why}")])
 
 
 _NOTICES: dict[Why, tuple[str, str]] = {
@@ -226,8 +232,9 @@ def marked(body: str, turn: int, part: str) -> str:
 
 def with_remarks(body: str, remarks: Sequence[tuple[str, int, str]]) -> str:
     """A review's words with its remarks (path, line, words) in them, for a forge that takes none on these lines."""
-    end = next((found.start() for found in _MARKER.finditer(body)), len(body))
-    told = [f"**`{_code(path)}`, line {line}:**\n\n{words.strip()}" for path, line, words in remarks]
+    end = body.rfind(_FOOTER)
+    end = end if end >= 0 else next((found.start() for found in _MARKER.finditer(body)), len(body))
+    told = [f"> {_place(path, line)}\n\n{words.strip()}" for path, line, words in remarks]
     return "\n\n".join([body[:end].rstrip(), *told, body[end:]]).rstrip()
 
 
@@ -255,7 +262,7 @@ def _footer(
     why = " ".join(harmless(because[:150], code_too=True).replace("<", "&lt;").split())
     cost = f" · ${usd:.2f}" if usd >= 0.005 else ""
     help = f" · `@{_code(bot)} help`" if bot else ""
-    return f"<sub>bottlepost · turn {turn}{how}{f': {why}' if how and why else ''}{cost}{help}</sub>"
+    return f"{_FOOTER}{turn}{how}{f': {why}' if how and why else ''}{cost}{help}</sub>"
 
 
 def _one_line(text: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from poller.posting import Remark
+
 Verdict = Literal["approve", "request_changes", "comment"]
 _VERDICTS: dict[str, Verdict] = {
     "approve": "approve", "approved": "approve", "request_changes": "request_changes", "reject": "request_changes",
@@ -48,15 +50,6 @@ SCHEMA = json.dumps(_REVIEW, separators=(",", ":"))
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _ESCAPE = re.compile(rb"\\([abfnrtv\"\\]|[0-7]{3})")
 _NAMED = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
-
-
-class Remark(msgspec.Struct, frozen=True, kw_only=True):
-    """Words on a line of the new file, or (`old`) of the one before; `line` 0: on none that can be told."""
-
-    path: str
-    line: int
-    body: str
-    old: bool = False
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from poller.deltas import ids
 from poller.deltas.lists import missing
 from poller.deltas.pulls import Comment, Inline, Known, Review, Row, Sighting, Step
 from poller.deltas.reviews import REVIEW_EVENTS
-from poller.forge.questions import Questions, Timeline
+from poller.forge.questions import Questions
+from poller.forge.timeline import Timeline
 
 #: Rows that say nothing about an act on the pull itself.
 NOISE = frozenset({"commit_ref", "pull_ref", "comment_ref", "issue_ref"})

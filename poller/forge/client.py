@@ -131,6 +131,11 @@ class Client:
             response = self._sent("POST", target, None, where, body=body)
         return self._answer(response, kind, where=where)
 
+    def patch(self, path: str, kind: type[T] | Any, body: Mapping[str, Any]) -> Answer:
+        """PATCH once; what it changes it may change again."""
+        where = errors.where_of("PATCH", path)
+        return self._answer(self._sent("PATCH", self._root + path, None, where, body=body), kind, where=where)
+
     def delete(self, path: str) -> None:
         """DELETE once; what the answer says is not read.  A 404 is a `NotFound`."""
         response = self._sent("DELETE", self._root + path, None, where := errors.where_of("DELETE", path))

@@ -14,9 +14,8 @@ from urllib.parse import quote
 from poller.deltas import pulls
 from poller.forge import errors, wire
 from poller.forge.client import Client
+from poller.forge.timeline import Timeline
 
-#: Rows of a page that may be missing for reasons of their own before a timeline counts as read.
-SLACK = 10
 PAGE = 50
 #: How often a list that changes under the reader is begun again.
 RESTARTS = 3
@@ -239,6 +238,14 @@ class Questions:
         ).body
         return posted
 
+    def edit_comment(self, repo: str, comment_id: int, body: str) -> bool:
+        """Say something else in a comment of ours; false when it is gone."""
+        try:
+            self._client.patch(f"{_at(repo)}/issues/comments/{comment_id}", Any, {"body": body})
+        except errors.NotFound:
+            return False
+        return True
+
     def post_review(self, repo: str, number: int, review: Mapping[str, Any]) -> int:
         """Submit a review with all its remarks; its id.  Sent once; what fails half-way leaves a PENDING one behind."""
         return int(self._client.post(f"{_at(repo)}/pulls/{number}/reviews", wire.ReviewRow, review).body.id)
@@ -261,35 +268,6 @@ class Questions:
         """Is there a rule about who may push to this branch?"""
         found: wire.Branch = self._client.get(f"{_at(repo)}/branches/{quote(branch)}", wire.Branch).body
         return found.protected
-
-
-class Timeline:
-    """One reading of a timeline, which can go on when more inline comments turn out to hide rows."""
-
-    def __init__(self, client: Client, path: str, *, since: str | None, page: int) -> None:
-        self._client, self._path, self._page = client, path, page
-        self._since = {"since": since} if since else {}
-        self._rows: dict[int, pulls.Step] = {}
-        self._pages = 0
-        self._whole = False
-
-    @property
-    def steps(self) -> tuple[pulls.Step, ...]:
-        """The rows so far, by id."""
-        return tuple(self._rows[key] for key in sorted(self._rows))
-
-    def read_on(self, hidden: int) -> None:
-        """Read pages until what is missing cannot be explained by `hidden` inline comments."""
-        while not self._whole and self._pages * self._page - len(self._rows) <= hidden + (SLACK if self._pages else 0):
-            self._pages += 1
-            params: dict[str, Any] = {**self._since, "limit": self._page}
-            if self._pages > 1:
-                params["page"] = self._pages
-            answer = self._client.get(self._path, list[wire.TimelineRow | None] | None, params)
-            rows = wire.without_nulls(answer.body)
-            self._rows.update({row.id: wire.step(row) for row in rows})
-            # More rows than the page holds: this server does not cut what nobody asked it to cut.
-            self._whole = self._pages == 1 and len(rows) > self._page
 
 
 def _at(repo: str) -> str:

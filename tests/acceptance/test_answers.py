@@ -115,3 +115,43 @@ def test_an_answer_to_a_remark_on_a_line_quotes_it(bot: Bot, repo: Repo) -> None
     bot.pass_time(700)
     bot.once()
     assert bot.comments(pull)[0].startswith("> `app.py`, line 2: @\u200bbot what do you say?\n\n")
+
+
+def test_a_sticky_answer_is_one_comment_that_is_kept_up_to_date(bot: Bot, repo: Repo) -> None:
+    bot.agent(sticky=True)
+    pull = repo.open_pull(by="ana", body="[agent: say First.]")
+    bot.once()
+    [first] = bot.comments(pull)
+    pull.comment("@bot [agent: say Second.]", by="ana")
+    bot.once()
+    [second] = bot.comments(pull)
+    assert first.startswith("First.") and second.startswith("Second.")
+    assert second.endswith("<!-- bottlepost turn=2 part=sticky-reviewer -->")
+    mine = next(row.id for row in pull.comments if row.user.login == "bot")
+    assert [turn["posted"] for turn in bot.turns(pull)] == [[f"comment {mine}"]] * 2
+    bot.pass_time(700)
+    assert bot.tally()["turns"]["started"] == 0, "its own edit wakes nobody"
+
+
+def test_a_sticky_answer_whose_receipt_was_lost_is_not_made_twice(bot: Bot, repo: Repo, world: World) -> None:
+    bot.agent(sticky=True)
+    pull = repo.open_pull(by="ana", body="[agent: say First.]")
+    world.fault("POST .*/comments", drop_after_accept=True)
+    bot.once()
+    pull.comment("@bot [agent: say Second.]", by="ana")
+    world.fault("PATCH .*/comments", drop_after_accept=True)
+    bot.pass_time(60)
+    bot.once()
+    bot.pass_time(60)
+    bot.once()
+    assert [body.partition(" ")[0] for body in bot.comments(pull)] == ["Second."]
+
+
+def test_a_sticky_comment_that_somebody_has_deleted_is_made_anew(bot: Bot, repo: Repo) -> None:
+    bot.agent(sticky=True)
+    pull = repo.open_pull(by="ana")
+    bot.once()
+    pull.delete_comment(next(row for row in pull.comments if row.user.login == "bot"), by="ana")
+    pull.comment("@bot once more", by="ana")
+    bot.once()
+    assert len(bot.comments(pull)) == 1

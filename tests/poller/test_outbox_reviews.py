@@ -106,7 +106,7 @@ def test_remarks_that_the_forge_does_not_take_go_into_the_text(table: Table) -> 
     ((state, _, remarks),) = table.reviews
     assert (state, remarks) == ("COMMENT", [])
     (review,) = (one for one in table.pull.reviews if one.user is not None and one.user.login == "bot")
-    assert "**`README.md`, line 1:**\n\nwhy this?" in review.body
+    assert "> `README.md`, line 1\n\nwhy this?" in review.body
     assert replies.has_marker(review.body, table.turn.id, 1)
 
 
