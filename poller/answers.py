@@ -127,7 +127,7 @@ def _review(turn: Turn, outcome: Outcome, agent: Agent, aim: Aim | None) -> tupl
     elif said.verdict == "approve" and may_judge and agent.approve:
         event = "APPROVED"
     remarks = [msgspec.structs.replace(one, body=replies.harmless(one.body)[: replies.LIMIT]) for one in said.remarks]
-    review = Review(event=event, commit=aim.head_sha if aim is not None else "", remarks=tuple(remarks))
+    review = Review(event=event, commit=aim.head_sha if aim is not None else "", remarks=tuple(remarks), fit=True)
     return msgspec.structs.replace(outcome, text=said.summary or _pointing(len(remarks))), review
 
 

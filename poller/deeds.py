@@ -27,11 +27,11 @@ from sessions.sources import Made, Pushed, Unpushable
 
 log = logging.getLogger(__name__)
 
+What = Literal["react", "status", "push"]
 #: Seconds: for one try, before another process may make the next; waits between tries; and the number of tries.
 LEASE = 1800.0
 WAITS = (5.0, 30.0, 120.0, 600.0)
-ATTEMPTS = 6
-What = Literal["react", "status", "push"]
+ATTEMPTS: dict[What, int] = {"react": 6, "push": 10, "status": 50}
 State = Literal["pending", "success", "failure"]
 table = tables.deed
 
@@ -100,6 +100,11 @@ def react(
     put(conn, told, forge=forge, ref=ref, turn_id=turn_id, place=place, now=now)
 
 
+def forget(conn: sa.Connection, *, before: float) -> None:
+    """Remove what was over long ago."""
+    conn.execute(table.delete().where(table.c.state != "waiting", table.c.created_at < before))
+
+
 def hold(conn: sa.Connection, *, turn_id: int) -> None:
     """The turn's words wait until `let_go`."""
     c = tables.outbox.c
@@ -137,11 +142,11 @@ class Deeds:
         return done
 
     def _claimed(self, tried: set[int]) -> Deed | None:
-        """The next due deed, its try counted.  Those of one kind on one pull keep their order."""
+        """The next due deed, its try counted.  Pushes of one pull keep their order, the others those of one turn."""
         now, earlier = self._now(), table.alias()
         before = sa.exists().where(
             earlier.c.ref == table.c.ref, earlier.c.what == table.c.what, earlier.c.id < table.c.id,
-            earlier.c.state == "waiting",
+            sa.or_(table.c.what == "push", earlier.c.turn_id == table.c.turn_id), earlier.c.state == "waiting",
         )  # fmt: skip
         due = sa.select(table).where(
             table.c.state == "waiting", table.c.forge == self._forge, table.c.not_before <= now,
@@ -205,7 +210,7 @@ class Deeds:
 
     def _put_off(self, deed: Deed, trouble: errors.ForgeError | Unpushable) -> bool:
         passing = isinstance(trouble, Unpushable | errors.NotGitea | errors.Refused) or trouble.passing
-        if passing and deed.attempts < ATTEMPTS:
+        if passing and deed.attempts < ATTEMPTS[deed.what]:
             wait = WAITS[min(deed.attempts, len(WAITS)) - 1]
             if isinstance(trouble, errors.RateLimited):
                 wait = max(wait, trouble.retry_after or 0.0)

@@ -38,11 +38,14 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes a post a review.  `commit` is the head that was reviewed, "" = whatever it is by then."""
+    """What makes a post a review.  `commit` is the head that was reviewed, "" = whatever it is by then.
+
+    `fit`: remarks on lines that the diff does not show go into the words."""
 
     event: Event = "COMMENT"
     commit: str = ""
     remarks: tuple[Remark, ...] = ()
+    fit: bool = False
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +144,7 @@ def _fitted(questions: Questions, post: Post, repo: str) -> Post:
     from poller.reviews import fitted
 
     review = post.review
-    if review is None or not review.remarks:
+    if review is None or not review.fit or not review.remarks:
         return post
     diff, _ = questions.diff(repo, post.number, limit=DIFF)
     fit, others = fitted(review.remarks, diff)

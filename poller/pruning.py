@@ -15,7 +15,7 @@ from itertools import islice
 
 import sqlalchemy as sa
 
-from poller import store, tables
+from poller import deeds, store, tables
 from poller.deltas.events import place_of, pull_ref
 from poller.halves import stamp_of
 from sessions import registry
@@ -42,6 +42,7 @@ def run(engine: sa.Engine, *, forge: str, now: float) -> int:
     gone = list(islice(_steps(engine, forge, before), STEPS))
     if len(gone) < STEPS:
         with begin(engine) as conn:
+            deeds.forget(conn, before=now - DAYS * DAY)
             store.save_forge(conn, forge, pruned_at=now)
     if gone:
         log.info("old events removed", extra=fields(events=sum(gone), before=before))

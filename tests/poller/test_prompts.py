@@ -150,7 +150,7 @@ def test_events_that_the_conversation_holds_are_named_without_their_words(make: 
 
 
 @pytest.mark.parametrize(
-    ("reply", "words"), [("comment", "a comment on"), ("review", "a review on"), ("none", "not posted")]
+    ("reply", "words"), [("comment", "a comment on"), ("review", "as a review of"), ("none", "not posted")]
 )
 def test_the_agent_knows_what_becomes_of_its_answer(make: Happenings, reply: str, words: str) -> None:
     assert words in compose(facts(make.opened(), reply=reply))

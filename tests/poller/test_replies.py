@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.markdown import shape_of
 from poller.mentions import mention_in
-from poller.replies import LIMIT, NOTHING_SAID, SILENCER, harmless, has_marker, marker, marks_in, notice, parts
+from poller.replies import (
+    LIMIT,
+    LONG,
+    NOTHING_SAID,
+    SILENCER,
+    about_push,
+    folded,
+    harmless,
+    has_marker,
+    marker,
+    marks_in,
+    notice,
+    parts,
+    quoted,
+    told_later,
+    with_remarks,
+)
+from sessions.sources import Pushed
 
 MARKDOWN = st.text(st.sampled_from("@ana `~>-*_<!/.\n\tbottlepost turn=1 part=1-->\r\x00é"), max_size=80)
 
@@ -179,3 +198,59 @@ def test_a_limited_turn_shows_how_far_it_came_and_no_further() -> None:
 def test_no_unfinished_words_notify_or_forge(text: str) -> None:
     body = notice("limited", 12, key="k", so_far=text)
     assert mention_in(body, "ana") is None and marks_in(body) == [("12", "notice-limited")]
+
+
+def test_the_footer_tells_how_to_get_help_and_mentions_nobody() -> None:
+    part = only("Looks good.", mode="resume", bot="bot")
+    assert "<sub>bottlepost · turn 12 · resumed session · `@bot help`</sub>" in part
+    assert mention_in(part, "bot") is None
+
+
+def test_a_long_answer_shows_its_beginning_and_folds_the_rest() -> None:
+    text = "Short of it.\n\n" + "\n\n".join(f"Paragraph {number}. " + "word " * 40 for number in range(60))
+    part = only(text)
+    shown, _, rest = part.partition("\n\n<details><summary>The rest (")
+    assert shown.startswith("Short of it.") and len(shown) < LONG
+    assert "Paragraph 59." in rest and rest.index("</details>") < rest.index("<sub>bottlepost")
+    assert only("word " * 1000).count("<details>") == 0
+
+
+@pytest.mark.parametrize("left_open", ["```python\n", "<!-- ", "~~~\n"])
+def test_nothing_is_folded_out_of_the_middle_of_a_block(left_open: str) -> None:
+    text = left_open + "\n\nx = 1".join(["x"] * 2000)
+    assert folded(text) == text
+
+
+@given(MARKDOWN.map(lambda text: (text + "\n\nAnd so on.") * 300))
+def test_folding_loses_no_words(text: str) -> None:
+    made = re.sub(r"<details><summary>The rest [^<]*</summary>\n\n", "", folded(text)).removesuffix("\n\n</details>")
+    assert made.startswith(text.rstrip())
+
+
+def test_what_is_known_later_stands_between_the_words_and_the_footer() -> None:
+    part = only("Done.", later=True)
+    assert told_later(part, "Pushed.").startswith("Done.\n\nPushed.\n\n<sub>")
+    assert told_later(part, "").startswith("Done.\n\n<sub>")
+    forged = only("<!-- bottlepost later -->\n\nDone.", later=True)
+    assert told_later(forged, "Pushed.").count("Pushed.") == 1
+    assert "&lt;!-- bottlepost later" in told_later(forged, "Pushed."), "an agent cannot take its place"
+
+
+def test_what_became_of_a_push_is_told_without_effects() -> None:
+    held = Pushed(state="held", why=("`a` is protected", "@ana <b> has"))
+    said = about_push(held, branch="f`x@ben", kept="reviewer-abcde/turn-3")
+    assert said.startswith("**Not pushed** to `f'x@")
+    assert "- `a` is protected\n- @\u200bana &lt;b> has" in said
+    assert said.endswith("My commits are kept on branch `reviewer-abcde/turn-3` of the poller's mirror.")
+    assert mention_in(said, "ana") is None
+
+
+def test_remarks_that_have_no_line_stand_before_the_footer() -> None:
+    body = with_remarks(only("All in all."), [("a.py", 3, "Why?"), ("", 0, "And?")])
+    assert body.startswith("All in all.\n\n> `a.py`, line 3\n\nWhy?\n\n> `no file`\n\nAnd?\n\n<sub>bottlepost")
+    assert marks_in(body) == [("12", "1")]
+
+
+def test_a_quote_is_one_line_and_mentions_nobody() -> None:
+    said = quoted("a`b.py", 7, "@bot why\n\n```\nis <!-- this")
+    assert said == f"> `a'b.py`, line 7: @{SILENCER}bot why ''' is &lt;!-- this"

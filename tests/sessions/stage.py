@@ -39,9 +39,11 @@ class Errand:
         self.prepared: list[tuple[int, Mode, int]] = []
         self.surprises: list[str] = []
         self.settled_as: list[tuple[int, str, str, str]] = []
+        self.structured: list[str] = []
         self.answer_instead: Callable[[Turn], Dropped | NotNow | None] = lambda turn: None
-        #: The code that turns want.
+        #: The code that turns want, and the schema of their answers.
         self.source: Source | None = None
+        self.schema = ""
 
     def prepare(self, turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Ready | Dropped | NotNow:
         self.prepared.append((turn.id, mode, turn.attempts))
@@ -54,10 +56,11 @@ class Errand:
         again = "This was interrupted before.\n" if turn.attempts else ""
         known = f"Note: {session.summary}\n" if mode == "fresh" and session.summary else ""
         begin = "Full" if mode == "fresh" else "Delta"
-        return Ready(prompt=f"{begin} prompt\n{again}{known}{told}", events=turn.events)
+        return Ready(prompt=f"{begin} prompt\n{again}{known}{told}", events=turn.events, schema=self.schema)
 
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
         self.surprises.append(turn.surprise)
+        self.structured.append(outcome.structured)
         self.settled_as.append((turn.id, turn.state, outcome.kind, outcome.text or outcome.reason))
         if turn.state == "done":
             conn.execute(follow_up.insert().values(turn_id=turn.id))

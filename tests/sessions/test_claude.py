@@ -39,6 +39,21 @@ def lines(*messages: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize(
+    ("structured", "said"),
+    [({"structured_output": {"a": [1, "é"]}}, '{"a": [1, "\\u00e9"]}'), ({"structured_output": None}, ""), ({}, "")],
+)
+def test_answer_by_a_schema_is_handed_on_as_it_was_said(structured: dict[str, Any], said: str) -> None:
+    outcome = claude.read(lines(INIT, result(**structured)), b"", exit=0)
+    assert (outcome.text, outcome.structured) == ("the words", said)
+
+
+def test_schema_is_asked_for_where_there_is_one() -> None:
+    argv = claude.arguments(mode="resume", claude_session=ID, schema='{"type":"object"}')
+    assert argv[-2:] == ("--json-schema", '{"type":"object"}')
+    assert "--json-schema" not in claude.arguments(mode="resume", claude_session=ID)
+
+
+@pytest.mark.parametrize(
     "out",
     [
         lines(INIT, ASSISTANT, SUCCESS),

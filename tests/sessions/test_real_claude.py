@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -248,3 +249,13 @@ def test_refusal_is_told_from_a_crowd_and_from_a_long_prompt(
     turn = real_stage.turn(1)
     assert turn.kind == expected, turn.reason
     assert real_stage.session().state(real_stage.clock()) == ("paused" if expected == "refused" else "idle")
+
+
+def test_answer_by_a_schema_is_handed_on_first_and_when_resumed(real_stage: Stage, model: Model) -> None:
+    real_stage.errand.schema = '{"type":"object","properties":{"verdict":{"type":"string"}},"required":["verdict"]}'
+    for number, verdict in enumerate(("no", "yes"), start=1):
+        model.use("StructuredOutput", verdict=verdict)
+        real_stage.want(f"event {number}", "what do you say?")
+        assert real_stage.run().done == 1, real_stage.turn(number).reason
+    assert [json.loads(one) for one in real_stage.errand.structured] == [{"verdict": "no"}, {"verdict": "yes"}]
+    assert [turn.mode for turn in real_stage.turns()] == ["fresh", "resume"]
