@@ -22,6 +22,7 @@ from poller.inventory import NothingToWatch
 from poller.leaving import Leaving
 from poller.notify import Notify
 from poller.pace import Pace
+from poller.renewal import Either, Hand, Renewal
 from sessions.database import DatabaseError
 from sessions.logs import fields
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks for due turns, due posts and for bottles whose grace time is over.
 TURNS, POSTS, HOUSEKEEPING = 2.0, 10.0, 3600.0
+#: Seconds between two looks at the config file.
+RENEWALS = 2.0
 #: Seconds after the stop in which a post may still be begun; that whatever is under way gets to end after a bug.
 LAST_POSTS, PARTING = 2.0, 4.0
 #: Seconds between two looks whether the wall clock was put back.
@@ -42,12 +45,16 @@ CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
 class Daemon:
     """`run` returns the exit code: 0 after SIGTERM, 130 after SIGINT; a bug in any thread is raised there.
 
-    `leaving` says when to stop.  `drain`: turns that run then are waited for."""
+    `leaving` says when to stop, `renewal` whether there is another config.  `drain`: turns that run then are waited
+    for."""
 
-    def __init__(self, app: App, leaving: Leaving, *, drain: bool = False, notify: Notify | None = None) -> None:
-        self._app, self._leaving, self._drain = app, leaving, drain
+    def __init__(
+        self, hand: Hand, leaving: Leaving, *, renewal: Renewal, drain: bool = False, notify: Notify | None = None
+    ) -> None:
+        self._hand, self._renewal, self._leaving, self._drain = hand, renewal, leaving, drain
         self._notify = notify or Notify({})
         self._stop = leaving.stop
+        self._leave = Either(self._stop)  # turns are to be left: to the next start, or to the next config
         self._wake = threading.Event()  # a cycle has found something: do not finish the nap
         self._first_done = threading.Event()
         self._bug: BaseException | None = None
@@ -56,6 +63,10 @@ class Daemon:
         self._pace = Pace(moved_at=time.monotonic())
         self._scheduler: Any = None
         self._delay = 0.0
+
+    @property
+    def _app(self) -> App:
+        return self._hand.app
 
     def run(self) -> int:
         """Until a signal.  A first cycle that finds the token refused or nothing to watch ends it at once."""
@@ -101,6 +112,7 @@ class Daemon:
         )
         self._plan()
         scheduler.add_job(self._guarded, "interval", (self._post,), seconds=POSTS, id="outbox")
+        scheduler.add_job(self._guarded, "interval", (self._renew,), seconds=RENEWALS, id="config")
         scheduler.add_job(
             self._guarded, "interval", (self._put_in_order,), seconds=HOUSEKEEPING, jitter=60, id="housekeeping"
         )
@@ -114,7 +126,7 @@ class Daemon:
                 self._notify.alive()
             if time.monotonic() - minded >= MINDING - nap / 2:
                 minded = time.monotonic()
-                longest = {"cycle": self._delay, "outbox": POSTS, "housekeeping": HOUSEKEEPING + 60}
+                longest = {"cycle": self._delay, "outbox": POSTS, "housekeeping": HOUSEKEEPING + 60, "config": RENEWALS}
                 mind_the_clock(self._scheduler, longest, now=datetime.now(UTC))
 
     def _end(self, worker: threading.Thread) -> None:
@@ -207,9 +219,13 @@ class Daemon:
     # -- the rest -----------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while not self._stop.is_set():
+        while True:
+            self._leave.clear()
+            if self._stop.is_set():
+                return
             try:
-                self._app.turns(wait=True, stop=self._stop, drain=self._drain)
+                with self._hand.using() as app:
+                    app.turns(wait=True, stop=self._leave, drain=self._drain)
             except DatabaseError as trouble:
                 log.error("turns: %s", trouble)
             self._wake.wait(TURNS * random.uniform(0.9, 1.1))  # noqa: S311
@@ -234,12 +250,22 @@ class Daemon:
         except DatabaseError as trouble:
             log.error("housekeeping: %s", trouble)
 
+    def _renew(self) -> None:
+        """Another config, if there is one: a cycle at once, and turns that run go on under it."""
+        if (app := self._renewal.look()) is not None:
+            self._hand.take(app)
+            self._leave.set()
+            self._wake.set()
+            self._delay = 0.0
+            self._plan()
+
     def _guarded(self, job: Callable[[], None]) -> None:
         """A bug stops the process loudly instead of being one more log line of the scheduler."""
         with self._quiet:
             self._busy += 1
         try:
-            job()
+            with self._hand.using() if job != self._work else contextlib.nullcontext():
+                job()
         except BaseException as bug:
             self._bug = self._bug or bug
             self._stop.set()

@@ -87,6 +87,17 @@ def changes(old: Config, new: Config) -> list[str]:
     return names + sorted(f"agents.{name}" for name in agents if old.agents.get(name) != new.agents.get(name))
 
 
+class Either(threading.Event):
+    """Set when it was set itself, or when the other one is."""
+
+    def __init__(self, other: threading.Event) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._other.is_set()
+
+
 class Hand:
     """The app at hand.  One that was replaced is closed when nobody uses it any more."""
 
@@ -123,10 +134,13 @@ class Hand:
         if is_over:
             self._close(old)
 
-    def close(self) -> None:
-        """The last one, if it is not the first: that one is its maker's."""
+    def __enter__(self) -> Hand:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._close(self._app)
 
     def _close(self, app: App) -> None:
+        """The first one is its maker's to close: whoever reads the database beside us has that one's engine."""
         if app is not self._first:
             app.close()

@@ -20,6 +20,37 @@ if TYPE_CHECKING:
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The pull: acme/api#7.", autocompletion=completing.keys)]
 
 
+def places(context: typer.Context, incomplete: str) -> list[str]:
+    """What a pause may name: owners and repositories of the config, and pulls that have a session."""
+    from poller.config import ConfigError
+
+    named = context.params.get("config") or (context.parent.params.get("config") if context.parent else None)
+    try:
+        config = config_of(Common(config=named))
+    except (ConfigError, OSError):
+        return []
+    names = [name.removesuffix("/*") for name in config.repos if not name.startswith("!")]
+    owners = [name.partition("/")[0] for name in names]
+    pulls = [key.removeprefix(f"{config.forge}/") for key in completing.keys(context, "")]
+    return [name for name in dict.fromkeys([*owners, *names, *pulls]) if name.startswith(incomplete)]
+
+
+def failed_turns(context: typer.Context, incomplete: str) -> list[str]:
+    """Turns that can be run again, the newest first."""
+    from poller.app import database_at_hand
+    from poller.config import ConfigError
+    from sessions import registry
+    from sessions.database import DatabaseError, reading
+
+    named = context.params.get("config") or (context.parent.params.get("config") if context.parent else None)
+    try:
+        with database_at_hand(config_of(Common(config=named))) as engine, reading(engine) as conn:
+            found = registry.turns(conn, state="failed", limit=50)
+    except (ConfigError, DatabaseError, OSError):
+        return []
+    return [str(turn.id) for turn in reversed(found) if str(turn.id).startswith(incomplete)]
+
+
 def common(context: typer.Context, **behind: object) -> Common:
     """The options from before the verb, with those behind it over them."""
     before: Common = context.obj

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from poller.calls import Key, common, config_of
+from poller.calls import Key, common, config_of, failed_turns, places
 from sessions import completing
 from sessions.shell import ConfigPath, LogFormat, Verbose
 
@@ -14,7 +14,7 @@ Place = Annotated[
     str | None,
     typer.Argument(
         metavar="[OWNER[/REPO[#N]]]", help="acme, acme/api or acme/api#7 [default: everything].",
-        show_default=False, autocompletion=completing.keys,
+        show_default=False, autocompletion=places,
     ),
 ]  # fmt: skip
 
@@ -56,7 +56,7 @@ def reset(
 
 def retry(
     context: typer.Context,
-    turn: Annotated[int, typer.Argument(metavar="TURN", help="The turn's number.")],
+    turn: Annotated[int, typer.Argument(metavar="TURN", help="The turn's number.", autocompletion=failed_turns)],
     config: ConfigPath = None,
 ) -> int:
     """Run a failed turn again."""

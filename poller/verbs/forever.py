@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from poller.config import Config
 from poller.daemon import CODES, Daemon
 from poller.leaving import Leaving
 from poller.notify import Notify
+from poller.renewal import Hand, Renewal
 from poller.verbs.screen import Screen
 from sessions.shell import UsageError
 
@@ -21,17 +23,19 @@ def forever(config: Config, *, drain: bool, metrics: str | None = None) -> int:
 
     `metrics`: where its figures and its health are served."""
     check_agents(config)
-    with (
-        Leaving(CODES, patient=drain) as leaving,
-        Screen() as screen,
-        App(config, progress=screen.reading, on_turn=screen.turn) as app,
-        served(app, metrics),
-    ):
-        return Daemon(app, leaving, drain=drain, notify=Notify(os.environ)).run()
+    with Leaving(CODES, patient=drain) as leaving, Screen() as screen:
+
+        def opened(new: Config) -> App:
+            return App(new, progress=screen.reading, on_turn=screen.turn)
+
+        with opened(config) as app, Hand(app) as hand, served(hand, metrics):
+            renewal = Renewal(config, environ=os.environ, opened=opened)
+            signal.signal(signal.SIGHUP, lambda _number, _frame: renewal.ask())
+            return Daemon(hand, leaving, renewal=renewal, drain=drain, notify=Notify(os.environ)).run()
 
 
 @contextmanager
-def served(app: App, metrics: str | None) -> Iterator[None]:
+def served(hand: Hand, metrics: str | None) -> Iterator[None]:
     """`/metrics` and `/healthz`, if they are wanted."""
     if metrics is None:
         yield
@@ -41,5 +45,6 @@ def served(app: App, metrics: str | None) -> Iterator[None]:
     from poller.metrics import Figures
     from poller.watchpost import address_of, watchpost
 
-    with watchpost(address_of(metrics), Figures(app.engine, lambda: app.config, now=app.clock)):
+    figures = Figures(hand.app.engine, lambda: hand.app.config, now=hand.app.clock)
+    with watchpost(address_of(metrics), figures):
         yield

@@ -124,3 +124,13 @@ def test_what_cannot_be_paused_is_told_in_one_line(bot: Bot, repo: Repo) -> None
     bot.poll("pause", "--reason", "all of it")
     mend = "acme/api: has no pause of its own; everything is: poll unpause;"
     assert mend in bot.poll("unpause", "acme/api", code=2).complaint
+
+
+def test_a_shell_offers_what_can_be_paused_and_what_can_be_retried(bot: Bot, repo: Repo) -> None:
+    repo.open_pull(by="ana", body="[agent: garbage]")
+    bot.once(code=1)
+    bot.query("UPDATE turn SET state = 'failed'")
+    bot.environ |= {"_POLL_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+    for line, offered in (("poll pause ac", ["acme", "acme/api", "acme/api#1"]), ("poll retry ", ["1"])):
+        bot.environ["COMP_WORDS"] = line
+        assert bot.poll().out.split() == offered
