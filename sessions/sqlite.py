@@ -42,7 +42,7 @@ def engine_of(url: sa.URL) -> sa.Engine:
 def said(error: str) -> Said:
     """The driver's own words, with the mend."""
     if "not a database" in error or "malformed" in error:
-        mend = "move the file away, with its -wal and -shm, while nothing runs (a new one begins afresh); or restore a copy"
+        mend = "while nothing runs, move it away with its -wal and -shm (a new one begins afresh), or restore a copy"
         return Said(what=error, mend=mend)
     if "locked" in error:
         return Said(what=error, mend="another process has been writing for long; try again")
