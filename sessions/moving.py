@@ -23,7 +23,7 @@ from sessions import archive, byhand, claims, claude, files, packing, registry, 
 from sessions.archive import Entry, Manifest, Unreadable
 from sessions.bottles import BUILT, cwd_of
 from sessions.byhand import LEASE, Refused
-from sessions.database import begin, clock_of
+from sessions.database import begin, clock_of, database_of, is_absent
 from sessions.logs import is_secret
 from sessions.patience import while_beating
 from sessions.showing import moment
@@ -61,6 +61,8 @@ def export(settings: Settings, identity: str, file: Path, *, environ: Mapping[st
     """Write the bottle to `file`, whole or not at all.  Raises `Refused`, `DatabaseError`."""
     if os.path.lexists(file):
         raise Refused(f"{file} is there already, and is not overwritten; name another file behind {identity}")
+    if is_absent(database_of(settings.state, settings.database)):  # nothing is made for what only looks
+        raise byhand.unknown(identity, settings.state)
     with byhand.opened(settings) as engine:
         byhand.collect_left(engine, settings, identity, environ=environ)
         clock = clock_of(engine)

@@ -76,7 +76,10 @@ def test_demand_c05_what_cannot_be_read_is_none(tmp_path: Path, text: str | None
     assert found is not None and (found.identity, found.cwd, found.backend) == (place.name, "", "docker")
 
 
-@pytest.mark.parametrize("words", ["list", "log", "show reviewer-00000", "resume reviewer-00000 --dry-run", "cleanup"])
+@pytest.mark.parametrize(
+    "words",
+    ["list", "log", "show reviewer-00000", "resume reviewer-00000 --dry-run", "cleanup", "export reviewer-00000"],
+)
 def test_demand_c06_only_writers_make_directories(desk: Desk, words: str) -> None:
     desk.call(*words.split())
     assert not desk.root.exists()

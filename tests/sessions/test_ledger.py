@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sessions import ledger, showing
+from sessions import ledger, showing, tables
 from sessions.database import reading
 from tests.sessions.stage import REF, Stage
 
@@ -66,6 +66,18 @@ def test_part_that_came_from_the_cache_is_shown_with_each_turn(stage: Stage) -> 
     assert first["cache_read_ratio"] == 0 and 0 < second["cache_read_ratio"] < 1
     assert 0 < details["cache_read_ratio"] < second["cache_read_ratio"]
     assert json.dumps(details)
+
+
+def test_resume_that_was_billed_like_a_cold_start_is_warned_of(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    for event in ("opened", "pushed"):
+        stage.want(event)
+        assert stage.run().done == 1
+    assert "cold start" not in caplog.text
+    # As if so much had been in it before; from the cache came what the scripted agent knows of.
+    stage.write(lambda conn: conn.execute(tables.session.update().values(context_tokens=50_000)))
+    stage.want("commented")
+    assert stage.run().done == 1
+    assert "the resume was billed like a cold start" in caplog.text
 
 
 def test_tables_end_with_their_sums(stage: Stage) -> None:

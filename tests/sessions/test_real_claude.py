@@ -111,6 +111,29 @@ def test_copy_that_was_put_back_is_resumed(real_stage: Stage, model: Model) -> N
     assert "the colour is teal" in real_stage.turn(2).answer.split("I remember")[1]
 
 
+def test_record_with_a_hole_is_put_back_for_it_would_be_resumed_without_its_memory(
+    real_stage: Stage, model: Model
+) -> None:
+    """Claude itself goes on without a word, and knows nothing of what stood before the hole."""
+    for event, text in (("opened", "the colour is teal"), ("pushed", "and the shape is round")):
+        real_stage.want(event, text)
+        assert real_stage.run().done == 1, real_stage.turns()[-1].reason
+    place = real_stage.transcript()
+    first, second = place.read_bytes().splitlines(keepends=True), []
+    for line in first:
+        is_answer = b'"type":"assistant"' in line and b"the shape is round" in line
+        second.append(b"\0" * (len(line) - 1) + b"\n" if is_answer else line)
+    assert first != second
+    place.write_bytes(b"".join(second))
+    real_stage.want("commented", "what do you know?")
+    assert real_stage.run().done == 1, real_stage.turns()[-1].reason
+    heard = " ".join(model.requests[-1].heard)
+    assert "the colour is teal" in heard and "the shape is round" in heard
+    assert "put back" in real_stage.turns()[-1].surprise
+    kept = real_stage.bottle() / "generations" / place.name
+    assert kept.read_bytes() == place.read_bytes(), "it only ever grows"
+
+
 def test_moved_state_directory_remembers(real_stage: Stage, model: Model, tmp_path: Path) -> None:
     real_stage.want("opened", "the colour is teal")
     real_stage.run()

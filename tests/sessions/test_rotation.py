@@ -66,6 +66,21 @@ def test_hand_over_speaks_in_the_old_conversation_with_small_limits(grown: Stage
     grown.run()
     argv = json.loads((grown.bottle() / "turns" / "2-handover" / "argv.json").read_text())
     assert argv[argv.index("--resume") + 1] == before and argv[argv.index("--max-turns") + 1] == "3"
+    assert argv[argv.index("--max-budget-usd") + 1] == "1", "as one turn's, at most"
+
+
+def test_hand_over_that_does_not_end_is_ended_and_costs_the_note_only(grown: Stage) -> None:
+    grown.limit(minutes=60)
+    grown.environ["DEMO_AGENT"] = "handover sleep 60"
+    grown.want("pushed")
+    with grown.running(grace=0.2):
+        eventually((grown.bottle() / "turns" / "2-handover" / "out.jsonl").exists)
+        turn = grown.turn(2)
+        assert turn.deadline is not None and turn.started_at is not None
+        assert turn.deadline - turn.started_at == 300, "five minutes, whatever a turn may take"
+        grown.now = turn.deadline + 1
+        eventually(lambda: grown.turn(2).state == "done")
+    assert (grown.turn(2).mode, grown.turn(2).attempts, grown.session().summary) == ("fresh", 1, "")
 
 
 def test_hand_over_is_paid_for_by_the_turn_that_made_it_necessary(grown: Stage) -> None:
