@@ -106,7 +106,7 @@ def _write(
 
     try:
         while_beating(write, every=LEASE / 3, beat=beat)
-        os.link(partial, file)  # unlike a rename it overwrites nothing
+        _name(partial, file)
     except Unreadable as trouble:
         raise Refused(f"bottle {place.name} cannot be exported: {trouble}") from None
     except OSError as error:
@@ -114,6 +114,17 @@ def _write(
     finally:
         partial.unlink(missing_ok=True)
     return made[0]
+
+
+def _name(partial: Path, file: Path) -> None:
+    """Give it its name, unless there is something."""
+    try:
+        os.link(partial, file)  # unlike a rename it overwrites nothing
+    except FileExistsError:
+        raise
+    except OSError:  # no second name for a file, as on many a stick
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        partial.replace(file)
 
 
 def take_up(settings: Settings, file: Path) -> Imported:

