@@ -11,7 +11,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from poller.leaving import Leaving
 from poller.notify import Notify
 from poller.pace import Pace
 from poller.renewal import Either, Hand, Renewal
+from poller.scheduling import MINDING, mind_the_clock, put_to_rest
 from sessions.database import DatabaseError
 from sessions.logs import fields
 
@@ -34,8 +35,6 @@ TURNS, POSTS, HOUSEKEEPING = 2.0, 10.0, 3600.0
 RENEWALS = 2.0
 #: Seconds after the stop in which a post may still be begun; that whatever is under way gets to end after a bug.
 LAST_POSTS, PARTING = 2.0, 4.0
-#: Seconds between two looks whether the wall clock was put back.
-MINDING = 20.0
 #: Seconds for which a manager is asked to be patient, and between two such requests.
 PATIENT, ASKING = 60.0, 10.0
 #: What SIGTERM and SIGINT end it with.
@@ -193,7 +192,6 @@ class Daemon:
         self._pace = self._pace.succeeded(moved=moved, now=time.monotonic())
         self._delay = self._next_delay()
         self._notify.status(f"watching {self._app.config.forge}, last looked at {datetime.now(UTC):%H:%M:%S}Z")
-        self._app.acknowledge()
 
     def _failed(self, trouble: ForgeError | NothingToWatch | DatabaseError) -> None:
         asked = None
@@ -273,32 +271,3 @@ class Daemon:
             with self._quiet:
                 self._busy -= 1
                 self._quiet.notify_all()
-
-
-def mind_the_clock(scheduler: Any, longest: Mapping[str, float], *, now: datetime) -> None:
-    """Run at once what is planned further off than it can have been: the wall clock was put back.
-
-    The scheduler goes by that clock, and would wait for hours.  `longest`: seconds that each job may lie ahead.
-    """
-    for job in scheduler.get_jobs():
-        if job.next_run_time is not None and job.next_run_time - now > timedelta(seconds=longest[job.id] + MINDING):
-            log.warning("the clock was put back: not waiting for it", extra=fields(job=job.id))
-            with contextlib.suppress(_job_is_gone()):
-                job.modify(next_run_time=now)
-
-
-def put_to_rest(scheduler: Any) -> None:
-    """Nothing is started any more; what runs is left to end.
-
-    Not by `shutdown` alone: it would take the jobs from under the scheduler's own thread, which may be at them, and
-    would be ended by a JobLookupError."""
-    scheduler.pause()
-    scheduler.remove_all_jobs()  # waits until that thread has let go of them
-    scheduler.shutdown(wait=False)
-
-
-def _job_is_gone() -> type[Exception]:
-    from apscheduler.jobstores.base import JobLookupError
-
-    found: type[Exception] = JobLookupError
-    return found

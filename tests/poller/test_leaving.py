@@ -16,9 +16,9 @@ import pytest
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from poller.daemon import mind_the_clock, put_to_rest
 from poller.leaving import WITHIN
 from poller.notify import Notify
+from poller.scheduling import mind_the_clock, put_to_rest
 
 #: A process that hangs where Python calls no handler: in a database that somebody has locked.
 _HANGS = """

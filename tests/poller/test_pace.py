@@ -13,10 +13,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.daemon import MINDING, mind_the_clock
 from poller.forge import errors
 from poller.pace import Pace
 from poller.quiet import quiet_until, wants_quiet
+from poller.scheduling import MINDING, mind_the_clock
 
 NOW = 10_000.0
 
