@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sessions import claims, files, processes, registry, state
+from sessions.abandoned import Nobodys
 from sessions.bottles import Bottle, EngineError, bottle_for, cwd_of, warm
 from sessions.database import DatabaseError, begin, clock_of, reading
 from sessions.holding import Left
 from sessions.logs import bound, hide, is_secret
-from sessions.sources import Fetch
 from sessions.terms import Terms
-from sessions.turns import Dropped, Errand, Mode, OnProgress, Outcome, Progress, Session, Tally, Turn
+from sessions.turns import Errand, OnProgress, Outcome, Progress, Session, Tally, Turn
 from sessions.worker import Worker
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Dispatcher:
 
     def adopt_one(self, turn: Turn, session: Session) -> None:
         """Record what this turn, which the caller holds, has come to; one that still runs is left to whoever comes."""
-        terms = msgspec.structs.replace(self._terms, errand=_Nobodys(), tries=1, on_progress=_nothing)
+        terms = msgspec.structs.replace(self._terms, errand=Nobodys(), tries=1, on_progress=_nothing)
         with bound(pull=turn.key, turn=turn.id, bottle=session.identity), contextlib.suppress(Left, claims.LeaseLost):
             Worker(terms, turn, session, stop=threading.Event(), end_on_stop=False).adopt(wait=False)
 
@@ -204,7 +204,7 @@ class _Shift:
         terms = self.terms
         warm(session.backend, environ=terms.environ)
         if turn.by_hand:
-            terms = msgspec.structs.replace(terms, errand=_Nobodys(), tries=1)
+            terms = msgspec.structs.replace(terms, errand=Nobodys(), tries=1)
         worker = Worker(terms, turn, session, stop=self.leave, end_on_stop=False)
         thread = threading.Thread(target=self._run, args=(worker, adopted), name=f"turn-{turn.id}", daemon=True)
         self.held[turn.id] = thread
@@ -261,16 +261,6 @@ class _Shift:
     def _count(self, what: str) -> None:
         with self._counting:
             self._counts[what] += 1
-
-
-class _Nobodys:
-    """The errand of a turn that a person began and left: its end is recorded, nothing is begun again."""
-
-    def prepare(self, turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Dropped:
-        return Dropped(reason="who started it by hand has gone")
-
-    def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
-        """Nobody waits for it."""
 
 
 def new_session(
