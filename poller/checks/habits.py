@@ -52,6 +52,7 @@ def of_what_is_watched(config: Config, control: Control, account: Account, repos
     yield switched_off(repos)
     yield address(config, repos)
     yield reactions(control)
+    yield from code_rights(config, repos)
     if any(agent.reply == "review" for agent in config.agents.values()):
         yield begun_reviews(control, account, mine)
 
@@ -103,6 +104,21 @@ def reactions(control: Control) -> Check:
         return ok("reactions", f"{', '.join(REACTIONS)} are allowed")
     mend = "add them to REACTIONS in the section [ui] of its app.ini, or live without"
     return warn("reactions", f"the forge does not allow {', '.join(lacking)}: they are left out", mend)
+
+
+def code_rights(config: Config, repos: list[Repo]) -> Iterator[Check]:
+    """A push, and a commit status, want the right to write code; comments and reviews do not."""
+    wants = [
+        (what, name)
+        for name, agent in config.agents.items()
+        for what, wanted in (("push", agent.push), ("status", agent.status))
+        if wanted
+    ]
+    cannot = [repo.full_name for repo in repos if not repo.permissions.push]
+    if wants and cannot:
+        what, name = wants[0]
+        found = f"agents.{name}.{what} wants the right to write code, which we lack in {', '.join(cannot[:3])}"
+        yield warn("code rights", found, f"give the bot's account write access there, or write {what}: false")
 
 
 def begun_reviews(control: Control, account: Account, mine: list[_Pull]) -> Check:

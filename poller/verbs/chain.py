@@ -14,6 +14,8 @@ from sessions.logs import escaped
 
 #: What a verdict means, for people.
 VERDICTS = {
+    "hold": "not yet",
+    "command": "a command",
     "wake": "yes", "ignore": "nobody was asked", "refuse": "no", "close": "the end",
 }  # fmt: skip
 

@@ -425,6 +425,16 @@ def test_the_real_claude_says_its_version(examine: Examine, claude_binary: str) 
     assert examine()["claude"].found.endswith(claude_binary)
 
 
+def test_a_status_wants_the_right_to_write_code(examine: Examine, world: World) -> None:
+    world.repo("acme/read", private=True, collaborators={"bot": "read"})
+    more = "agents: {r: {backend: process, status: true, env: []}}"
+    assert "code rights" not in examine(more=more)
+    found = examine(repos="[acme/api, acme/read]", more=more)["code rights"]
+    assert (found.status, found.found) == (
+        "warn", "agents.r.status wants the right to write code, which we lack in acme/read",
+    )  # fmt: skip
+
+
 def test_what_is_the_matter_with_what_is_watched(examine: Examine, world: World) -> None:
     repo = world.repo("acme/api")
     pull = repo.open_pull(by="ana")
