@@ -69,6 +69,7 @@ class Browser:
                 pytest.fail(reason)
             pytest.skip(reason)
         self._call = [found, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+        self._call += ["--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"]
         self._environ = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(profile)}
 
     def document(self, page: Path) -> Document:

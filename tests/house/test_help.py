@@ -25,7 +25,8 @@ def parsed(script: str, words: list[str]) -> str:
     """The verb of a call whose words and options are all known."""
     group: Any = SCRIPTS[script]
     with group.make_context(script, list(words), resilient_parsing=False) as context:
-        rest = [*context._protected_args, *context.args]
+        before = context._protected_args if hasattr(context, "_protected_args") else context.protected_args
+        rest = [*before, *context.args]
         if not rest:
             return ""
         name, verb, more = group.resolve_command(context, rest)
