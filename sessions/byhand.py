@@ -18,7 +18,8 @@ from sessions import tables as t
 from sessions.bottles import EngineError, bottle_for, cwd_of
 from sessions.config import Agent, Settings
 from sessions.database import begin, clock_of, database_of, open_database, reading
-from sessions.dispatcher import Dispatcher, new_session
+from sessions.dispatcher import Dispatcher
+from sessions.founding import new_session
 from sessions.sources import Fetch
 from sessions.turns import Dropped, Mode, OnProgress, Outcome, Ready, Session, Turn
 

@@ -19,8 +19,19 @@ from sessions import sqlite, versions
 from sessions.trouble import DatabaseError, Said
 from sessions.versions import Component, unique_where
 
-__all__ = ["Component", "DatabaseError", "begin", "clock_of", "database_of", "is_absent", "open_database", "reading",
-           "rehearsing", "unique_where"]  # fmt: skip
+__all__ = [
+    "Component",
+    "DatabaseError",
+    "begin",
+    "clock_of",
+    "database_of",
+    "is_absent",
+    "is_shared",
+    "open_database",
+    "reading",
+    "rehearsing",
+    "unique_where",
+]
 
 
 def open_database(where: str | Path, components: Sequence[Component]) -> sa.Engine:
@@ -85,6 +96,11 @@ def rehearsing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A write transaction of which nothing is kept."""
     with _clear_errors(engine), engine.connect() as conn:
         yield conn
+
+
+def is_shared(engine: sa.Engine) -> bool:
+    """May other machines use it too?"""
+    return _is_postgres(engine)
 
 
 def clock_of(engine: sa.Engine) -> Callable[[], float]:

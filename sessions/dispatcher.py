@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions import claims, files, processes, registry, state
+from sessions import claims, files, places, processes, registry
 from sessions.abandoned import Nobodys
-from sessions.bottles import Bottle, EngineError, bottle_for, cwd_of, warm
+from sessions.bottles import Bottle, EngineError, bottle_for, warm
 from sessions.database import DatabaseError, begin, clock_of, reading
+from sessions.founding import new_session
 from sessions.holding import Left
 from sessions.logs import bound, hide, is_secret
 from sessions.terms import Terms
@@ -78,6 +79,7 @@ class Dispatcher:
         self._parallel = parallel
         self._look_again, self._unless = look_again, unless
         self._owner = str(processes.me())
+        self._presence = places.Presence(engine, state)
         self._wake = threading.Event()
 
     def nudge(self) -> None:
@@ -91,6 +93,7 @@ class Dispatcher:
 
         Without `wait`, turns are started and left to whoever comes next; those that run when `stop` is set, too, but
         with `drain` they are waited for.  `on_progress` is called from workers' threads, whose bugs are raised here."""
+        self._tell()  # first of all: workers take its name from the terms
         terms = self._terms if on_progress is None else msgspec.structs.replace(self._terms, on_progress=on_progress)
         shift = _Shift(terms, wait=wait)
         try:
@@ -126,11 +129,16 @@ class Dispatcher:
         if not shift.wait:
             shift.join()  # what was cut off waits again now
         while not stop.is_set() and shift.bug is None:
-            self._claim(shift)
+            self._patiently(self._claim, shift)
             if not shift.wait or not shift.held:
                 return
             self._rest(shift, stop)
-            self._adopt(shift)
+            self._patiently(self._adopt, shift)
+
+    def _tell(self) -> None:
+        """Where several machines share a database: that this one is at work."""
+        place = self._presence.told(now=self._terms.clock())
+        self._terms = msgspec.structs.replace(self._terms, place=place)
 
     def _rest(self, shift: _Shift, stop: threading.Event) -> None:
         """Until a worker is done, somebody nudges, or it is time to look again."""
@@ -140,7 +148,17 @@ class Dispatcher:
                 return
         self._wake.clear()
 
+    def _patiently(self, look: Callable[[_Shift], None], shift: _Shift) -> None:
+        """Turns that run are watched on, whatever becomes of the database."""
+        try:
+            look(shift)
+        except DatabaseError as error:
+            if not shift.held:
+                raise
+            log.warning("not looking for turns now: %s", error)
+
     def _adopt(self, shift: _Shift) -> None:
+        self._tell()
         terms, now = self._terms, self._terms.clock()
         with reading(terms.engine) as conn:
             if not any(turn.id not in shift.held for turn in claims.orphans(conn, now=now)):
@@ -151,6 +169,8 @@ class Dispatcher:
                 session = registry.session_of(conn, orphan.identity)
                 if orphan.id in shift.held or session is None:
                     continue
+                if places.is_elsewhere(conn, session, terms.place, now=now):
+                    continue
                 held = claims.hold(conn, orphan.id, owner=self._owner, now=now, lease=terms.lease, anew=False)
                 taken.append((held, session))
         for turn, session in taken:
@@ -160,8 +180,9 @@ class Dispatcher:
         terms = self._terms
         while shift.bug is None:
             now = terms.clock()
+            unless = places.not_here(terms.place, now=now, unless=self._unless)
             with reading(terms.engine) as conn:
-                if not claims.due(conn, now=now, agents=terms.agents, unless=self._unless):
+                if not claims.due(conn, now=now, agents=terms.agents, unless=unless):
                     return
             with begin(terms.engine) as conn:
                 turn = claims.claim(
@@ -171,7 +192,7 @@ class Dispatcher:
                     lease=terms.lease,
                     limit_parallel=self._parallel,
                     agents=terms.agents,
-                    unless=self._unless,
+                    unless=unless,
                 )
                 if turn is None:
                     return
@@ -185,6 +206,7 @@ class Dispatcher:
                     key=turn.key,
                 )
                 turn = claims.belongs_to(conn, turn, session)
+                places.settle(conn, session, terms.place)
             shift.start(turn, session, adopted=False)
 
 
@@ -261,31 +283,6 @@ class _Shift:
     def _count(self, what: str) -> None:
         with self._counting:
             self._counts[what] += 1
-
-
-def new_session(
-    conn: sa.Connection, *, state: Path, agent: str, backend: str, now: float, ref: str = "", key: str = ""
-) -> Session:
-    """A bottle that nobody has had yet, and its session.  Without a `ref` it is its own: `bottle/<identity>`."""
-    identity = _unused_identity(conn, state, agent)
-    own = f"bottle/{identity}"
-    return registry.add_session(
-        conn,
-        ref=ref or own,
-        key=key or own,
-        agent=agent,
-        identity=identity,
-        backend=backend,
-        cwd=cwd_of(backend),
-        now=now,
-    )
-
-
-def _unused_identity(conn: sa.Connection, root: Path, agent: str) -> str:
-    while True:
-        identity = state.new_identity(agent)
-        if registry.session_of(conn, identity) is None and not state.bottle(root, identity).exists():
-            return identity
 
 
 def _nothing(progress: Progress) -> None:

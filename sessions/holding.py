@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from sessions import claims
+from sessions import claims, places
 from sessions.bottles import Bottle
 from sessions.claude import Ended
 from sessions.database import DatabaseError, begin, reading
@@ -44,6 +44,7 @@ class Holder:
         self._beat_at = self._look_at = 0.0
         self._deadline: float | None = None
         self._ends_at = 0.0
+        self._heard_at = time.monotonic()
 
     # -- while it runs -------------------------------------------------------------------------------------------
 
@@ -94,8 +95,12 @@ class Holder:
                 asked = self._beat()
                 self._beat_at = moment + self.terms.lease / 3
         except DatabaseError as error:
+            if self.terms.place and moment - self._heard_at > places.SILENT:
+                log.error("the database has been away for long, and another machine may take over: %s", error)
+                return True
             log.warning("heartbeat failed, the turn runs on: %s", error)
         else:
+            self._heard_at = moment
             self.turn = msgspec.structs.replace(self.turn, stop_asked=asked)
         return bool(self.turn.stop_asked)
 

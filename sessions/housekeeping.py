@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from sessions import files, registry, state
+from sessions import files, places, registry, state
 from sessions import tables as t
 from sessions.bottles import EngineError, bottle_for
-from sessions.database import begin, reading
+from sessions.database import begin, is_shared, reading
 from sessions.logs import fields
 from sessions.turns import Session
 
@@ -48,8 +48,10 @@ def run(
 
     `environ` leads to the container engine; `agents` are those of the config."""
     environ = os.environ if environ is None else environ
+    here = places.name_of(root) if is_shared(engine) else ""
     with reading(engine) as conn:
         over = registry.over(conn, before=now - grace)
+        over = [one for one in over if not places.is_elsewhere(conn, one, here, now=now)]
     gone = [
         one.identity
         for one in over

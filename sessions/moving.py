@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
-from sessions import archive, byhand, claims, claude, files, packing, registry, state, tables
+from sessions import archive, byhand, claims, claude, files, packing, places, registry, state, tables
 from sessions.archive import Entry, Manifest, Unreadable
 from sessions.bottles import BUILT, cwd_of
 from sessions.byhand import LEASE, Refused
-from sessions.database import begin, clock_of, database_of, is_absent
+from sessions.database import begin, clock_of, database_of, is_absent, is_shared
 from sessions.logs import is_secret
 from sessions.patience import while_beating
 from sessions.showing import moment
@@ -44,7 +44,7 @@ _PERSONAL = (
 #: Shorter values are no secrets, and hiding them would destroy what they stand in.
 _SHORTEST = 8
 #: Columns that are this database's own.
-_OURS = frozenset({"id", "removed_at", "summary_turn"})
+_OURS = frozenset({"id", "removed_at", "summary_turn", "place"})
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +152,7 @@ def _put_in_place(engine: sa.Engine, root: Path, staging: Path, row: dict[str, A
         identity=row["identity"], agent=row["agent"], cwd=row["cwd"], backend=row["backend"], now=time.time()
     )
     state.prepare(staging, metadata)
+    row = row | {"place": places.name_of(root) if is_shared(engine) else ""}
     moved = False
     try:
         with begin(engine) as conn:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from alembic.operations import Operations
 
 metadata = sa.MetaData()
+#: Tokens of a long life are more than 32 bits hold.  SQLite has one size for all.
+_Count = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 lease = sa.Table(
     "lease",
@@ -40,10 +42,10 @@ session = sa.Table(
     sa.Column("turns", sa.Integer, nullable=False, default=0),  # dispatches that ended
     sa.Column("agent_turns", sa.Integer, nullable=False, default=0),  # the agent's own count, summed
     sa.Column("cost_usd", sa.Float, nullable=False, default=0.0),
-    sa.Column("input", sa.Integer, nullable=False, default=0),
-    sa.Column("output", sa.Integer, nullable=False, default=0),
-    sa.Column("cache_read", sa.Integer, nullable=False, default=0),
-    sa.Column("cache_write", sa.Integer, nullable=False, default=0),
+    sa.Column("input", _Count, nullable=False, default=0),
+    sa.Column("output", _Count, nullable=False, default=0),
+    sa.Column("cache_read", _Count, nullable=False, default=0),
+    sa.Column("cache_write", _Count, nullable=False, default=0),
     sa.Column("claude_total", sa.Float, nullable=False, default=0.0),  # what this conversation said it cost so far
     sa.Column("context_tokens", sa.Integer, nullable=False, default=0),  # size of the last request
     sa.Column("transcript_bytes", sa.Integer, nullable=False, default=0),  # 0 = never seen
@@ -60,7 +62,9 @@ session = sa.Table(
     sa.Column("closed_at", sa.Float),
     sa.Column("closed_why", sa.String, nullable=False, default=""),
     sa.Column("removed_at", sa.Float),  # its state directory is gone
+    sa.Column("place", sa.String, nullable=False, server_default=""),  # which state directory has it (`places`)
 )
+sa.Index("sessions_of_ref", session.c.ref)
 unique_where("one_live_session", session.c.ref, session.c.agent, where=session.c.closed_at.is_(None))
 
 turn = sa.Table(
@@ -93,10 +97,10 @@ turn = sa.Table(
     sa.Column("reason", sa.String, nullable=False, default=""),
     sa.Column("answer", sa.Text, nullable=False, default=""),
     sa.Column("cost_usd", sa.Float, nullable=False, default=0.0),
-    sa.Column("input", sa.Integer, nullable=False, default=0),
-    sa.Column("output", sa.Integer, nullable=False, default=0),
-    sa.Column("cache_read", sa.Integer, nullable=False, default=0),
-    sa.Column("cache_write", sa.Integer, nullable=False, default=0),
+    sa.Column("input", _Count, nullable=False, default=0),
+    sa.Column("output", _Count, nullable=False, default=0),
+    sa.Column("cache_read", _Count, nullable=False, default=0),
+    sa.Column("cache_write", _Count, nullable=False, default=0),
     sa.Column("posted", sa.JSON, nullable=False, default=list),
     sa.Column("stop_asked", sa.String, nullable=False, default=""),
     sa.Column("owner", sa.String, nullable=False, default=""),
@@ -108,6 +112,7 @@ unique_where("one_running_turn", turn.c.ref, where=turn.c.state == "running")
 unique_where("one_waiting_turn", turn.c.ref, turn.c.agent, where=turn.c.state == "waiting")
 sa.Index("turns_by_state", turn.c.state, turn.c.not_before)
 sa.Index("turns_of_session", turn.c.session_id)
+sa.Index("turns_of_ref", turn.c.ref)
 
 turn_event = sa.Table(
     "turn_event",
@@ -132,10 +137,10 @@ run = sa.Table(
     sa.Column("kind", sa.String, nullable=False),  # of its outcome
     sa.Column("at", sa.Float, nullable=False),  # when it was recorded
     sa.Column("cost_usd", sa.Float, nullable=False),
-    sa.Column("input", sa.Integer, nullable=False),
-    sa.Column("output", sa.Integer, nullable=False),
-    sa.Column("cache_read", sa.Integer, nullable=False),
-    sa.Column("cache_write", sa.Integer, nullable=False),
+    sa.Column("input", _Count, nullable=False),
+    sa.Column("output", _Count, nullable=False),
+    sa.Column("cache_read", _Count, nullable=False),
+    sa.Column("cache_write", _Count, nullable=False),
 )
 sa.Index("runs_by_time", run.c.at)
 sa.Index("runs_of_ref", run.c.ref, run.c.at)
@@ -177,8 +182,19 @@ def _to_2(op: Operations) -> None:
         op.drop_column("session", name)
 
 
+def _to_3(op: Operations) -> None:
+    """Machines that share a database; a pull's turns and sessions by index; counts of any size."""
+    op.add_column("session", _like(session.c.place))
+    op.create_index("sessions_of_ref", "session", ["ref"])
+    op.create_index("turns_of_ref", "turn", ["ref"])
+    if op.get_bind().dialect.name == "postgresql":
+        for table in (session, turn, run):
+            for name in ("input", "output", "cache_read", "cache_write"):
+                op.alter_column(table.name, name, type_=sa.BigInteger())
+
+
 def _like(column: sa.Column[Any]) -> sa.Column[Any]:
     return sa.Column(column.name, column.type, nullable=column.nullable, server_default=column.server_default)
 
 
-COMPONENT = Component(name="sessions", metadata=metadata, version=2, steps={2: _to_2})
+COMPONENT = Component(name="sessions", metadata=metadata, version=3, steps={2: _to_2, 3: _to_3})

@@ -32,3 +32,5 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     on_progress: OnProgress
     #: The bottle of a backend's name.
     bottles: Callable[..., Bottle]
+    #: Which state directory this is, where several share a database; else "".
+    place: str = ""

@@ -84,6 +84,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: float | None = None
     closed_why: str = ""
     removed_at: float | None = None
+    #: Which state directory has its bottle, where several share a database; "" = the only one there is.
+    place: str = ""
     running: bool = False
 
     def state(self, now: float) -> Literal["idle", "running", "paused"]:

@@ -49,6 +49,8 @@ class Worker(Holder):
 
     def adopt(self, *, wait: bool) -> Outcome | None:
         """See through what another worker began."""
+        if self.terms.place and self.session.place not in ("", self.terms.place):
+            return self._lose()
         agent, bottle = self.terms.agents.get(self.turn.agent), self._bottle()
         launch = runs.launch_of(self.terms.state, self.turn, self.session, agent=agent)
         sight = bottle.look(launch)
@@ -63,6 +65,12 @@ class Worker(Holder):
         if self.turn.handing_over:
             return self._hand_over(self._ended(launch), wait=wait)
         return self._follow(launch) or self._attempt(lifecycle.anew(self.session), wait=wait)
+
+    def _lose(self) -> Outcome | None:
+        """It was begun on a machine that is away: whatever came of it there is lost."""
+        self._tell("adopted")
+        gone = Outcome(kind="interrupted", reason="the machine that ran it has not been heard of")
+        return self._record(gone, size_before=0)
 
     def _rotate(self, why: str, agent: Agent, *, wait: bool) -> Outcome | None:
         """Ask the conversation for a hand-over; then the turn, in a new one."""

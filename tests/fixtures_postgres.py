@@ -42,6 +42,18 @@ def postgres_ready(postgres: Server) -> str:
     return url
 
 
+@pytest.fixture
+def empty(database: Path | str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path | str]:
+    """Where nothing has been written yet; of the same kind as `database`."""
+    if isinstance(database, Path):
+        yield tmp_path / "empty" / "bottlepost.db"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    url = server.database()
+    yield url
+    server.drop(url)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
     """Where a test's database is; every test that takes this runs on both kinds."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,7 +15,8 @@ from poller import eventlog, outbox, store, tables
 from poller.app import COMPONENTS
 from poller.search import Search, Wanted, newest
 from sessions import registry
-from sessions.database import open_database, reading
+from sessions.database import DatabaseError, begin, open_database, reading
+from tests.former import restore, rows_of, shape_of
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted((ROOT / "tests" / "samples" / "schema").glob("poller-*.sql"))
@@ -33,24 +32,13 @@ def test_every_former_version_has_a_sample() -> None:
 
 
 @pytest.fixture(params=SAMPLES, ids=[path.stem for path in SAMPLES])
-def former(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def former(request: pytest.FixtureRequest, empty: Path | str) -> Path | str:
     """A database as an earlier bottlepost left it."""
-    path = tmp_path / "former.db"
-    with contextlib.closing(sqlite3.connect(path)) as raw:
-        raw.execute("PRAGMA journal_mode = WAL")
-        raw.executescript(request.param.read_text(encoding="utf-8"))
-    return path
+    restore(request.param, empty)
+    return empty
 
 
-def rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Everything that a database holds, by table."""
-    with contextlib.closing(sqlite3.connect(path)) as raw:
-        raw.row_factory = sqlite3.Row
-        names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: [dict(row) for row in raw.execute(f"SELECT * FROM {name} ORDER BY 1, 2")] for name in names}
-
-
-def test_nothing_that_was_written_is_lost(former: Path) -> None:
+def test_nothing_that_was_written_is_lost(former: Path | str) -> None:
     before = rows_of(former)
     open_database(former, COMPONENTS).dispose()
     after = rows_of(former)
@@ -61,7 +49,7 @@ def test_nothing_that_was_written_is_lost(former: Path) -> None:
         assert [{key: row[key] for key in kept[0]} for row in after[name]] == kept, name
 
 
-def test_it_is_read_as_if_it_had_been_written_today(former: Path) -> None:
+def test_it_is_read_as_if_it_had_been_written_today(former: Path | str) -> None:
     engine = open_database(former, COMPONENTS)
     with reading(engine) as conn:
         events = eventlog.event_log(conn)
@@ -85,7 +73,7 @@ def test_it_is_read_as_if_it_had_been_written_today(former: Path) -> None:
 
 
 @pytest.mark.parametrize("who", ["ana", "bot", "ben", "eva"])
-def test_who_did_it_can_be_asked_of_old_events_too(former: Path, who: str) -> None:
+def test_who_did_it_can_be_asked_of_old_events_too(former: Path | str, who: str) -> None:
     engine = open_database(former, COMPONENTS)
     with reading(engine) as conn:
         events = eventlog.event_log(conn)
@@ -96,43 +84,25 @@ def test_who_did_it_can_be_asked_of_old_events_too(former: Path, who: str) -> No
     engine.dispose()
 
 
-def shape_of(path: Path) -> dict[str, Any]:
-    """Tables with their columns, keys and indexes, whatever their order."""
-    engine = open_database(path, COMPONENTS)
-    inspector, shape = sa.inspect(engine), dict[str, Any]()
-    for table in inspector.get_table_names():
-        shape[table] = {
-            "columns": sorted(
-                (column["name"], str(column["type"]), column["nullable"], column["default"])
-                for column in inspector.get_columns(table)
-            ),
-            "key": inspector.get_pk_constraint(table)["constrained_columns"],
-            "unique": sorted(one["column_names"] for one in inspector.get_unique_constraints(table)),
-            "foreign": sorted(one["constrained_columns"] for one in inspector.get_foreign_keys(table)),
-            "indexes": sorted(
-                (str(one["name"]), one["column_names"], bool(one["unique"])) for one in inspector.get_indexes(table)
-            ),
-        }
-    engine.dispose()
-    return shape
+def test_it_gets_the_shape_of_a_new_one(former: Path | str, database: Path | str) -> None:
+    for place in (former, database):
+        open_database(place, COMPONENTS).dispose()
+    assert shape_of(former) == shape_of(database)
 
 
-def test_it_gets_the_shape_of_a_new_one(former: Path, tmp_path: Path) -> None:
-    assert shape_of(former) == shape_of(tmp_path / "new.db")
-
-
-def test_a_log_is_moved_some_events_at_a_time(tmp_path: Path) -> None:
+def test_a_log_is_moved_some_events_at_a_time(empty: Path | str) -> None:
     """More of them than one step takes."""
-    path, sample = tmp_path / "former.db", SAMPLES[0].read_text(encoding="utf-8")
-    with contextlib.closing(sqlite3.connect(path)) as raw, raw:
-        raw.executescript(sample)
-        for nth in range(1, 2501):
-            line = f'{{"actor":{{"id":1,"login":"Person{nth}"}}}}' if nth % 5 else '{"actor":null}'
-            values = (f"more/{nth}", line.encode())
-            raw.execute("INSERT INTO event (id, ref, key, event, action, at, seen_at, line)"
-                        " VALUES (?, '', '', '', '', '', '', ?)", values)  # fmt: skip
-    open_database(path, COMPONENTS).dispose()
-    found = {row["id"]: row["actor"] for row in rows_of(path)["event"]}
+    restore(SAMPLES[0], empty)
+    lines = [f'{{"actor":{{"id":1,"login":"Person{nth}"}}}}' if nth % 5 else '{"actor":null}' for nth in range(1, 2501)]
+    blank = dict.fromkeys(("ref", "key", "event", "action", "at", "seen_at"), "")
+    columns = [sa.column(name) for name in ("id", "line", *blank)]
+    more = [blank | {"id": f"more/{nth}", "line": line.encode()} for nth, line in enumerate(lines, 1)]
+    engine = open_database(empty, ())
+    with begin(engine) as conn:
+        conn.execute(sa.table("event", *columns).insert(), more)
+    engine.dispose()
+    open_database(empty, COMPONENTS).dispose()
+    found = {row["id"]: row["actor"] for row in rows_of(empty)["event"]}
     assert all(found[f"more/{nth}"] == (f"person{nth}" if nth % 5 else "") for nth in range(1, 2501))
 
 
@@ -150,24 +120,36 @@ with reading(engine) as conn:
 """
 
 
-def test_two_processes_may_open_it_at_once(former: Path) -> None:
+def test_two_processes_may_open_it_at_once(former: Path | str) -> None:
     """Both have seen that it is old before either can move it."""
     call = [sys.executable, "-c", _OPENER, str(former)]
-    with contextlib.closing(sqlite3.connect(former, isolation_level=None)) as raw:
-        raw.execute("BEGIN IMMEDIATE")
-        with (
-            subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one,
-            subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as two,
-        ):
-            try:
-                for process in (one, two):
-                    assert process.stdout is not None
-                    assert [process.stdout.readline() for _ in range(2)] == ["begin\n"] * 2
-            finally:
-                raw.execute("ROLLBACK")
-            for process in (one, two):
-                out, err = process.communicate(timeout=60)
-                assert (out.splitlines()[-1], process.returncode, err) == ("13", 0, "")
+    engine, writing = open_database(former, ()), contextlib.ExitStack()
+    writing.enter_context(begin(engine))
+    with (
+        writing,
+        subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as one,
+        subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as two,
+    ):
+        for process in (one, two):
+            assert process.stdout is not None
+            assert [process.stdout.readline() for _ in range(2)] == ["begin\n"] * 2
+        writing.close()
+        for process in (one, two):
+            out, err = process.communicate(timeout=60)
+            assert (out.splitlines()[-1], process.returncode, err) == ("13", 0, "")
+    engine.dispose()
     assert {row["component"]: row["version"] for row in rows_of(former)["schema_version"]} == {
         component.name: component.version for component in COMPONENTS
     }
+
+
+def test_what_a_newer_bottlepost_wrote_is_refused_and_left_alone(empty: Path | str) -> None:
+    engine = open_database(empty, COMPONENTS)
+    with begin(engine) as conn:
+        conn.execute(sa.text("UPDATE schema_version SET version = version + 1 WHERE component = 'poller'"))
+    engine.dispose()
+    before = rows_of(empty)
+    with pytest.raises(DatabaseError, match=r"poller has schema version .*; upgrade bottlepost") as refused:
+        open_database(empty, COMPONENTS)
+    assert refused.value.exit_code == 2
+    assert rows_of(empty) == before

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from sessions import claims, ledger, pauses, registry, tables
 from sessions.database import begin, open_database, reading
+from tests.former import restore, shape_of
 
 SAMPLES = sorted((Path(__file__).parents[1] / "samples" / "schema").glob("sessions-*.sql"))
 #: The moment at which the sample of version 1 ends.
@@ -22,15 +20,12 @@ def test_every_former_version_has_a_sample() -> None:
 
 
 @pytest.fixture(params=SAMPLES, ids=[path.stem for path in SAMPLES])
-def former(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    path = tmp_path / "former.db"
-    with contextlib.closing(sqlite3.connect(path)) as raw:
-        raw.execute("PRAGMA journal_mode = WAL")
-        raw.executescript(request.param.read_text(encoding="utf-8"))
-    return path
+def former(request: pytest.FixtureRequest, empty: Path | str) -> Path | str:
+    restore(request.param, empty)
+    return empty
 
 
-def test_sessions_and_turns_are_read_as_if_they_had_been_written_today(former: Path) -> None:
+def test_sessions_and_turns_are_read_as_if_they_had_been_written_today(former: Path | str) -> None:
     engine = open_database(former, [tables.COMPONENT])
     with reading(engine) as conn:
         live = registry.sessions(conn)
@@ -39,7 +34,7 @@ def test_sessions_and_turns_are_read_as_if_they_had_been_written_today(former: P
     assert [(one.ref, one.turns, one.conversation_turns) for one in live] == [
         ("forge|12|7", 2, 2), ("forge|12|8", 1, 1), ("forge|12|9", 0, 0),
     ]  # fmt: skip
-    assert all(one.conversation_at == one.created_at and not one.summary and not one.begun_why for one in live)
+    assert all(one.conversation_at == one.created_at and not one.begun_why for one in live)
     assert states == [
         ("done", "done", ("opened",)),
         ("done", "done", ("pushed",)),
@@ -51,7 +46,7 @@ def test_sessions_and_turns_are_read_as_if_they_had_been_written_today(former: P
     ]
 
 
-def test_pause_of_a_session_is_its_agents_pause_now(former: Path) -> None:
+def test_pause_of_a_session_is_its_agents_pause_now(former: Path | str) -> None:
     engine = open_database(former, [tables.COMPONENT])
     with reading(engine) as conn:
         (pause,) = pauses.pauses(conn)
@@ -63,7 +58,7 @@ def test_pause_of_a_session_is_its_agents_pause_now(former: Path) -> None:
     engine.dispose()
 
 
-def test_what_was_spent_before_is_in_the_ledger(former: Path) -> None:
+def test_what_was_spent_before_is_in_the_ledger(former: Path | str) -> None:
     engine = open_database(former, [tables.COMPONENT])
     with reading(engine) as conn:
         ever = ledger.spent_since(conn, 0.0)
@@ -73,7 +68,7 @@ def test_what_was_spent_before_is_in_the_ledger(former: Path) -> None:
     engine.dispose()
 
 
-def test_turn_that_ran_meanwhile_can_be_finished(former: Path) -> None:
+def test_turn_that_ran_meanwhile_can_be_finished(former: Path | str) -> None:
     engine = open_database(former, [tables.COMPONENT])
     with begin(engine) as conn:
         (orphan,) = claims.orphans(conn, now=NOW + 3600)
@@ -82,21 +77,26 @@ def test_turn_that_ran_meanwhile_can_be_finished(former: Path) -> None:
     engine.dispose()
 
 
-def shape_of(path: Path) -> dict[str, object]:
-    engine = open_database(path, [tables.COMPONENT])
-    inspector = sa.inspect(engine)
-    shape: dict[str, object] = {
-        table: (
-            sorted((one["name"], str(one["type"]), one["nullable"], one["default"]) for one in columns),
-            sorted((str(one["name"]), one["column_names"]) for one in inspector.get_indexes(table)),
-            sorted(one["constrained_columns"] for one in inspector.get_foreign_keys(table)),
-        )
-        for table in inspector.get_table_names()
-        for columns in [inspector.get_columns(table)]
-    }
+def test_it_gets_the_shape_of_a_new_one(former: Path | str, database: Path | str) -> None:
+    for place in (former, database):
+        open_database(place, [tables.COMPONENT]).dispose()
+    moved, made = shape_of(former), shape_of(database)
+    assert moved == {name: made[name] for name in moved}
+
+
+def test_pulls_of_a_former_version_are_renamed_by_index(former: Path | str) -> None:
+    engine = open_database(former, [tables.COMPONENT])
+    with begin(engine) as conn:
+        registry.rename(conn, ref="forge|12|7", key="forge.example.com/acme/rest#7")
+        assert len(registry.turns(conn, key="forge.example.com/acme/rest#7")) == 3
+        assert all(one.place == "" for one in registry.sessions(conn, all=True))
     engine.dispose()
-    return shape
 
 
-def test_it_gets_the_shape_of_a_new_one(former: Path, tmp_path: Path) -> None:
-    assert shape_of(former) == shape_of(tmp_path / "new.db")
+def test_what_was_handed_over_is_kept(empty: Path | str) -> None:
+    restore(SAMPLES[1], empty)
+    engine = open_database(empty, [tables.COMPONENT])
+    with begin(engine) as conn:
+        told = {one.ref: (one.summary, one.summary_turn) for one in registry.sessions(conn) if one.summary}
+    engine.dispose()
+    assert told == {"forge|12|8": ("Asked for: a cache of one size.", 3)}

@@ -1,0 +1,147 @@
+"""Machines that share a database: each goes on with its own bottles, and takes over from one that is gone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from sessions import housekeeping, places, processes, registry
+from sessions import tables as t
+from sessions.database import DatabaseError, begin
+from tests.sessions.stage import REF, Stage, eventually
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def where(postgres_url: str) -> str:
+    return postgres_url
+
+
+@pytest.fixture
+def other(stage: Stage, tmp_path: Path) -> Iterator[Stage]:
+    """Another machine: a state directory of its own, the same database."""
+    made = Stage(tmp_path / "other", stage.environ, database=stage.database)
+    yield made
+    made.close()
+
+
+def forget_about(stage: Stage, gone: Stage) -> None:
+    """Nobody has heard of that machine for long."""
+    name = f"place {places.name_of(gone.state)}"
+    with begin(stage.engine) as conn:
+        conn.execute(t.lease.update().where(t.lease.c.name == name).values(until=1.0))
+
+
+def test_a_bottles_turns_wait_for_the_machine_that_has_it(stage: Stage, other: Stage) -> None:
+    stage.want("opened")
+    assert stage.run().done == 1
+    stage.want("pushed")
+    waits = other.run()
+    assert (waits.started, waits.waiting) == (0, 1)
+    assert stage.run().done == 1
+    assert stage.turn(2).mode == "resume" and stage.session().place == places.name_of(stage.state)
+
+
+def test_any_machine_runs_what_nobody_has_a_bottle_of(stage: Stage, other: Stage) -> None:
+    stage.run()  # it has been heard of
+    stage.want("opened")
+    assert other.run().done == 1
+    assert stage.session().place == places.name_of(other.state)
+
+
+def test_turns_of_a_machine_that_is_gone_are_run_afresh_by_another(stage: Stage, other: Stage) -> None:
+    stage.want("opened")
+    stage.run()
+    forget_about(other, stage)
+    stage.want("pushed")
+    assert other.run().done == 1
+    assert other.turn(2).mode == "fresh" and "transcript is gone" in other.turn(2).surprise
+    assert other.session().place == places.name_of(other.state)
+    assert [turn.state for turn in other.turns()] == ["done", "done"]
+
+
+def test_what_ran_on_a_machine_that_is_gone_counts_as_an_attempt(stage: Stage, other: Stage) -> None:
+    """Or a turn that fells machines would fell one after the other, for ever."""
+    stage.want("opened", "[agent: sleep 60]")
+    stage.run(wait=False)
+    away = str(msgspec.structs.replace(processes.me(), host="gone"))
+    with begin(other.engine) as conn:
+        conn.execute(t.turn.update().values(owner=away, lease_until=other.clock() - 1))
+    assert (other.run().adopted, other.turn(1).state) == (0, "running"), "it may come back for it"
+    forget_about(other, stage)
+    assert "opened" not in other.errand.texts, "there it is done at once"
+    tally = other.run()
+    assert (tally.adopted, tally.done) == (1, 1)
+    assert (other.turn(1).attempts, other.turn(1).state) == (2, "done")
+
+
+def test_a_bottle_of_another_machine_is_left_to_its_housekeeping(stage: Stage, other: Stage) -> None:
+    stage.want("opened")
+    stage.run()
+    identity = stage.session().identity
+    stage.write(lambda conn: registry.put_away(conn, ref=REF, reason="closed", now=stage.clock() - 9 * 86400))
+    assert housekeeping.run(other.engine, other.state, now=other.clock(), environ=other.environ) == []
+    assert housekeeping.run(stage.engine, stage.state, now=stage.clock(), environ=stage.environ) == [identity]
+
+
+def test_who_cannot_tell_that_he_is_there_ends_his_run(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time another machine takes over, nothing of it runs here."""
+    stage.want("opened", "[agent: sleep 60]")
+    monkeypatch.setattr(places, "SILENT", 0.0)
+    ended = list[str]()
+
+    def run() -> None:
+        try:
+            stage.run(lease=0.5, grace=0.2)
+        except DatabaseError as error:
+            ended.append(str(error))
+
+    def away(*_: object) -> None:
+        raise sa.exc.OperationalError("", {}, Exception("the server is away"))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    eventually(lambda: stage.turns(state="running") and (stage.bottle() / "turns" / "1" / "pid").exists())
+    there = stage.bottle() / "turns" / "1"
+    sa.event.listen(stage.engine, "begin", away)
+    try:
+        eventually(lambda: (there / "exit").exists())
+        thread.join(60)
+    finally:
+        sa.event.remove(stage.engine, "begin", away)
+    assert len(ended) == 1 and "the server is away" in ended[0]
+    assert stage.turn(1).state == "running", "its end is recorded by whoever comes next"
+
+
+def test_a_state_directory_has_one_name_whoever_asks(tmp_path: Path) -> None:
+    asked = [threading.Thread(target=lambda: names.append(places.name_of(tmp_path))) for _ in range(8)]
+    names: list[str] = []
+    for one in asked:
+        one.start()
+    for one in asked:
+        one.join()
+    assert len(names) == 8 and len(set(names)) == 1 and names[0]
+
+
+def test_machines_of_one_image_can_be_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    processes.host.cache_clear()
+    monkeypatch.setenv("BOTTLEPOST_HOST", "left")
+    try:
+        assert processes.me().host == "left"
+    finally:
+        processes.host.cache_clear()
+
+
+def test_nothing_is_told_where_one_machine_is_alone(tmp_path: Path, scripted_environ: dict[str, str]) -> None:
+    alone = Stage(tmp_path / "alone", scripted_environ)
+    alone.want("opened")
+    assert alone.run().done == 1
+    assert alone.session().place == "" and not (alone.state / "place").exists()
+    alone.close()
+    assert DatabaseError("x").exit_code == 2
