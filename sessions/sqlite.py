@@ -75,8 +75,8 @@ def other_machines(directory: Path, mounts: str) -> str | None:
 def _make_private_file(path: Path) -> None:
     """The file, 0600 from its first moment; SQLite gives its -wal and -shm the same mode."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_network(path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise DatabaseError(

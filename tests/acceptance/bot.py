@@ -59,6 +59,7 @@ class Bot:
         self.secrets: list[str] = []
         self.environ: dict[str, str] = {}
         self.ahead = 0
+        self.database: Path | str = directory / "state" / "bottlepost.db"
         self.started: list[Running] = []
         self._hold = directory / "hold"
         self.config: dict[str, Any] = {
@@ -101,6 +102,13 @@ class Bot:
             known = self.config.get(name)
             self.config[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
         return self
+
+    def share(self, url: str, *, host: str) -> Bot:
+        """Its database is one that other machines use too, and this one has a name of its own."""
+        self.database = url
+        self.secrets.append(url.partition("://")[2].partition("@")[0].partition(":")[2])
+        self.environ |= {"SHARED_DATABASE": url, "BOTTLEPOST_HOST": host}
+        return self.configure(database="${SHARED_DATABASE}")
 
     def agent(self, **changes: Any) -> Bot:
         """Change the one agent."""
@@ -170,7 +178,7 @@ class Bot:
 
     @contextlib.contextmanager
     def _memory(self) -> Iterator[sa.Connection]:
-        engine = open_database(self.state / "bottlepost.db", COMPONENTS)
+        engine = open_database(self.database, COMPONENTS)
         try:
             with reading(engine) as conn:
                 yield conn
