@@ -189,13 +189,13 @@ _STATES: dict[str, tuple[str, bool]] = {
 }
 #: The same of failures to connect, which come without a SQLSTATE: words of the server's or of libpq.
 _WORDS: dict[str, tuple[str, bool]] = {
+    "too many c": (_CROWDED, True),
+    "connection slots": (_CROWDED, True),
     "password": (_LOGIN, False),
     "authentication failed": (_LOGIN, False),
     "role ": (_LOGIN, False),
     "no pg_hba.conf entry": ("let the server accept this user from this machine (pg_hba.conf)", False),
     "database ": (_MISSING, False),
-    "too many c": (_CROWDED, True),
-    "connection slots": (_CROWDED, True),
     "starting up": ("the server is starting; " + _AGAIN, True),
     "shutting down": ("the server is stopping; " + _AGAIN, True),
     "recovery mode": ("the server is recovering; " + _AGAIN, True),

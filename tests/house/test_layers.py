@@ -28,7 +28,18 @@ def test_every_file_says_what_it_is() -> None:
 
 
 #: What a call needs and another does not: imported inside functions.
-NOT_WHEN_IDLE = {"rich", "jinja2", "docker", "alembic", "apscheduler", "gitea", "requests", "jsonschema", "pygments"}
+NOT_WHEN_IDLE = {
+    "rich",
+    "jinja2",
+    "docker",
+    "alembic",
+    "apscheduler",
+    "gitea",
+    "requests",
+    "jsonschema",
+    "pygments",
+    "psycopg",
+}
 MODULES_AFTER = """
 import sys
 from poller.__main__ import main

@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def where(database: Path | str) -> Path | str:
-    return database
+def where(database: Path | str) -> str | None:
+    return database if isinstance(database, str) else None
 
 
 class Runners:

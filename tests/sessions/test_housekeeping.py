@@ -15,8 +15,8 @@ DAY = 86400.0
 
 
 @pytest.fixture
-def where(database: Path | str) -> Path | str:
-    return database
+def where(database: Path | str) -> str | None:
+    return database if isinstance(database, str) else None
 
 
 def closed(stage: Stage, *, why: str = "merged") -> Session:

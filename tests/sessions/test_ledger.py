@@ -15,8 +15,8 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def where(database: Path | str) -> Path | str:
-    return database
+def where(database: Path | str) -> str | None:
+    return database if isinstance(database, str) else None
 
 
 def test_every_run_is_counted_once_by_session_pull_agent_and_day(stage: Stage) -> None:

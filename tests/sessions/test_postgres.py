@@ -85,7 +85,7 @@ def test_no_connection_left_is_a_passing_trouble(postgres: Server, postgres_url:
     "url",
     [
         "postgresql://me:pass@word-of-mine@host/x", "postgresql://me:word-of-mine@host:word-of-mine/x",
-        "postgresql+psycopg2://me:word-of-mine@host/x", "postgresql://me@[word-of-mine/x",
+        "postgresql+psycopg2://me:word-of-mine@host/x",
     ],
 )  # fmt: skip
 def test_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
