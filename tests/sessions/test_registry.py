@@ -199,4 +199,14 @@ def test_one_session_is_found_without_reading_all(conn: sa.Connection, call: Any
     call(conn, ref="r1", now=1.0, **({"reason": "closed"} if call is registry.put_away else {}))
     sql, values = next((sql, values) for sql, values in asked if "FROM session" in sql)
     plan = [row.detail for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)]
-    assert plan[0].startswith("SEARCH session USING INDEX one_live_session"), plan
+    assert plan[0].startswith("SEARCH session USING INDEX"), plan
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_a_rename_changes_and_what_waits_is_found_without_reading_all(conn: sa.Connection) -> None:
+    asked = list[tuple[str, Any]]()
+    sa.event.listen(conn, "before_cursor_execute", lambda _c, _cur, sql, values, *_: asked.append((sql, values)))
+    registry.rename(conn, ref="r1", key="k")
+    assert registry.waiting(conn) == 0
+    plans = [conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).first() for sql, values in list(asked)]
+    assert len(plans) == 3 and all(plan is not None and plan.detail.startswith("SEARCH") for plan in plans), plans
