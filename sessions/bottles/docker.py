@@ -32,7 +32,7 @@ log = logging.getLogger("sessions.bottles.docker")
 
 _STEPS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 _KILL_PATIENCE = 20.0
-_ENDED = ("exited", "dead", "removing")
+_ENDED = ("exited", "dead", "removing", "stopped")
 
 
 class DockerBottle:
@@ -157,7 +157,7 @@ class DockerBottle:
                 holdings.discard(container)
             elif container is not None:
                 if container.attrs["State"]["Status"] not in _ENDED:
-                    container.kill()
+                    _kill(container, signal.SIGKILL)
                     container.wait(timeout=_KILL_PATIENCE)
                     container.reload()
                 exit = launch.directory / "exit"
@@ -266,7 +266,8 @@ def _kill(container: Container, number: signal.Signals) -> None:
     try:
         container.kill(signal=number.name)
     except docker.errors.APIError as error:
-        if error.status_code not in (404, 409):  # it ended meanwhile
+        # It ended meanwhile: docker says so by a code, podman in words.
+        if error.status_code not in (404, 409) and "can only kill running" not in str(error):
             raise
 
 
