@@ -286,7 +286,7 @@ def test_stray_containers_are_removed_after_a_while_and_those_in_use_are_not(
     agents = {"reviewer": Agent()}
 
     def look(after: float) -> list[str]:
-        (stage.state / ".looked-for-containers").unlink(missing_ok=True)
+        (stage.state / ".looked-for-strays").unlink(missing_ok=True)
         housekeeping.run(stage.engine, stage.state, now=time.time() + after, environ=known.environ, agents=agents)
         return sorted(one.identity for bench in (known, stranger) for one in bench.held())
 
