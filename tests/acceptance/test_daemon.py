@@ -149,6 +149,18 @@ def test_told_to_stop_while_the_forge_keeps_it_waiting_it_leaves_within_seconds(
     assert time.monotonic() - began < 30  # the forge would have taken a minute
 
 
+def test_a_pull_that_is_merged_in_the_middle_of_a_turn_stops_it(bot: Bot, repo: Repo, daemon: Running) -> None:
+    bot.hold()
+    pull = repo.open_pull(by="ana")
+    until(bot.begun, "the agent runs")
+    pull.merge(by="ana")
+    until(lambda: not bot.agents_alive(), "it is stopped")
+    until(lambda: bot.turns(pull)[0]["state"] == "dropped", "and that is noted")
+    bot.let_go()
+    daemon.tell(signal.SIGTERM).finish()
+    assert bot.comments(pull) == []
+
+
 def test_drained_it_waits_for_the_turn_that_runs_and_begins_no_other(bot: Bot, repo: Repo) -> None:
     daemon = bot.configure(limits={"parallel": 1}).start("--drain")
     until(lambda: "watching" in daemon.err, "it watches")

@@ -40,7 +40,7 @@ def fill(disk: Path, *, leave: int) -> Path:
     return ballast
 
 
-@pytest.mark.parametrize("leave", [0, 24])
+@pytest.mark.parametrize("leave", [0])
 def test_a_disk_that_is_full_from_the_beginning_is_one_clear_line(bot: Bot, repo: Repo, disk: Path, leave: int) -> None:
     pull = repo.open_pull(by="ana")
     ballast = fill(disk, leave=leave)
@@ -51,7 +51,7 @@ def test_a_disk_that_is_full_from_the_beginning_is_one_clear_line(bot: Bot, repo
     assert len(bot.comments(pull)) == 1
 
 
-@pytest.mark.parametrize("leave", [0, 8, 16, 28, 40, 56, 80])
+@pytest.mark.parametrize("leave", [0, 16, 40, 80])
 def test_wherever_the_disk_becomes_full_nothing_is_lost_or_done_twice(
     bot: Bot, repo: Repo, disk: Path, leave: int
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poller.demo.repos import Repo
+from poller.demo.world import World
 from tests.acceptance.bot import Bot
 
 
@@ -181,3 +182,18 @@ def test_two_agents_of_one_pull_have_two_bottles_and_take_turns(bot: Bot, repo: 
     assert {session["agent"] for session in bot.sessions()} == {"reviewer", "tester"}
     assert len(bot.comments(pull)) == 1
     assert bot.at_once() == (1, 1), "turns of one pull never overlap, whatever agent"
+
+
+def test_a_clock_that_jumps_ahead_takes_nobodys_bottle(bot: Bot, repo: Repo, world: World) -> None:
+    pull = repo.open_pull(by="ana")
+    bot.once()
+    pull.merge(by="ana")
+    bot.once()
+    [closed] = bot.sessions(put_away=True)
+    bottle = bot.state / "state" / closed["identity"]
+    bot.ahead += 10 * 86_400
+    assert "240 hours apart" in bot.once(code=None).err
+    assert bottle.is_dir(), "the forge's clock says that no time has passed"
+    world.clock.advance(seconds=10 * 86_400)
+    bot.once()
+    assert not bottle.exists()
