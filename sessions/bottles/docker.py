@@ -32,6 +32,8 @@ log = logging.getLogger("sessions.bottles.docker")
 
 _STEPS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 _KILL_PATIENCE = 20.0
+#: Seconds between two lines about an engine that is away while a turn runs: it is looked at several times a second.
+_COMPLAIN = 60.0
 _ENDED = ("exited", "dead", "removing", "stopped")
 
 
@@ -40,6 +42,7 @@ class DockerBottle:
 
     def __init__(self, *, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        self._complained_at = -_COMPLAIN
         #: Of launches that were seen running: the first process of each, as this machine knows it.
         self._guests: dict[Path, processes.Process] = {}
 
@@ -87,7 +90,9 @@ class DockerBottle:
             if not files.is_plain(_mark(launch)):
                 raise
             # What cannot be asked is taken to run on: a restarted engine is no reason to begin a turn twice.
-            log.warning("%s; waiting for it", away)
+            if time.monotonic() - self._complained_at > _COMPLAIN:
+                self._complained_at = time.monotonic()
+                log.warning("%s; waiting for it", away)
             return Sight(state="running")
         if container is None:
             if code is not None:
