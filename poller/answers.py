@@ -84,7 +84,8 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
     if not bodies:
         return
     if isinstance(later, Pushed):  # nothing to wait for: it is known by now
-        told = replies.about_push(later, branch=aim.head_ref if aim is not None else "", kept="")
+        kept = outcome.made.branch if outcome.made is not None else ""
+        told = replies.about_push(later, branch=aim.head_ref if aim is not None else "", kept=kept)
         bodies = [replies.told_later(body, told) for body in bodies]
     if agent.sticky:
         _supersede(conn, turn)
@@ -126,9 +127,15 @@ def _review(turn: Turn, outcome: Outcome, agent: Agent, aim: Aim | None) -> tupl
         event = "REQUEST_CHANGES"
     elif said.verdict == "approve" and may_judge and agent.approve:
         event = "APPROVED"
-    remarks = [msgspec.structs.replace(one, body=replies.harmless(one.body)[: replies.LIMIT]) for one in said.remarks]
+    remarks = [msgspec.structs.replace(one, body=_bounded(one.body)) for one in said.remarks]
     review = Review(event=event, commit=aim.head_sha if aim is not None else "", remarks=tuple(remarks), fit=True)
     return msgspec.structs.replace(outcome, text=said.summary or _pointing(len(remarks))), review
+
+
+def _bounded(words: str) -> str:
+    said = replies.harmless(words)
+    # A cut can break code open, and what was code would notify people.
+    return said if len(said) <= replies.LIMIT else replies.harmless(said, code_too=True)[: replies.LIMIT]
 
 
 def _pointing(remarks: int) -> str:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -33,8 +32,6 @@ from poller.outbox import Outbox
 from poller.pushes import Pusher, access_by
 from sessions import files, housekeeping, pauses, registry
 from sessions import tables as session_tables
-from sessions.bottles import BUILT
-from sessions.config import ConfigError
 from sessions.database import DatabaseError, clock_of, database_of, is_absent, open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
@@ -45,6 +42,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds by which two clocks may differ before nobody's grace is believed to be over.
 DISAGREEMENT = 86_400.0
+
+#: Seconds after which nothing more is begun that people should see at once.
+AT_ONCE = 5.0
 
 COMPONENTS = (session_tables.COMPONENT, tables.COMPONENT)
 
@@ -70,35 +70,6 @@ class Once(msgspec.Struct, frozen=True, kw_only=True):
             "posted": self.posted,
             "errors": [*self.report.errors, *self.given_up],
         }
-
-
-def check_agents(config: Config) -> None:
-    """Refuse what this version cannot run before anything is touched.  Raises `ConfigError`."""
-    for name, agent in config.agents.items():
-        if agent.backend not in BUILT:
-            raise ConfigError(
-                f"{config.path}: agents.{name}.backend: found {agent.backend}, which this version "
-                f"cannot run, expected one of {', '.join(sorted(BUILT))}"
-            )
-        if agent.backend == "docker" and find_spec("docker") is None:
-            raise ConfigError(
-                f"{config.path}: agents.{name}.backend: found docker without its library, expected it installed; "
-                "pip install '.[docker]' in bottlepost's checkout, or write `backend: process`"
-            )
-        if agent.prompts is not None:
-            _check_templates(config, name, Path(agent.prompts))
-
-
-def _check_templates(config: Config, name: str, directory: Path) -> None:
-    from poller.prompts.compose import PromptError, check
-
-    where = f"{config.path}: agents.{name}.prompts"
-    if not directory.is_dir():
-        raise ConfigError(f"{where}: found {directory}, which is no directory, expected one; make it, or write null")
-    try:
-        check(name, directory=directory)
-    except PromptError as trouble:
-        raise ConfigError(f"{where}: {trouble}; mend the template") from None
 
 
 def has_no_database(config: Config) -> bool:
@@ -214,9 +185,9 @@ class App:
         )
 
     def acknowledge(self) -> None:
-        """Do at once what people should see at once: reactions, statuses."""
+        """Do at once what people should see at once: reactions, statuses; but no turn waits for it for long."""
         try:
-            self.deeds.flush()
+            self.deeds.flush(quick=True, until=time.monotonic() + AT_ONCE)
         except DatabaseError as trouble:
             log.error("not acknowledged yet: %s", trouble)
 

@@ -130,18 +130,18 @@ class Deeds:
         self._engine, self._questions, self._forge, self._now = engine, questions, forge, now
         self._pusher, self._me = pusher, str(processes.me())
 
-    def flush(self, *, until: float | None = None) -> int:
+    def flush(self, *, until: float | None = None, quick: bool = False) -> int:
         """Do what is due; how many are done.  None is begun any more at the moment `until` (monotonic).
 
-        One pull's trouble does not stop the others."""
+        `quick`: only what takes one request.  One pull's trouble does not stop the others."""
         done, tried = 0, set[int]()
-        while (until is None or time.monotonic() < until) and (deed := self._claimed(tried)) is not None:
+        while (until is None or time.monotonic() < until) and (deed := self._claimed(tried, quick=quick)) is not None:
             tried.add(deed.id)
             with bound(turn=deed.turn_id or None):
                 done += self._did(deed)
         return done
 
-    def _claimed(self, tried: set[int]) -> Deed | None:
+    def _claimed(self, tried: set[int], *, quick: bool) -> Deed | None:
         """The next due deed, its try counted.  Pushes of one pull keep their order, the others those of one turn."""
         now, earlier = self._now(), table.alias()
         before = sa.exists().where(
@@ -151,6 +151,7 @@ class Deeds:
         due = sa.select(table).where(
             table.c.state == "waiting", table.c.forge == self._forge, table.c.not_before <= now,
             table.c.id.not_in(tried), ~before,
+            table.c.what != "push" if quick else sa.true(),
         )  # fmt: skip
         with reading(self._engine) as conn:
             if conn.execute(due.limit(1)).first() is None:

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from poller.app import App, check_agents
+from poller.app import App
 from poller.config import Config, load
+from poller.runnable import check_agents
 from sessions.config import ConfigError
 from sessions.database import DatabaseError
 from sessions.logs import fields

@@ -193,7 +193,8 @@ class Worker(Holder):
         except OSError as error:
             return Outcome(kind="engine", reason=f"{error.filename}: {error.strerror}; make room, or make it writable")
         self._say(lifecycle.announcement(opening, self.session), mode=opening.mode)
-        self._tell("started")
+        # Whoever is told may tell others, and these may be slow.
+        while_beating(lambda: self._tell("started"), every=self.terms.lease / 3, beat=self._beat)
         try:
             while_beating(lambda: self._bottle().start(launch), every=self.terms.lease / 3, beat=self._beat)
         except EngineError as error:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from poller.app import App, check_agents
+from poller.app import App
 from poller.config import Config
 from poller.daemon import CODES, Daemon
 from poller.leaving import Leaving
 from poller.notify import Notify
 from poller.renewal import Hand, Renewal
+from poller.runnable import check_agents
 from poller.verbs.screen import Screen
 from sessions.shell import UsageError
 

@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from poller.app import COMPONENTS, App, Once, check_agents, has_no_database
+from poller.app import COMPONENTS, App, Once, has_no_database
 from poller.config import Config
 from poller.cycle import Busy, Report
 from poller.forge.errors import ForgeError
 from poller.leaving import Leaving
 from poller.record import Told
+from poller.runnable import check_agents
 from poller.verbs.screen import Screen, event_line
 from sessions.database import open_database
 from sessions.turns import Turn

@@ -8,11 +8,12 @@ import msgspec
 import sqlalchemy as sa
 
 from poller import eventlog, pauses, replay, store
-from poller.app import App, check_agents, has_no_database
+from poller.app import App, has_no_database
 from poller.config import Config
 from poller.deltas.events import Event, place_of
 from poller.rejudging import judged_anew
 from poller.replay import Fed
+from poller.runnable import check_agents
 from poller.search import Search, Wanted, newest
 from poller.trust import Trust
 from poller.verbs.events import whole_key
