@@ -28,6 +28,8 @@ from poller.forge.control import Control
 from poller.forge.courtesy import Courtesy
 from poller.forge.questions import Progress, Questions
 from poller.forge.way import Way
+from poller.gate import Gate
+from poller.money import Purse
 from poller.outbox import Outbox
 from poller.pushes import Pusher, access_by
 from sessions import files, housekeeping, pauses, registry
@@ -154,15 +156,16 @@ class App:
     def control(self) -> Control:
         """The control plane, made when it is first needed."""
         if self._control is None:
-            self._control = Control(
-                self.config.url,
-                self.config.token.reveal(),
-                way=self._way,
-                renewed=self.config.token.renewed,
-                courtesy=self.courtesy,
-            )
-            self._closing.callback(self._control.close)
+            self._control = self._new_control()
         return self._control
+
+    def _new_control(self) -> Control:
+        config = self.config
+        control = Control(
+            config.url, config.token.reveal(), way=self._way, renewed=config.token.renewed, courtesy=self.courtesy
+        )
+        self._closing.callback(control.close)
+        return control
 
     def _new_dispatcher(self) -> Dispatcher:
         config = self.config
@@ -177,11 +180,13 @@ class App:
                 agents=config.agents,
                 now=self.clock,
                 remote=access_by(config, self._way),
+                gate=Gate(self.engine, self.questions, config, control=self._new_control, now=self.clock),
             ),
             parallel=config.limits.parallel,
             environ=self._environ,
             clock=self.clock,
             unless=held.holds_back(),
+            afford=Purse(config.limits, config.agents, forge=config.forge, now=self.clock).afford,
         )
 
     def acknowledge(self) -> None:

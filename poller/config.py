@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from poller.patterns import JSON_PATTERN, RepositoryPattern, Watchlist
-from poller.scalars import ForgeUrl, Groups, People, Secret, Start, is_wake_word, wake_words
+from poller.scalars import ForgeUrl, Groups, Login, People, Secret, Start, is_wake_word, wake_words
 from poller.token import Token, token_in
 from sessions.config import Agent, ConfigError, Limits, Seconds, SettingsFile, settings_of
 from sessions.document import Document
@@ -72,6 +72,13 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     forks: Annotated[
         Literal["never", "ask", "always"], Meta(description="Whether a pull request from a fork may start an agent.")
     ] = "ask"
+    bots: Annotated[
+        tuple[Annotated[str, Login], ...], Meta(description="Other bots that may start an agent, by login.")
+    ] = ()
+    turns_without_human: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="So many turns in which no person had a part pause a pull; null: none do."),
+    ] = 5
 
 
 class ConfigFile(SettingsFile, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ from poller.deltas.pulls import Heads, Known
 from poller.fold import folded, tellable
 from poller.forge import errors
 from poller.forge.questions import Questions
+from poller.gate import Gate
 from poller.pushes import access_to
 from poller.reviews import SCHEMA
 from sessions import registry
@@ -52,10 +53,12 @@ class PullErrand:
         agents: Mapping[str, Agent],
         remote: Access | None = None,
         now: Callable[[], float] = time.time,
+        gate: Gate | None = None,
     ) -> None:
-        """`remote`: the forge's address without `/api/v1`, and how to fetch from it; `None` = code is never fetched."""
+        """`remote`: the forge's address without `/api/v1`, and how to fetch from it; `None` = code is never fetched.
+        `gate`: who may still start what; `None` = everything that waits."""
         self._engine, self._questions, self._forge = engine, questions, forge
-        self._agents, self._remote, self._now = agents, remote, now
+        self._agents, self._remote, self._now, self._gate = agents, remote, now, gate
 
     def prepare(self, turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Ready | Dropped | NotNow:
         """The prompt, after a last look at the pull: what was true when the events came need not be true now."""
@@ -69,14 +72,21 @@ class PullErrand:
             bot = store.forge(conn, self._forge).bot
             earlier = _earlier(conn, turn, session) if mode == "fresh" else []
         assert known is not None  # its events came from reading it
-        told = tellable(folded(events))
-        if not told:
-            return Dropped(reason="everything it was about has been undone")
         try:
+            passed = self._gate.passed(turn, known.row.repo, events) if self._gate is not None else events
+            if isinstance(passed, Dropped):
+                return passed
+            events = passed
+            if not tellable(folded(events)):
+                return Dropped(reason="everything it was about has been undone")
             heads = self._questions.heads(known.row.repo, known.row.number)
             if heads.state == "closed":
                 return Dropped(reason="the pull is merged" if heads.merged else "the pull is closed")
+            if (kept_out := self._kept_out(turn, heads)) is not None:
+                return kept_out
             diff = self._diff(known, events, mode)
+            if heads.fork and self._questions.heads(known.row.repo, known.row.number).head_sha != heads.head_sha:
+                return NotNow(reason="the fork was pushed to just now", at=self._now() + 1.0)
         except errors.NotFound as trouble:
             gone = self._questions.what_is_gone(known.row.repo, known.row.repo_id, known.row.number)
             if gone == "pull":
@@ -110,6 +120,9 @@ class PullErrand:
 
     def _desk(self, bot: Actor | None) -> answers.Desk:
         return answers.Desk(forge=self._forge, bot=bot.login if bot is not None else "", now=self._now())
+
+    def _kept_out(self, turn: Turn, heads: Heads) -> Dropped | NotNow | None:
+        return self._gate.of_fork(turn.ref, heads) if self._gate is not None else None
 
     def _diff(self, known: Known, events: list[Event], mode: Mode) -> str | None:
         """The change itself, where the turn is about it: at first, and after a push."""
@@ -188,7 +201,7 @@ class PullErrand:
             log.error("template cannot be used", extra=fields(error=trouble))
             return NotNow(reason=str(trouble), at=self._now() + AGAIN)
         schema = SCHEMA if agent.reply == "review" else ""
-        return Ready(prompt=prompt, events=tuple(turn.events), schema=schema)
+        return Ready(prompt=prompt, events=tuple(event.id for event in events), schema=schema)
 
 
 def _told(checkout: Checkout, *, pushes: bool) -> str:

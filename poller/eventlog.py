@@ -97,6 +97,22 @@ def lag(conn: sa.Connection, *, newest_ones: int = 21) -> float | None:
     return lags[len(lags) // 2] if lags else None
 
 
+def held(conn: sa.Connection, ref: str) -> list[tuple[str, Decision]]:
+    """Ids of events of a pull that wait for a word of somebody trusted, oldest first, with what was decided."""
+    table = tables.decision
+    joined = table.join(tables.event, tables.event.c.id == table.c.event_id)
+    waits = (tables.event.c.ref == ref, table.c.verdict == "hold", table.c.turn_id.is_(None))
+    query = sa.select(table).select_from(joined).where(*waits).order_by(tables.event.c.seq, table.c.agent)
+    rows = conn.execute(query).mappings()
+    return [(row["event_id"], Decision(**{name: row[name] for name in Decision.__struct_fields__})) for row in rows]
+
+
+def joins(conn: sa.Connection, event_id: str, agent: str, turn_id: int) -> None:
+    """What was held has joined a turn after all."""
+    mine = (tables.decision.c.event_id == event_id, tables.decision.c.agent == agent)
+    conn.execute(tables.decision.update().where(*mine).values(turn_id=turn_id))
+
+
 def pull_named(conn: sa.Connection, key: str) -> str | None:
     """The identity of the pull that has, or had, this key."""
     ref: str | None = conn.scalar(sa.select(tables.event.c.ref).where(tables.event.c.key == key).limit(1))

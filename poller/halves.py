@@ -6,6 +6,7 @@ Knows the order of things; must not know leases.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
@@ -23,10 +24,12 @@ from poller.forge.client import Client
 from poller.forge.control import Control
 from poller.forge.questions import Progress, Questions
 from poller.inventory import Inventory
+from poller.judging import Judge
 from poller.quiet import quiet_until
-from poller.record import Record, Told, triaged, write_down
+from poller.record import Record, Told, write_down
 from poller.scope import Watching
 from poller.store import Forge
+from poller.triage import heads_told
 from poller.trust import Trust
 from sessions.database import begin, reading
 
@@ -99,7 +102,7 @@ class Halves:
                 lost |= self._lost(conn, questions, watching, taken)
             archived = taken.archived if taken is not None else {}
             changed = self._repositories(conn, names, lost, archived, at=gathered.now)
-            told, trust = self._triaged(conn, changed, gathered.looks, bot)
+            told, trust = self._triaged(conn, changed, gathered.looks, bot, anew=taken is not None)
         cursor = new_cursor(forge.cursor, started=scope.since, now=gathered.now, newest=gathered.newest)
         troubles = {f"{place.repo}#{place.number}": place.error for place in gathered.troubles}
         if self._keep is None:
@@ -107,7 +110,7 @@ class Halves:
         else:
             with begin(self._engine) as conn:
                 self._keep(conn)
-                record = Record(conn, config.forge, config.poll, agents=config.agents, now=now)
+                record = Record(conn, config, bot, now=now)
                 if not rounds.is_begun(conn, config.forge):
                     rounds.begin(conn, config.forge, config.poll, now=now)
                 record.shallow(gathered.shallow)
@@ -148,7 +151,7 @@ class Halves:
         if self._keep is not None:
             with begin(self._engine) as conn:
                 self._keep(conn)
-                record = Record(conn, config.forge, config.poll, agents=config.agents, now=now)
+                record = Record(conn, config, moved.bot, now=now)
                 told = self._recorded(record, swept.looks, changed, told)
                 trust.save(conn)
                 if changed.repositories:
@@ -242,12 +245,16 @@ class Halves:
         return {one.repo_id for one in here if not questions.is_there(one.name, one.repo_id)}
 
     def _triaged(
-        self, conn: sa.Connection, changed: Changes, looks: list[Look], bot: Actor
+        self, conn: sa.Connection, changed: Changes, looks: list[Look], bot: Actor, *, anew: bool = False
     ) -> tuple[list[Told], Trust]:
         config = self._config
-        trust = Trust(config.trust.who, forge=config.forge, conn=conn, control=self._control, now=self._now)
+        trust = Trust(config.trust, forge=config.forge, bot=bot, conn=conn, control=self._control, now=self._now)
+        if anew:
+            trust.look_up()
         events: list[Event] = [*changed.events, *(event for look in looks for event in look.events)]
-        return triaged(events, trust, bot, config), trust
+        heads = [heads_told(look.events, look.known.head or "") for look in looks if look.known is not None]
+        judge = Judge(conn, trust, bot, config, heads=dict(ChainMap(*heads)))
+        return judge.judged(events), trust
 
     def _recorded(self, record: Record, looks: list[Look], changed: Changes, told: list[Told]) -> list[Told]:
         record.looks(looks)

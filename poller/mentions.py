@@ -10,7 +10,7 @@ import unicodedata
 
 import msgspec
 
-from poller.markdown import HIDDEN, shape_of
+from poller.markdown import CODE, HIDDEN, shape_of
 
 #: Characters of a comment that are looked at; nobody writes a request behind that much text.
 LOOKED_AT = 100_000
@@ -22,6 +22,8 @@ class Mention(msgspec.Struct, frozen=True, kw_only=True):
     words: str
     #: The word right after the first mention, on its line, in lower case; "" if there is none.  For commands.
     first_word: str
+    #: What follows that word on its line.
+    rest: str = ""
 
 
 def mention_in(text: str, login: str) -> Mention | None:
@@ -38,7 +40,8 @@ def mention_in(text: str, login: str) -> Mention | None:
     mask = shape_of(looked_at).mask
     for found in at_login.finditer(mask):
         if _begins(mask, found.start()) and _ends(mask, found.end()):
-            return Mention(words=text.strip(), first_word=_first_word(mask, found.end()))
+            word, rest = _first_word(mask, found.end())
+            return Mention(words=text.strip(), first_word=word, rest=rest)
     return None
 
 
@@ -67,6 +70,8 @@ def _ends(mask: str, at: int) -> bool:
     return sign in "<>|~" or (category[0] == "P" and sign not in "/\\@#%&") or (category == "So" and after == at)
 
 
-def _first_word(mask: str, at: int) -> str:
-    found = re.compile(r"[ \t,:;.!_*~-]*([A-Za-z](?:[A-Za-z-]*[A-Za-z])?)(?=[\s.,:;!?*_)]|$)").match(mask, at)
-    return found[1].lower() if found else ""
+def _first_word(mask: str, at: int) -> tuple[str, str]:
+    found = re.compile(r"[ \t,:;.!_*~-]*([A-Za-z](?:[A-Za-z-]*[A-Za-z])?)(?=[\s.,:;!?*_)]|$)([^\r\n]*)").match(mask, at)
+    if found is None:
+        return "", ""
+    return found[1].lower(), found[2].replace(CODE, "").replace(HIDDEN, "").strip(" \t,:;.!?*_~")

@@ -6,22 +6,21 @@ Knows what belongs into one transaction.  Must not know the forge; decides nothi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from poller import answers, eventlog, outbox, rounds, store
-from poller.config import Config, Poll
+from poller.config import Config
 from poller.deltas.events import Actor, Event, pull_ref
 from poller.deltas.pulls import Known
 from poller.deltas.reader import Look
 from poller.deltas.repositories import Changes
+from poller.manners import Manners
 from poller.store import Place
-from poller.triage import Decision, Facts, decided, sorted_out
-from poller.trust import Trust
+from poller.triage import Decision, Order
 from sessions import registry
-from sessions.config import Agent
 from sessions.logs import bound, fields
 
 log = logging.getLogger("poller.cycle")
@@ -34,26 +33,18 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     decisions: list[Decision]
     #: agent → the turn that the event joined
     turns: dict[str, int] = {}
-
-
-def triaged(events: Sequence[Event], trust: Trust, bot: Actor, config: Config) -> list[Told]:
-    """What each event is to become.  Asks the forge only about people whose words would wake an agent."""
-    facts = Facts(bot=bot, agents=config.agents, forks=config.trust.forks)
-    wishes, settled = sorted_out(events, facts)
-    made: dict[str, list[Decision]] = {event.id: [] for event in events}
-    for decision in settled:
-        made[decision.event_id].append(decision)
-    for wish in wishes:
-        made[wish.event.id].append(decided(wish, trust.ruling(wish.event), facts))
-    return [Told(event=event, decisions=made[event.id]) for event in events]
+    order: Order | None = None
+    #: Nobody human did it.
+    by_bot: bool = False
 
 
 class Record:
     """One transaction's writing about one forge; `now` is our clock (epoch seconds)."""
 
-    def __init__(self, conn: sa.Connection, forge: str, poll: Poll, *, agents: Mapping[str, Agent], now: float) -> None:
-        self._conn, self._forge, self._poll, self._now = conn, forge, poll, now
-        self._agents = agents
+    def __init__(self, conn: sa.Connection, config: Config, bot: Actor, *, now: float) -> None:
+        self._conn, self._forge, self._poll, self._now = conn, config.forge, config.poll, now
+        self._manners = Manners(conn, config, bot, now=now)
+        self._agents = config.agents
 
     def shallow(self, pulls: Iterable[Known]) -> None:
         """Pulls of which only the row was read; sweeps will read the rest, a few at a time."""
@@ -140,6 +131,9 @@ class Record:
             registry.put_away(conn, ref=event.ref, reason="merged" if merged else event.action, now=now)
         elif event.event == "pull_request" and event.action == "reopened":
             registry.bring_back(conn, ref=event.ref, now=now)
+        if told.order is not None:
+            self._manners.obey(event, told.order)
+        self._manners.mind(event, told.decisions, turns, by_bot=told.by_bot)
         return msgspec.structs.replace(told, turns=turns)
 
 

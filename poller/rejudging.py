@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from poller import store
 from poller.config import Config
 from poller.deltas.events import Event
-from poller.record import Told, triaged
+from poller.judging import Judge
+from poller.record import Told
 from poller.trust import Trust
 
 
@@ -24,7 +25,9 @@ def judged_anew(
     """What each of these would become if it were seen now.  Raises `ForgeError` when `trust` cannot ask."""
     bot = store.forge(conn, config.forge).bot
     assert bot is not None  # without it nothing was ever logged
-    return triaged(_as_decided_on(conn, events, config.forge), trust, bot, config)
+    heads = {event.id: event.pull.head_sha for event in events if event.pull is not None}
+    judge = Judge(conn, trust, bot, config, heads=heads)
+    return judge.judged(_as_decided_on(conn, events, config.forge))
 
 
 def _as_decided_on(conn: sa.Connection, events: Sequence[Event], forge: str) -> list[Event]:

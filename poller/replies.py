@@ -22,7 +22,9 @@ SILENCER = "\u200b"
 SO_FAR = 8_000
 NOTHING_SAID = "The agent ended its turn without an answer."
 
-_MARKER = re.compile(r"<!--\s*bottlepost\s+turn\s*=\s*[\"']?(\w+)[\"']?\s+part\s*=\s*[\"']?([\w.-]+)[\"']?\s*-->", re.I)
+_MARKER = re.compile(
+    r"<!--\s*bottlepost\s+turn\s*=\s*[\"']?(-?\w+)[\"']?\s+part\s*=\s*[\"']?([\w.-]+)[\"']?\s*-->", re.I
+)
 _MARKER_LIKE = re.compile(r"<(?=!--[\s\u200b]*bottlepost)", re.I)
 _AT_LOGIN = re.compile(r"(?<![A-Za-z0-9/])@(?=[A-Za-z0-9_-])")
 _UNSENDABLE = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f\ud800-\udfff]")

@@ -145,6 +145,18 @@ def start_of(start: str, *, now: float) -> float:
     return now - parse_duration(start)
 
 
+class Login(Scalar):
+    """The name of an account, in lower case."""
+
+    EXPECTED = "a login"
+
+    @classmethod
+    def parse(cls, value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(_LOGIN, value):
+            raise ValueError("a login is a name without @ and spaces; quote one that is a number")
+        return value.lower()
+
+
 class People(Scalar):
     """A group, or logins by name, which are kept in lower case: the forge's logins do not differ by case."""
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from poller import eventlog, store, tables
 from poller.config import Config
-from poller.deltas.events import Event
+from poller.deltas.events import Actor, Event
 from poller.halves import stamp_of
 from poller.record import Told
 from poller.rejudging import judged_anew
@@ -37,6 +37,18 @@ class Memory:
 
     def __init__(self, conn: sa.Connection, forge: str) -> None:
         self._conn, self._forge = conn, forge
+
+    def user(self, login: str) -> Actor | None:
+        """Whoever had this login when he was last seen."""
+        c = tables.event.c
+        line = self._conn.scalar(sa.select(c.line).where(c.actor == login).order_by(c.seq.desc()).limit(1))
+        return Event.from_json(line).actor if line is not None else None
+
+    def could_be_assigned(self, full_name: str) -> list[Actor] | None:
+        return []
+
+    def only_writers_edit(self, full_name: str) -> bool:
+        return True
 
     def is_writer(self, full_name: str, login: str, *, user_id: int | None = None) -> Recalled:
         return self._recalled(full_name, user_id, "writers")
@@ -79,7 +91,8 @@ def changes(
 ) -> Iterator[Change]:  # fmt: skip
     """Events of which something else would have become, oldest first; all of them are counted in `tally`."""
     search, until = Search(conn, Wanted(since=stamp_of(since))), newest(conn)
-    trust = Trust(new.trust.who, forge=new.forge, conn=conn, control=lambda: Memory(conn, new.forge), now=now)
+    bot, memory = store.forge(conn, new.forge).bot, Memory(conn, new.forge)
+    trust = Trust(new.trust, forge=new.forge, bot=bot, conn=conn, control=lambda: memory, now=now)
     after = search.beginning(conn, until=until)
     while page := search.page(conn, after=after, until=until):
         after = page[-1].seq

@@ -7,7 +7,7 @@ Times are RFC 3339 (`…Z`) where the forge said them, epoch seconds where our c
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from alembic.operations import Operations
 
 metadata = sa.MetaData()
+
+
+def _of_pull() -> list[sa.Column[Any]]:
+    columns = {"forge": sa.String, "repo_id": sa.Integer, "number": sa.Integer}
+    return [sa.Column(name, kind, primary_key=True) for name, kind in columns.items()]
+
 
 forge = sa.Table(
     "forge",
@@ -95,9 +101,7 @@ sa.Index("sweeps_due", sweep.c.forge, sweep.c.due_at)
 pull = sa.Table(
     "pull",
     metadata,
-    sa.Column("forge", sa.String, primary_key=True),
-    sa.Column("repo_id", sa.Integer, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
+    *_of_pull(),
     sa.Column("repo", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("updated_at", sa.String, nullable=False),
@@ -165,6 +169,34 @@ pause = sa.Table(
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("by", sa.String, nullable=False),  # a login; "": at the command line
     sa.Column("since", sa.Float, nullable=False),
+)
+
+#: Who is meant by a login in the config: whoever had it when it was first looked for, whatever he is called since.
+person = sa.Table(
+    "person",
+    metadata,
+    sa.Column("forge", sa.String, primary_key=True),
+    sa.Column("login", sa.String, primary_key=True),  # in lower case
+    sa.Column("user_id", sa.Integer, nullable=False),
+)
+
+#: Heads of forks that somebody trusted has let an agent work on.
+consent = sa.Table(
+    "consent",
+    metadata,
+    *_of_pull(),
+    sa.Column("head_sha", sa.String, primary_key=True),
+    *(sa.Column(name, sa.String, nullable=False) for name in ("login", "event_id")),  # who said so, and with what
+)
+
+#: How a pull stands with us, beside what the forge knows of it.
+standing = sa.Table(
+    "standing",
+    metadata,
+    *_of_pull(),
+    sa.Column("asked", sa.Boolean, nullable=False),  # consent was asked for, and not given since
+    sa.Column("unattended", sa.Integer, nullable=False),  # turns since a person did anything
+    sa.Column("ignored_by", sa.String, nullable=False),  # who wants nothing of it to wake an agent; "": nobody
 )
 
 #: Words on their way to the forge.
@@ -246,7 +278,7 @@ def _to_2(op: Operations) -> None:
         op.add_column("outbox", sa.Column(name, column.type, nullable=False, server_default=column.server_default))
     op.execute(outbox.update().where(outbox.c.state == "failed").values(ended_at=outbox.c.created_at))
     bind = op.get_bind()
-    for table in (known_repository, sweep, pause, aim, deed):
+    for table in (known_repository, sweep, pause, aim, deed, person, consent, standing):
         table.create(bind)
     _fill_in_actors(bind)
     op.create_index("events_by_kind", "event", ["event", "action", "seq"])

@@ -1,6 +1,7 @@
 """What an event is to become: for each agent a turn, or nothing, with the reason that the operator will read.
 
-Knows `on`, mentions, the loop guards and what the forge said about people.  Must not know HTTP, SQL or the clock.
+Knows `on`, mentions, the loop guards, forks and what the forge said about people.  Must not know HTTP, SQL or the
+clock.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from poller.commands import Command
 from poller.deltas.events import Actor, Event
 from poller.mentions import mention_in
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from sessions.config import Agent
 
 
-Verdict = Literal["wake", "ignore", "refuse", "close"]
+#: "hold": it waits until somebody trusted lets the fork's head in; "command": it was obeyed (or answered why not).
+Verdict = Literal["wake", "ignore", "refuse", "close", "hold", "command"]
+#: What brings a fork's code, by whomever: consent to that code lets it in.
+CODE = frozenset({"opened", "reopened", "ready", "synchronized"})
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +55,55 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
 
     allowed: bool
     why: str
+    #: It is no person at all.
+    bot: bool = False
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of somebody who may command."""
+
+    command: Command
+    by: Actor
+    #: For ok-to-test: the head that is let in, or why none is.
+    head: str = ""
+    trouble: str = ""
+
+
+def ordered(
+    event: Event, command: Command, ruling: Ruling, facts: Facts, *, head: str
+) -> tuple[Order | None, Decision]:
+    """The last word on a command.  `head`: the pull's, as far as it was told when the command was given."""
+    if not ruling.allowed or ruling.bot or event.actor is None:
+        why = f"commands are for people: {ruling.why}" if ruling.bot and ruling.allowed else ruling.why
+        return None, Decision(event_id=event.id, agent="", verdict="refuse", reason=f"{command.word}: {why}")
+    order = Order(command=command, by=event.actor)
+    if command.word == "ok-to-test":
+        trouble = _not_to_test(event, command, facts, head)
+        allowed = "" if trouble else (command.sha and _live(event)) or head
+        order = msgspec.structs.replace(order, head=allowed, trouble=trouble)
+    what = f"{command.word} {order.head[:12]}".rstrip() if not order.trouble else f"{command.word}: {order.trouble}"
+    return order, Decision(event_id=event.id, agent="", verdict="command", reason=f"{what}; {ruling.why}")
+
+
+def _live(event: Event) -> str:
+    return event.pull.head_sha if event.pull is not None else ""
+
+
+def _not_to_test(event: Event, command: Command, facts: Facts, head: str) -> str:
+    """Why this does not let the fork's head in, or "".
+
+    The forge's head may have moved since the words were written: they hold for what was told before them, or for what
+    they name, and only if it is the head still."""
+    live = _live(event)
+    if facts.forks == "never":
+        return "the config lets no fork in (trust.forks: never)"
+    if facts.forks == "always" or (event.pull is not None and event.pull.fork is False):
+        return "there is nothing to let in: it is no fork's, or forks need no consent"
+    if command.sha and not live.startswith(command.sha):
+        return f"the head is {live[:12] or 'not known yet'}, not {command.sha[:12]}"
+    if not live or (not command.sha and live != head):
+        return f"the head is being pushed to: it is {live[:12]} by now" if live else "the head is not known yet"
+    return ""
 
 
 def sorted_out(events: Sequence[Event], facts: Facts) -> tuple[list[Wish], list[Decision]]:
@@ -74,18 +128,42 @@ def sorted_out(events: Sequence[Event], facts: Facts) -> tuple[list[Wish], list[
     return wishes, settled
 
 
-def decided(wish: Wish, ruling: Ruling, facts: Facts) -> Decision:
-    """The last word on a wish: trust, and forks."""
+def decided(wish: Wish, ruling: Ruling, facts: Facts, *, approved: bool = False, ignored_by: str = "") -> Decision:
+    """The last word on a wish: trust, forks, and what was said about the pull.
+
+    `approved`: somebody trusted has let in the head that the pull had then."""
     event = wish.event
-    pull = event.pull
-    fork = pull.fork if pull is not None else None
-    if not ruling.allowed:
-        return Decision(event_id=event.id, agent=wish.agent, verdict="refuse", reason=ruling.why)
-    if fork is not False and facts.forks != "always":
-        what = "from a fork" if fork else "perhaps from a fork (the forge has not shown its head)"
-        reason = f"{what}, and trust.forks is {facts.forks}"
-        return Decision(event_id=event.id, agent=wish.agent, verdict="refuse", reason=reason)
-    return Decision(event_id=event.id, agent=wish.agent, verdict="wake", reason=f"{wish.word}; {ruling.why}")
+    fork = event.pull.fork if event.pull is not None else None
+    strange = fork is not False and facts.forks != "always"
+    what = "from a fork" if fork else "perhaps from a fork (the forge has not shown its head)"
+    of_code = strange and facts.forks == "ask" and wish.word in CODE
+    verdict: Verdict
+    if not (ruling.allowed or of_code):
+        verdict, reason = "refuse", ruling.why
+    elif ignored_by:
+        verdict, reason = "refuse", f"ignored, as {ignored_by} said; `@{facts.bot.login} resume` ends it"
+    elif strange and facts.forks == "never":
+        verdict, reason = "refuse", f"{what}, and trust.forks is never"
+    elif strange and not approved:
+        verdict, reason = "hold", f"{wish.word}; {what}: waits for @{facts.bot.login} ok-to-test"
+    elif strange:
+        verdict, reason = "wake", f"{wish.word}; {what}, whose head was let in"
+    else:
+        verdict, reason = "wake", f"{wish.word}; {ruling.why}"
+    return Decision(event_id=event.id, agent=wish.agent, verdict=verdict, reason=reason)
+
+
+def heads_told(events: Sequence[Event], last: str) -> dict[str, str]:
+    """Event id → the head that the pull was told to have by then.  `events`: of one look, in order; `last`: after it.
+
+    Every event of a look shows the head as the forge had it at the look; a push behind somebody's words is not what he
+    spoke of."""
+    found, head = dict[str, str](), last
+    for event in reversed(events):
+        found[event.id] = head
+        if event.event == "pull_request_sync" and isinstance(event.subject.before, str):
+            head = event.subject.before
+    return found
 
 
 def wakes(event: Event, agent: Agent, bot: Actor) -> str | None:
@@ -159,6 +237,11 @@ def _unheard(event: Event, facts: Facts) -> str | None:
     if event.pull is not None and event.pull.state == "closed":
         return "the pull is closed"
     return "no agents in the config" if not facts.agents else None
+
+
+def is_heard(event: Event, facts: Facts) -> bool:
+    """Is it worth a look at what it says?"""
+    return _over(event) is None and _unheard(event, facts) is None
 
 
 def _no_wish(event: Event, facts: Facts) -> str:

@@ -1,22 +1,30 @@
 """May this person wake an agent?  Asks the forge at most once in some minutes, and fails closed.
 
-Knows `trust.who` and the memory of what the forge said.  Must not decide what an event is worth.
+Knows `trust`, the memory of what the forge said, and whom a login in the config means.  Must not decide what an event
+is worth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from typing import Protocol
 
 import sqlalchemy as sa
 
-from poller import store
+from poller import config, namesakes, store
 from poller.deltas.events import Actor, Event
 from poller.store import Permission
 from poller.triage import Ruling
 
 #: Seconds for which an answer of the forge is good.
 FRESH = 300.0
+#: The forge does not tell programs from people, but for its own (ids below zero): these names do.
+_BOTS = re.compile(
+    r"renovate|dependabot|weblate|mergify|allcontributors|pre-commit-ci|(gitea|forgejo|github)-actions|.*([-_.]bot|\[bot])",
+    re.I,
+)
+_GHOST = -1
 
 
 class Asked(Protocol):
@@ -31,52 +39,139 @@ class Asked(Protocol):
 class Control(Protocol):
     """The part of the control plane that knows people."""
 
+    def user(self, login: str) -> Actor | None: ...
     def is_writer(self, full_name: str, login: str, *, user_id: int | None = None) -> Asked: ...
     def is_collaborator(self, full_name: str, login: str, *, user_id: int | None = None) -> Asked: ...
+    def could_be_assigned(self, full_name: str) -> list[Actor] | None: ...
+    def only_writers_edit(self, full_name: str) -> bool: ...
 
 
 class Trust:
-    """Rules on actors for the length of one cycle; `learned` is what the caller is to remember."""
+    """Rules on actors for the length of one cycle; `learned` and `found` are what the caller is to remember."""
 
     def __init__(
-        self, who: str | Sequence[str], *, forge: str, conn: sa.Connection, control: Callable[[], Control], now: float
+        self,
+        trust: config.Trust,
+        *,
+        forge: str,
+        bot: Actor | None,
+        conn: sa.Connection,
+        control: Callable[[], Control],
+        now: float,
     ) -> None:
-        self._who, self._forge, self._conn, self._control, self._now = who, forge, conn, control, now
-        self._asked = who if isinstance(who, str) else "logins"
+        self._bot = bot
+        self._trust, self._forge, self._conn, self._control, self._now = trust, forge, conn, control, now
+        self._logins = () if isinstance(trust.who, str) else trust.who
+        self._asked = trust.who if isinstance(trust.who, str) else "logins"
         self.learned: dict[tuple[int, int], Permission] = {}
+        self.found: dict[str, int] = {}
+        self._known: dict[str, int] | None = None
+        self._sought, self._is_whole = set[str](), False
+        self._editors: dict[int, str] = {}
+
+    # -- whom the config means ----------------------------------------------------------------------------------
+
+    def look_up(self) -> None:
+        """Find out who has the logins in the config, before somebody else can take one."""
+        for login in {*self._logins, *self._trust.bots}:
+            self._id_of(login)
+        self._is_whole = True
+
+    def _id_of(self, login: str) -> int | None:
+        """Whose login it was when it was looked for first: an account that takes it later is somebody else."""
+        if self._known is None:
+            self._known = namesakes.known(self._conn, self._forge)
+        if login not in self._known and login not in self._sought:
+            self._sought.add(login)
+            if (account := self._control().user(login)) is not None:
+                self._known[login] = self.found[login] = account.id
+        return self._known.get(login)
+
+    def _is_among(self, actor: Actor, logins: tuple[str, ...]) -> bool:
+        return any(self._id_of(login) == actor.id for login in logins)
+
+    def is_bot(self, actor: Actor) -> bool:
+        """Is it a program, as far as anything tells?"""
+        if actor.id < _GHOST or self._is_among(actor, self._trust.bots):
+            return True
+        return _BOTS.fullmatch(actor.login) is not None and not self._is_among(actor, self._logins)
+
+    # -- rulings ------------------------------------------------------------------------------------------------
 
     def ruling(self, event: Event) -> Ruling:
         """Whether the event's actor may ask.  Raises `ForgeError` when the forge cannot be asked at all."""
         actor = event.actor
         if actor is None:
             return Ruling(allowed=False, why="the forge does not show who did it")
-        if actor.id < 0:
+        if actor.id == _GHOST:
             return Ruling(allowed=False, why="its author's account is deleted")
+        if self.is_bot(actor):
+            named = self._is_among(actor, self._trust.bots)
+            return Ruling(allowed=named, bot=True, why=f"{actor.login} is a bot that trust.bots {_names(named)}")
+        said = self._of_person(event.repo_id, event.repo, actor)
+        if said.allowed and (event.event, event.action) == ("pull_request_comment", "edited"):
+            doubt = self._doubt_of_editors(event, actor)
+            return Ruling(allowed=not doubt, why=doubt or said.why)
+        return said
+
+    def _of_person(self, repo_id: int, repo: str, actor: Actor) -> Ruling:
         if self._asked == "everyone":
             return Ruling(allowed=True, why="trust.who is everyone")
         if self._asked == "logins":
-            named = actor.login.lower() in {login.lower() for login in self._who}
-            return Ruling(allowed=named, why=f"{actor.login} is {'' if named else 'not '}named in trust.who")
-        if actor.login.lower() == event.repo.partition("/")[0].lower():
-            return Ruling(allowed=True, why=f"{actor.login} owns {event.repo}")
-        said = self._said(event, actor)
+            named = self._is_among(actor, self._logins)
+            other = not named and actor.login.lower() in self._logins and actor.login.lower() in (self._known or ())
+            who = f"{actor.login} (id {actor.id}, a newer account of that name)" if other else actor.login
+            return Ruling(allowed=named, why=f"{who} is {'' if named else 'not '}named in trust.who")
+        if actor.login.lower() == repo.partition("/")[0].lower():
+            return Ruling(allowed=True, why=f"{actor.login} owns {repo}")
+        said = self._said(repo_id, repo, actor)
         return Ruling(allowed=said.allowed is True, why=said.why)
 
-    def _said(self, event: Event, actor: Actor) -> Permission:
-        place = (event.repo_id, actor.id)
+    def _said(self, repo_id: int, repo: str, actor: Actor) -> Permission:
+        place = (repo_id, actor.id)
         known = self.learned.get(place) or store.permission(
-            self._conn, self._forge, event.repo_id, actor.id, asked=self._asked
+            self._conn, self._forge, repo_id, actor.id, asked=self._asked
         )
         if known is not None and 0 <= self._now - known.asked_at < FRESH:
             return known
         control = self._control()
         ask = control.is_collaborator if self._asked == "collaborators" else control.is_writer
-        answer = ask(event.repo, actor.login, user_id=actor.id)
+        answer = ask(repo, actor.login, user_id=actor.id)
         said = Permission(allowed=answer.allowed, why=answer.why, asked_at=self._now)
         self.learned[place] = said
         return said
+
+    def _doubt_of_editors(self, event: Event, author: Actor) -> str:
+        """Who edited is shown nowhere.  It was the author or somebody who may write: may all of them ask, too?"""
+        if self._asked == "everyone":
+            return ""
+        if event.repo_id not in self._editors:
+            self._editors[event.repo_id] = self._other_editor(event, author)
+        other = self._editors[event.repo_id]
+        return f"edited, and the forge does not show by whom: {other}; ask in a new comment" if other else ""
+
+    def _other_editor(self, event: Event, author: Actor) -> str:
+        if self._asked == "writers":
+            exact = self._control().only_writers_edit(event.repo)
+            return "" if exact else f"in {event.repo} people who cannot push may edit comments, as far as teams tell"
+        people = self._control().could_be_assigned(event.repo)
+        if people is None:
+            return "the bot may not ask who else could have"
+        ours = {author.id, self._bot.id if self._bot is not None else author.id}
+        for one in people:
+            if one.id not in ours and not self._of_person(event.repo_id, event.repo, one).allowed:
+                return f"{one.login} may edit comments, too, and may not ask"
+        return ""
 
     def save(self, conn: sa.Connection) -> None:
         """Remember what was learned."""
         for (repo_id, user_id), said in self.learned.items():
             store.save_permission(conn, self._forge, repo_id, user_id, asked=self._asked, said=said)
+        for login, user_id in self.found.items():
+            namesakes.save(conn, self._forge, login, user_id)
+        if self._is_whole:
+            namesakes.forget(conn, self._forge, but={*self._logins, *self._trust.bots})
+
+
+def _names(named: bool) -> str:
+    return "names" if named else "does not name"

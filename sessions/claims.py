@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from sessions import leases, ledger, pauses, registry
 from sessions import tables as t
 from sessions.lifecycle import Verdict
-from sessions.turns import Mode, Outcome, Session, Turn
+from sessions.turns import Afford, Mode, NotNow, Outcome, Session, Turn
 
 
 class LeaseLost(Exception):
@@ -30,11 +31,21 @@ def claim(
     limit_parallel: int,
     agents: Collection[str],
     unless: sa.ColumnElement[bool] | None = None,
+    afford: Afford | None = None,
 ) -> Turn | None:
-    """The next turn that is due and may run, now held by `owner` for `lease` seconds."""
+    """The next turn that is due and may run, now held by `owner` for `lease` seconds, with what it may cost reserved.
+
+    What cannot be afforded is put off; write transactions are one at a time, so nobody counts on the same money."""
     many = conn.execute(sa.select(sa.func.count()).select_from(t.turn).filter_by(state="running")).scalar_one()
-    number = due(conn, now=now, agents=agents, unless=unless) if many < limit_parallel else None
-    return None if number is None else hold(conn, number, owner=owner, now=now, lease=lease, anew=True)
+    while many < limit_parallel and (number := due(conn, now=now, agents=agents, unless=unless)) is not None:
+        allowed = afford(conn, _read(conn, number)) if afford is not None else 0.0
+        if isinstance(allowed, NotNow):
+            put_off = {"reason": allowed.reason, "not_before": max(allowed.at, now + 1.0)}
+            conn.execute(t.turn.update().where(t.turn.c.id == number).values(**put_off))
+            continue
+        turn = hold(conn, number, owner=owner, now=now, lease=lease, anew=True)
+        return reserve(conn, turn, allowed)
+    return None
 
 
 def due(
@@ -60,6 +71,13 @@ def hold(conn: sa.Connection, number: int, *, owner: str, now: float, lease: flo
         held |= {"state": "running", "started_at": None, "deadline": None, "stop_asked": "", "handing_over": False}
     conn.execute(t.turn.update().where(t.turn.c.id == number).values(**held))
     return _read(conn, number)
+
+
+def reserve(conn: sa.Connection, turn: Turn, usd: float) -> Turn:
+    """So much may its next launch cost."""
+    if usd != turn.reserved:
+        _change(conn, turn, reserved=usd)
+    return msgspec.structs.replace(turn, reserved=usd)
 
 
 def orphans(conn: sa.Connection, *, now: float) -> list[Turn]:

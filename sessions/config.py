@@ -128,7 +128,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What all agents together may use."""
 
     parallel: Annotated[int, Meta(ge=1, description="Turns that run at the same time, of different pulls.")] = 2
-    usd_per_day: Annotated[float, Meta(gt=0, description="Money all turns of a day may cost.")] = 20.0
+    usd_per_day: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="Money all turns of a day (UTC) may cost; null: any.")
+    ] = 20.0
+    usd_per_month: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="The same of a month (UTC); null: any.")
+    ] = None
+    usd_per_pull: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="Money all turns of a pull request may cost; null: any.")
+    ] = None
+    usd_per_repository: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="The same of a repository; null: any.")
+    ] = None
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

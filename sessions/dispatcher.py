@@ -26,7 +26,7 @@ from sessions.founding import new_session
 from sessions.holding import Left
 from sessions.logs import bound, hide, is_secret
 from sessions.terms import Terms
-from sessions.turns import Errand, OnProgress, Outcome, Progress, Session, Tally, Turn
+from sessions.turns import Afford, Errand, OnProgress, Outcome, Progress, Session, Tally, Turn
 from sessions.worker import Worker
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Dispatcher:
         look_again: float = 1.0,
         unless: sa.ColumnElement[bool] | None = None,
         bottles: Callable[..., Bottle] = bottle_for,
+        afford: Afford | None = None,
     ) -> None:
         self._terms = Terms(
             engine=engine,
@@ -73,6 +74,7 @@ class Dispatcher:
             tries=tries,
             on_progress=_nothing,
             bottles=bottles,
+            afford=afford,
         )
         for name in {name for agent in agents.values() for name in agent.env if is_secret(name)}:
             hide(self._terms.environ.get(name, ""))
@@ -186,14 +188,9 @@ class Dispatcher:
                     return
             with begin(terms.engine) as conn:
                 turn = claims.claim(
-                    conn,
-                    owner=self._owner,
-                    now=now,
-                    lease=terms.lease,
-                    limit_parallel=self._parallel,
-                    agents=terms.agents,
-                    unless=unless,
-                )
+                    conn, owner=self._owner, now=now, lease=terms.lease, limit_parallel=self._parallel,
+                    agents=terms.agents, unless=unless, afford=terms.afford,
+                )  # fmt: skip
                 if turn is None:
                     return
                 session = registry.session(conn, ref=turn.ref, agent=turn.agent) or new_session(

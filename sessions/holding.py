@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -19,7 +19,10 @@ from sessions.claude import Ended
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import fields
 from sessions.terms import Terms
-from sessions.turns import Launch, Outcome, Progress, Session, Turn
+from sessions.turns import Launch, NotNow, Outcome, Progress, Session, Turn
+
+if TYPE_CHECKING:
+    from sessions.config import Agent
 
 log = logging.getLogger("sessions.worker")
 
@@ -153,3 +156,20 @@ class Holder:
 
     def _say(self, message: str, **more: object) -> None:
         log.info("%s", message, extra=fields(**{name: value for name, value in more.items() if value}))
+
+    def _reserved_anew(self) -> NotNow | None:
+        """Part of what was reserved with the claim is spent: on a hand-over, or on a conversation that was lost."""
+        if self.terms.afford is None:
+            return None
+        with begin(self.terms.engine) as conn:
+            allowed = self.terms.afford(conn, self.turn)
+            if isinstance(allowed, NotNow):
+                return allowed
+            self.turn = claims.reserve(conn, self.turn, allowed)
+        return None
+
+    def _within_its_means(self, agent: Agent) -> Agent:
+        """The agent, who may not use more than was reserved."""
+        if not 0 < self.turn.reserved < agent.limits.usd:
+            return agent
+        return msgspec.structs.replace(agent, limits=msgspec.structs.replace(agent.limits, usd=self.turn.reserved))

@@ -1,9 +1,12 @@
 """What was used: one row for every run that ended, and sums over them.
 
-Knows rows.  `now` and `since` are epoch seconds, UTC.  Must not know what anybody may spend, or show anything.
+Knows rows, and what running turns have reserved.  `now` and `since` are epoch seconds, UTC.  Must not know what anybody
+may spend, or show anything.
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
@@ -43,13 +46,17 @@ def spent_since(
     ref: str | None = None,
     agent: str | None = None,
     session_id: int | None = None,
+    within: str | None = None,
 ) -> Spent:
-    """What was used from `since` on (and before `until`): by all, or by one pull (`ref`), agent or session."""
+    """What was used from `since` on (and before `until`): by all, or by one pull (`ref`), agent or session.
+
+    `within`: by everything whose ref begins so."""
     c = t.run.c
     sums = [sa.func.coalesce(sa.func.sum(c[name]), 0) for name in ("cost_usd", *Usage.__struct_fields__)]
     wanted = {c.ref: ref, c.agent: agent, c.session_id: session_id}
     where = [column == value for column, value in wanted.items() if value is not None]
     where += [] if until is None else [c.at < until]
+    where += [] if within is None else [c.ref.startswith(within, autoescape=True)]
     usd, *tokens, runs = conn.execute(sa.select(*sums, sa.func.count()).where(c.at >= since, *where)).one()
     usage = Usage(**dict(zip(Usage.__struct_fields__, map(int, tokens), strict=True)))
     return Spent(usd=float(usd), usage=usage, runs=runs)
@@ -80,6 +87,32 @@ def runs(conn: sa.Connection) -> list[Runs]:
     ]  # fmt: skip
 
 
+def reserved(
+    conn: sa.Connection, *, ref: str | None = None, within: str | None = None, but: int | None = None
+) -> float:
+    """US dollars that running turns may still cost: all, or of one ref, or of refs that begin so; one turn left out."""
+    c = t.turn.c
+    where = [c.state == "running"]
+    where += [] if ref is None else [c.ref == ref]
+    where += [] if within is None else [c.ref.startswith(within, autoescape=True)]
+    where += [] if but is None else [c.id != but]
+    return float(conn.execute(sa.select(sa.func.coalesce(sa.func.sum(c.reserved), 0)).where(*where)).scalar_one())
+
+
 def day_of(now: float) -> float:
     """When the day of this moment began (UTC)."""
     return now - now % DAY
+
+
+def month_of(now: float) -> float:
+    """When the month of this moment began (UTC)."""
+    return _midnight(datetime.fromtimestamp(now, UTC).replace(day=1))
+
+
+def month_after(now: float) -> float:
+    """When the month after this moment's begins (UTC)."""
+    return _midnight((datetime.fromtimestamp(now, UTC).replace(day=28) + timedelta(days=4)).replace(day=1))
+
+
+def _midnight(moment: datetime) -> float:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

@@ -128,7 +128,9 @@ def counts(conn: sa.Connection) -> Counts:
 
 def note_posted(conn: sa.Connection, turn_id: int, what: str) -> None:
     """Remember what was said for this turn ("comment 91")."""
-    known = conn.execute(sa.select(t.turn.c.posted).where(t.turn.c.id == turn_id)).scalar_one()
+    known = conn.execute(sa.select(t.turn.c.posted).where(t.turn.c.id == turn_id)).scalar()
+    if known is None:
+        return  # said for no turn: the answer to a command
     conn.execute(t.turn.update().where(t.turn.c.id == turn_id).values(posted=[*known, what]))
 
 

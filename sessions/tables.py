@@ -97,6 +97,7 @@ turn = sa.Table(
     sa.Column("reason", sa.String, nullable=False, default=""),
     sa.Column("answer", sa.Text, nullable=False, default=""),
     sa.Column("cost_usd", sa.Float, nullable=False, default=0.0),
+    sa.Column("reserved", sa.Float, nullable=False, server_default="0"),  # what it may cost while it runs
     sa.Column("input", _Count, nullable=False, default=0),
     sa.Column("output", _Count, nullable=False, default=0),
     sa.Column("cache_read", _Count, nullable=False, default=0),
@@ -157,10 +158,10 @@ agent_pause = sa.Table(
 
 
 def _to_2(op: Operations) -> None:
-    """Rotation, a ledger of runs, pauses of agents instead of sessions."""
+    """Rotation, a ledger of runs, reservations, pauses of agents instead of sessions."""
     for column in ("conversation_turns", "conversation_at", "begun_why", "summary", "summary_turn"):
         op.add_column("session", _like(session.c[column]))
-    for column in ("handovers", "handing_over", "surprise"):
+    for column in ("handovers", "handing_over", "surprise", "reserved"):
         op.add_column("turn", _like(turn.c[column]))
     bind = op.get_bind()
     for table in (run, agent_pause):

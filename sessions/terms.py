@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions.turns import Errand, OnProgress
+from sessions.turns import Afford, Errand, OnProgress
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -34,3 +34,5 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     bottles: Callable[..., Bottle]
     #: Which state directory this is, where several share a database; else "".
     place: str = ""
+    #: `None`: nobody counts.
+    afford: Afford | None = None

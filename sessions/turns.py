@@ -132,6 +132,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     answer: str = ""
     cost_usd: float = 0.0
+    #: What its next (or present) launch may cost; counts only while it runs.
+    reserved: float = 0.0
     usage: Usage = Usage()
     posted: tuple[str, ...] = ()
     stop_asked: str = ""
@@ -248,6 +250,11 @@ class Errand(Protocol):
         will be tried again at `turn.not_before`; usually nothing is to be said yet).  `session` is as it is now.
         """
         ...
+
+
+#: Asked inside the transaction that claims a turn: the dollars that its launch may cost, now reserved, or not now.
+#: What others have reserved is in `ledger.reserved`; what it says to people is written in the same transaction.
+Afford = Callable[["Connection", Turn], float | NotNow]
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -174,6 +174,10 @@ class Worker(Holder):
         if asked := self._beat():
             self._drop(asked)
             return None
+        if opening.renewed and (dear := self._reserved_anew()) is not None:
+            self._put_back(dear.reason, at=dear.at)
+            return None
+        agent = self._within_its_means(agent)
         state.clear_turn_directory(
             state.bottle(self.terms.state, self.session.identity), self.turn.next_directory(opening.is_handover)
         )

@@ -16,14 +16,12 @@ import msgspec
 from poller.deltas.events import Actor
 from poller.forge import errors, signs
 from poller.forge.courtesy import Courtesy
+from poller.forge.people import People, quoted
 from poller.forge.way import Way
 
 #: Rows asked for at a time; the forge may give fewer (`max_response_items`).
 PAGE = 50
 REDIRECTS = 3
-#: Our word beside the forge's own.
-_UNKNOWN = "unknown user"
-_WRITERS = ("write", "admin", "owner")
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,23 +52,6 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     html_url: str = ""
 
 
-class Permission(msgspec.Struct, frozen=True):
-    """May this person?  `None`: the forge does not let the bot find out, which is to be taken as no."""
-
-    allowed: bool | None
-    why: str
-
-
-class _Team(msgspec.Struct, frozen=True):
-    name: str
-    units_map: dict[str, str] | None = None
-
-
-class _Named(msgspec.Struct, frozen=True):
-    permission: str
-    user: Actor | None = None
-
-
 class _Version(msgspec.Struct, frozen=True):
     version: str
 
@@ -82,7 +63,7 @@ class ApiSettings(msgspec.Struct, frozen=True):
     default_paging_num: int = 30
 
 
-class Control:
+class Control(People):
     """One forge and one token; `way`, `renewed` and `courtesy` as of the client.  Raises `ForgeError`."""
 
     def __init__(
@@ -176,78 +157,10 @@ class Control:
     def repository(self, full_name: str) -> Repo | None:
         """The repository, under its new name if it was renamed; `None` when it is not there or not to be seen."""
         try:
-            found: Repo = self._get(f"/repos/{_quoted(full_name)}", Repo)
+            found: Repo = self._get(f"/repos/{quoted(full_name)}", Repo)
         except errors.NotFound:
             return None
         return found
-
-    def is_writer(self, full_name: str, login: str, *, user_id: int | None = None) -> Permission:
-        """May this person push?  Fails closed: members of ordinary teams are sure only when all teams may write.
-
-        `user_id` guards against a login that somebody else has taken over meanwhile.
-        """
-        said = self._named_permission(full_name, login)
-        if said is not None:
-            if said.permission in _WRITERS and _is(said.user, login, user_id):
-                return Permission(True, f"{login} has the right {said.permission} in {full_name}")
-            if said.permission == _UNKNOWN:
-                return Permission(False, f"the forge knows no {login} in {full_name}")
-        return self._writer_by_teams(full_name, login, user_id)
-
-    def is_collaborator(self, full_name: str, login: str, *, user_id: int | None = None) -> Permission:
-        """Was this person added to the repository by name, or is its owner?"""
-        path = f"/repos/{_quoted(full_name)}/collaborators/{quote(login, safe='')}"
-        try:
-            self._get(path, Any)
-        except (errors.NotFound, errors.Declined):
-            said = self._named_permission(full_name, login)
-            if said is not None and said.permission == "owner" and _is(said.user, login, user_id):
-                return Permission(True, f"{login} owns {full_name}")
-            return Permission(False, f"{login} is no collaborator of {full_name}")
-        except errors.MissingScope:
-            raise
-        except errors.Forbidden:
-            return Permission(None, f"the bot may not ask who collaborates in {full_name}")
-        return Permission(True, f"{login} is a collaborator of {full_name}")
-
-    def may_ask_permissions(self, full_name: str, login: str) -> bool:
-        """Does the forge answer the bot when it asks for the right of somebody else?"""
-        return self._named_permission(full_name, login) is not None
-
-    def _named_permission(self, full_name: str, login: str) -> _Named | None:
-        """What the permission endpoint says; `None` when it does not answer the bot, as it does only to admins.
-
-        From 1.25 on it says `none` (or `read`) of members of ordinary teams who can push: only a yes is a proof.
-        """
-        path = f"/repos/{_quoted(full_name)}/collaborators/{quote(login, safe='')}/permission"
-        try:
-            said: _Named = self._get(path, _Named)
-        except errors.NotFound:
-            return _Named(_UNKNOWN)
-        except errors.MissingScope:
-            raise
-        except errors.Forbidden:
-            return None
-        return said
-
-    def _writer_by_teams(self, full_name: str, login: str, user_id: int | None) -> Permission:
-        base = f"/repos/{_quoted(full_name)}"
-        try:
-            assignees = self._get(f"{base}/assignees", list[Actor] | None) or []
-            if not any(_is(person, login, user_id) for person in assignees):
-                return Permission(False, f"{login} cannot write to {full_name}")
-            teams = self._get(f"{base}/teams", list[_Team] | None) or []
-        except errors.MissingScope:
-            raise
-        except (errors.Forbidden, errors.NotFound):
-            return Permission(None, f"the bot may not ask who writes to {full_name}")
-        except errors.Declined as declined:
-            if declined.status == 405:  # a user's own repository has no teams: who can be assigned, can write
-                return Permission(True, f"{login} can write to {full_name}")
-            raise
-        if teams and all((team.units_map or {}).get("repo.code") in _WRITERS for team in teams):
-            return Permission(True, f"{login} can write to {full_name}, as all its teams can")
-        return Permission(None, f"{login} may be in a team of {full_name} that only reads; name people in trust.who")
 
     def _answered(self, path: str, params: dict[str, str | int]) -> Any:
         """The raw answer; a repository that was renamed is asked for under its new name."""
@@ -287,11 +200,3 @@ class Control:
             found = f"JSON of another shape ({failure})"
             where = errors.where_of("GET", f"/api/v1{path}")
             raise errors.not_gitea(found, where=where, url=self._url, status=200) from None
-
-
-def _is(person: Actor | None, login: str, user_id: int | None) -> bool:
-    return person is not None and person.login.lower() == login.lower() and user_id in (None, person.id)
-
-
-def _quoted(full_name: str) -> str:
-    return quote(full_name, safe="/")

@@ -41,7 +41,8 @@ def again(config: Config, asked: Asked) -> int:
         now = time.time()
         with reading(app.engine) as conn:
             events = _events(conn, config, asked)
-            trust = Trust(config.trust.who, forge=config.forge, conn=conn, control=app.control, now=now)
+            bot = store.forge(conn, config.forge).bot
+            trust = Trust(config.trust, forge=config.forge, bot=bot, conn=conn, control=app.control, now=now)
             told = judged_anew(conn, events, trust, config)
             held = pauses.paused(conn, ref=events[0].ref, key=events[0].key) if events else []
         with rehearsing(app.engine) if asked.dry else begin(app.engine) as conn:

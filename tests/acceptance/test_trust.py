@@ -95,14 +95,27 @@ def test_who_lost_the_right_is_not_heard_any_more(bot: Bot, repo: Repo) -> None:
     assert refusals(bot) == ["ben is no collaborator of acme/api"]
 
 
-@pytest.mark.parametrize("forks", ["never", "ask"])
-def test_a_pull_from_a_fork_starts_nothing(bot: Bot, repo: Repo, forks: str) -> None:
-    bot.configure(trust={"forks": forks})
+def test_a_pull_from_a_fork_starts_nothing(bot: Bot, repo: Repo) -> None:
     pull = repo.open_pull(by="ana", fork="eve/api")
     pull.comment("@bot look at this", by="ana")
     assert bot.tally()["turns"]["started"] == 0
-    assert set(refusals(bot)) == {f"from a fork, and trust.forks is {forks}"}
+    assert set(refusals(bot)) == {"from a fork, and trust.forks is never"}
     assert bot.comments(pull) == []
+
+
+def test_a_pull_from_a_fork_waits_for_ok_to_test_and_says_so(bot: Bot, repo: Repo) -> None:
+    bot.configure(trust={"forks": "ask"})
+    pull = repo.open_pull(by="eve", fork="eve/api")
+    assert bot.tally()["posted"] == 1
+    pull.comment("@bot ok-to-test", by="eve")
+    assert bot.tally()["turns"]["started"] == 0
+    pull.comment("@bot ok-to-test", by="ana")
+    assert bot.tally()["turns"]["done"] == 1
+    assert [verdict for verdict, _ in bot.verdicts() if verdict != "ignore"] == ["hold", "refuse", "command"]
+    why = bot.poll("why", "acme/api#1").out
+    assert (
+        "hold     reviewer: opened; from a fork: waits for @bot ok-to-test" in why and "turn     1 in reviewer-" in why
+    )
 
 
 def test_a_pull_from_a_fork_runs_where_forks_are_welcome(bot: Bot, repo: Repo) -> None:
@@ -112,6 +125,7 @@ def test_a_pull_from_a_fork_runs_where_forks_are_welcome(bot: Bot, repo: Repo) -
 
 
 def test_an_edit_that_brings_the_mention_asks_and_one_that_keeps_it_does_not(bot: Bot, repo: Repo) -> None:
+    bot.configure(trust={"who": "writers"})
     pull = repo.open_pull(by="ana")
     bot.once()
     comment = pull.comment("bot, are you there?", by="ana")
@@ -129,6 +143,7 @@ def test_an_edit_that_brings_the_mention_asks_and_one_that_keeps_it_does_not(bot
 
 
 def test_an_edit_of_a_comment_is_found_without_any_other_change_once_the_pull_is_quiet(bot: Bot, repo: Repo) -> None:
+    bot.configure(trust={"who": "writers"})
     pull = repo.open_pull(by="ana")
     comment = pull.comment("bot, are you there?", by="ana")
     bot.once()
@@ -150,3 +165,36 @@ def test_a_strangers_edit_starts_nothing(bot: Bot, repo: Repo) -> None:
     pull.label(by="ana", add=["wanted"])
     assert bot.tally()["turns"]["started"] == 0
     assert refusals(bot) == ["eve is no collaborator of acme/api"]
+
+
+def test_an_edit_asks_nothing_where_others_than_the_trusted_may_edit(bot: Bot, repo: Repo) -> None:
+    pull = repo.open_pull(by="ana")
+    comment = pull.comment("hello", by="ana")
+    bot.once()
+    bot.pass_time(2)
+    comment.edit("@bot hello")
+    pull.label(by="ana", add=["wanted"])
+    assert bot.tally()["turns"]["started"] == 0
+    [reason] = refusals(bot)
+    assert reason.startswith(
+        "edited, and the forge does not show by whom: olga may edit comments, too, and may not ask"
+    )
+    pull.comment("@bot hello", by="ana")
+    assert bot.tally()["turns"]["done"] == 1
+
+
+def test_who_lost_the_right_while_his_turn_waited_starts_nothing(bot: Bot, repo: Repo) -> None:
+    pull = repo.open_pull(by="ana")
+    bot.once()
+    bot.poll("pause", "acme/api", "--reason", "release")
+    pull.comment("@bot one", by="ben")
+    gone = pull.comment("@bot two", by="ana")
+    bot.once()
+    repo.collaborator("ben", None)
+    gone.delete()
+    bot.pass_time(3600)
+    bot.poll("unpause", "acme/api")
+    assert bot.tally()["turns"]["started"] == 0
+    assert bot.turns()[-1]["state"] == "dropped"
+    pull.comment("@bot three", by="ana")
+    assert bot.tally()["turns"]["done"] == 1

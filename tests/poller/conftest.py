@@ -6,12 +6,22 @@ from pathlib import Path
 import pytest
 
 from tests.poller.desk import Desk
+from tests.poller.house import House
 
 
 @pytest.fixture
 def desk(tmp_path: Path, database: Path | str) -> Iterator[Desk]:
     """On both kinds of database."""
     made = Desk(tmp_path, database=database)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
     try:
         yield made
     finally:

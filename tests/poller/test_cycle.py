@@ -147,7 +147,7 @@ def test_a_commit_that_breaks_off_leaves_the_old_state_and_loses_nothing(desk: D
         if statements == limit:
             raise RuntimeError("killed here")
 
-    for nth in range(3, 40, 4):
+    for nth in range(3, 60, 5):
         statements, limit = 0, nth
         sa.event.listen(desk.engine, "before_cursor_execute", break_off)
         try:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.markdown import DEEPEST
-from poller.mentions import LOOKED_AT, Mention, mention_in
+from poller.mentions import LOOKED_AT, mention_in
 
 FENCES = [
     "```\n@bot\n```",
@@ -144,7 +144,23 @@ def test_words_about_or_quoting_the_bot_are_no_mention(text: str) -> None:
     ],
 )
 def test_the_first_word_is_the_one_right_after_the_mention(text: str, word: str) -> None:
-    assert mention_in(text, "bot") == Mention(words=text, first_word=word)
+    found = mention_in(text, "bot")
+    assert found is not None and (found.words, found.first_word) == (text, word)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("@bot stop", ""),
+        ("@bot pause: release week.", "release week"),
+        ("@bot ok-to-test 1234abc\nand more", "1234abc"),
+        ("@bot cost `in code`", ""),
+        ("@bot", ""),
+    ],
+)
+def test_what_stands_behind_the_first_word_is_plain_words_of_its_line(text: str, rest: str) -> None:
+    found = mention_in(text, "bot")
+    assert found is not None and found.rest == rest
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_a_refusal_says_why() -> None:
     assert ruled(event(), facts("opened"), allowed=False) == [("reviewer", "refuse", "because")]
 
 
-@pytest.mark.parametrize(("forks", "verdict"), [("never", "refuse"), ("ask", "refuse"), ("always", "wake")])
+@pytest.mark.parametrize(("forks", "verdict"), [("never", "refuse"), ("ask", "hold"), ("always", "wake")])
 @pytest.mark.parametrize("fork", [True, None])
 def test_a_pull_that_is_or_may_be_from_a_fork_starts_nothing(forks: str, verdict: str, fork: bool | None) -> None:
     strange = msgspec.structs.replace(PULL, fork=fork)

@@ -13,7 +13,8 @@ import pytest
 from poller.deltas.events import Actor
 from poller.demo.world import World
 from poller.forge import errors
-from poller.forge.control import ApiSettings, Control, Permission, Rights
+from poller.forge.control import ApiSettings, Control, Rights
+from poller.forge.people import Permission
 
 SCOPES = "read:user,write:issue,write:repository"
 VERSIONS = ["1.22.6", "1.25.4", "1.26-dev"]

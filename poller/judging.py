@@ -1,0 +1,74 @@
+"""What each event of a cycle is to become, in their order: a word that lets a fork in counts for what follows it.
+
+Knows trust, commands and how pulls stand; asks the forge only about people whose words would do something.  Writes
+nothing: `record` does, in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import standing
+from poller.commands import command_in
+from poller.config import Config
+from poller.deltas.events import Actor, Event
+from poller.record import Told
+from poller.standing import Standing
+from poller.triage import Decision, Facts, Order, decided, is_heard, ordered, sorted_out
+from poller.trust import Trust
+
+
+class Judge:
+    """For the events of one half of a cycle.  `heads`: event id → the head that its pull was told to have by then."""
+
+    def __init__(
+        self, conn: sa.Connection, trust: Trust, bot: Actor, config: Config, *, heads: Mapping[str, str]
+    ) -> None:
+        self._conn, self._trust, self._forge, self._heads = conn, trust, config.forge, heads
+        self._facts = Facts(bot=bot, agents=config.agents, forks=config.trust.forks)
+        self._standings: dict[str, Standing] = {}
+
+    def judged(self, events: Sequence[Event]) -> list[Told]:
+        """One after the other."""
+        return [self._judged(event) for event in events]
+
+    def _judged(self, event: Event) -> Told:
+        by_bot = event.actor is not None and is_heard(event, self._facts) and self._trust.is_bot(event.actor)
+        command = command_in(event, self._facts.bot.login) if is_heard(event, self._facts) else None
+        if command is not None:
+            ruling = self._trust.ruling(event)
+            order, decision = ordered(event, command, ruling, self._facts, head=self._heads.get(event.id, ""))
+            if order is not None:
+                self._standings[event.ref] = _after(self._standing(event), order)
+            return Told(event=event, decisions=[decision], order=order, by_bot=by_bot)
+        wishes, settled = sorted_out([event], self._facts)
+        made: list[Decision] = list(settled)
+        for wish in wishes:
+            stands = self._standing(event)
+            made.append(
+                decided(
+                    wish, self._trust.ruling(event), self._facts, ignored_by=stands.ignored_by,
+                    approved=self._heads.get(event.id, "") in stands.approved,
+                )
+            )  # fmt: skip
+        return Told(event=event, decisions=made, by_bot=by_bot)
+
+    def _standing(self, event: Event) -> Standing:
+        if event.ref not in self._standings:
+            self._standings[event.ref] = standing.of(self._conn, self._forge, event.ref)
+        return self._standings[event.ref]
+
+
+def _after(known: Standing, order: Order) -> Standing:
+    """How the pull stands with us when the order is obeyed."""
+    match order.command.word:
+        case "ok-to-test" if order.head:
+            return msgspec.structs.replace(known, approved=known.approved | {order.head})
+        case "ignore":
+            return msgspec.structs.replace(known, ignored_by=order.by.login)
+        case "resume":
+            return msgspec.structs.replace(known, ignored_by="")
+    return known

@@ -1,0 +1,234 @@
+"""Words that are no prompt: obeyed once, by people who are trusted, and answered."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from poller import commands
+from poller.demo.pulls import Pull
+from tests.poller.happenings import Happenings
+from tests.poller.house import House
+
+
+@pytest.fixture
+def pull(house: House) -> Pull:
+    """Opened, and looked at by the agent."""
+    made = house.repo.open_pull(by="ana")
+    house.once()
+    return made
+
+
+def answer(house: House, pull: Pull, words: str, *, by: str = "ana") -> str:
+    before = house.said(pull)
+    pull.comment(words, by=by)
+    house.once()
+    said = house.said(pull)[len(before) :]
+    assert len(said) == 1, said
+    return said[0]
+
+
+@pytest.mark.parametrize("word", commands.WORDS)
+def test_each_is_answered_once_with_a_mark_and_wakes_nobody(house: House, pull: Pull, word: str) -> None:
+    text = answer(house, pull, f"@bot {word}")
+    assert "<!-- bottlepost turn=-" in text and f"part={word} -->" in text
+    house.once()
+    assert len(house.said(pull)) == 2, "the agent's, and the answer"
+    assert len(house.turns()) == 1
+    [verdict] = [verdict for verdict, reason in house.verdicts() if verdict not in ("wake", "ignore")]
+    assert verdict == "command"
+
+
+def test_a_stranger_commands_nothing_and_is_not_answered(house: House, pull: Pull) -> None:
+    for word in commands.WORDS:
+        pull.comment(f"@bot {word}", by="eve")
+    house.once()
+    assert len(house.said(pull)) == 1
+    refused = [reason for verdict, reason in house.verdicts() if verdict == "refuse"]
+    assert len(refused) == len(commands.WORDS)
+    assert refused[0] == "help: eve cannot write to acme/api"
+
+
+def test_another_first_word_is_the_prompt(house: House, pull: Pull) -> None:
+    pull.comment("@bot please help", by="ana")
+    house.once()
+    assert len(house.turns()) == 2
+    assert "please help" in house.prompts(house.turns()[1])[0]
+
+
+def test_words_behind_a_command_go_to_nobody_and_the_answer_says_so(house: House, pull: Pull) -> None:
+    assert "the words behind it went to nobody" in answer(house, pull, "@bot help me with this")
+    assert "went to nobody" not in answer(house, pull, "@bot help")
+
+
+def test_help_names_the_commands_and_what_wakes_whom(house: House, pull: Pull) -> None:
+    text = answer(house, pull, "@bot help")
+    assert all(f"| `{word}` |" in text for word in commands.WORDS)
+    assert "**reviewer** wakes on `opened`" in text
+
+
+def test_status_tells_of_turns_and_of_what_holds_them_back(house: House, pull: Pull) -> None:
+    text = answer(house, pull, "@bot status")
+    assert "turn 1 of reviewer (`opened`) is done on 2" in text
+    answer(house, pull, "@bot pause: release week")
+    pull.comment("@bot are you there?", by="ben")
+    text = answer(house, pull, "@bot status")
+    assert "is waiting" in text and "release week" in text
+
+
+def test_pause_keeps_what_happens_and_resume_goes_on(house: House, pull: Pull) -> None:
+    assert "is paused: `release week`" in answer(house, pull, "@bot pause: release week")
+    pull.comment("@bot are you there?", by="ben")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done", "waiting"]
+    pull.comment("@bot resume", by="ben")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done", "done"]
+    assert any("The pause is over" in words for words in house.said(pull))
+
+
+def test_ignore_drops_what_waits_and_keeps_nothing_until_resume(house: House, pull: Pull) -> None:
+    answer(house, pull, "@bot pause")
+    pull.comment("@bot one", by="ben")
+    assert "One turn that waited is dropped" in answer(house, pull, "@bot ignore").replace("one turn", "One turn")
+    answer(house, pull, "@bot resume")
+    answer(house, pull, "@bot ignore")
+    pull.comment("@bot two", by="ben")
+    house.once()
+    assert house.verdicts()[-1] == ("refuse", "ignored, as ana said; `@bot resume` ends it")
+    assert "I listen again" in answer(house, pull, "@bot resume")
+    pull.comment("@bot three", by="ben")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done", "dropped", "done"]
+
+
+def test_stop_ends_what_runs_and_retry_runs_it_again(house: House) -> None:
+    house.environ["DEMO_AGENT"] = "sleep 30"
+    pull = house.repo.open_pull(by="ana")
+    house.pass_time(2)
+    house.app.cycle.run()
+    running = threading.Thread(target=lambda: house.app.turns(wait=True, stop=house.never))
+    running.start()
+    while not any(turn.started_at for turn in house.turns()):
+        assert running.is_alive()
+    pull.comment("@bot stop", by="ben")
+    house.pass_time(2)
+    house.app.cycle.run()
+    running.join(60)
+    house.app.post()
+    [turn] = house.turns()
+    assert (turn.state, turn.reason) == ("dropped", "stopped by ben")
+    assert house.said(pull)[0].startswith("One turn asked to stop. `retry` runs the last one again.")
+    house.environ["DEMO_AGENT"] = "say done"
+    house.configure()
+    pull.comment("@bot retry", by="ben")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done"]
+    assert any("Turn 1 of reviewer runs again." in words for words in house.said(pull))
+
+
+def test_retry_of_what_went_well_is_none(house: House, pull: Pull) -> None:
+    assert "nothing to run again" in answer(house, pull, "@bot retry")
+    assert len(house.turns()) == 1
+
+
+def test_reset_forgets_the_conversation(house: House, pull: Pull) -> None:
+    assert "The conversation of **reviewer** is forgotten" in answer(house, pull, "@bot reset")
+    assert "no conversation to forget" in answer(house, pull, "@bot reset")
+    pull.comment("@bot hello again", by="ana")
+    house.once()
+    assert [turn.mode for turn in house.turns()] == ["fresh", "fresh"]
+
+
+def test_cost_tells_what_was_spent_and_what_may_be(house: House, pull: Pull) -> None:
+    house.configure(limits={"usd_per_pull": 5})
+    text = answer(house, pull, "@bot cost")
+    assert "this pull request: $0.0" in text and "in 1 runs" in text
+    assert "one pull request: $0.0" in text and "of $5.00" in text and "a day: $0.0" in text
+
+
+def test_an_edit_commands_only_if_it_brings_the_mention(house: House, pull: Pull) -> None:
+    row = pull.comment("bot stop", by="ana")
+    house.once()
+    house.pass_time(2)
+    row.edit("@bot status")
+    pull.label(by="ana", add=["wanted"])
+    house.once()
+    assert any("part=status" in words for words in house.said(pull))
+    house.pass_time(2)
+    row.edit("@bot ignore")
+    pull.label(by="ana", remove=["wanted"])
+    house.once()
+    assert not any("part=ignore" in words for words in house.said(pull))
+
+
+def test_commands_are_heard_where_no_agent_wakes_on_mentions(house: House) -> None:
+    house.agent(on=["opened"])
+    pull = house.repo.open_pull(by="ana")
+    house.once()
+    assert "part=help" in answer(house, pull, "@bot help")
+
+
+def test_a_command_on_a_closed_pull_is_dropped(house: House, pull: Pull) -> None:
+    pull.close(by="ana")
+    pull.comment("@bot status", by="ana")
+    house.once()
+    assert not any("part=status" in words for words in house.said(pull))
+
+
+def test_a_command_in_a_review_is_one(house: House, pull: Pull) -> None:
+    pull.review(by="ben", event="COMMENT", body="", inline=[("README.md", 1, "@bot cost")])
+    house.once()
+    assert any("part=cost" in words for words in house.said(pull))
+    assert len(house.turns()) == 1
+
+
+def test_a_cycle_that_breaks_off_obeys_nothing_and_the_next_one_obeys_once(house: House, pull: Pull) -> None:
+    pull.comment("@bot pause", by="ana")
+    pull.comment("@bot status", by="ana")
+    statements, limit = 0, 0
+
+    def break_off(*_: object) -> None:
+        nonlocal statements
+        statements += 1
+        if statements == limit:
+            raise RuntimeError("killed here")
+
+    for nth in range(20, 200, 9):
+        statements, limit = 0, nth
+        house.pass_time(400)  # past the lease of the one that broke off
+        sa.event.listen(house.app.engine, "before_cursor_execute", break_off)
+        try:
+            house.app.cycle.run()
+        except RuntimeError:
+            pass
+        else:
+            break
+        finally:
+            sa.event.remove(house.app.engine, "before_cursor_execute", break_off)
+    house.once()
+    assert sorted(words.partition("part=")[2] for words in house.said(pull)) == ["1 -->", "pause -->", "status -->"]
+
+
+HEARD = [
+    ("@bot stop", "stop", ""),
+    ("hey @BOT, Status?", "status", ""),
+    ("@bot ok-to-test ABCDEF1", "ok-to-test", "abcdef1"),
+    ("@bot ok-to-test abc", "ok-to-test", ""),
+    ("@bot ok-to-test yes please", "ok-to-test", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "word", "sha"), HEARD)
+def test_the_first_word_after_the_first_mention_is_a_command(text: str, word: str, sha: str) -> None:
+    found = commands.command_in(Happenings().commented(1, text), "bot")
+    assert found is not None and (found.word, found.sha) == (word, sha)
+
+
+@pytest.mark.parametrize(
+    "text", ["@bot", "@bot stopped", "@bot `stop`", "`@bot stop`", "> @bot stop", "@bots stop", "stop"]
+)
+def test_other_words_are_none(text: str) -> None:
+    assert commands.command_in(Happenings().commented(1, text), "bot") is None

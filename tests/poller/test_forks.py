@@ -1,0 +1,165 @@
+"""A fork's code is worked on when somebody trusted has looked at it, at exactly that commit."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.poller.house import House
+
+
+def verdicts(house: House) -> list[str]:
+    return [verdict for verdict, _ in house.verdicts() if verdict != "ignore"]
+
+
+def test_a_fork_waits_and_one_notice_says_so(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    pull.push(by="eve")
+    house.once()
+    pull.comment("@bot what do you think?", by="ana")
+    house.once()
+    assert house.turns() == []
+    assert verdicts(house) == ["hold", "hold", "hold"]
+    [notice] = house.said(pull)
+    assert "`@bot ok-to-test`" in notice and pull.head_sha[:12] not in notice, "the head has moved on since"
+    assert notice.rstrip().endswith("part=consent -->")
+
+
+def test_a_trusted_persons_word_lets_in_the_head_and_all_that_waited(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    [turn] = house.turns()
+    assert (turn.state, turn.why, len(turn.events)) == ("done", "opened", 1)
+    _, answer, words = house.said(pull)
+    assert answer.startswith(f"`{pull.head_sha[:12]}` may be worked on") and "One turn can begin" in answer
+    assert "bottlepost turn=1 part=1" in words
+    assert "opened" in house.prompts(turn)[0]
+
+
+def test_what_happens_on_a_head_that_was_let_in_wakes_the_agent(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    pull.comment("@bot and now?", by="ben")
+    pull.comment("@bot me, too!", by="eve")
+    house.once()
+    assert [len(turn.events) for turn in house.turns()] == [1, 1]
+    assert verdicts(house)[-2:] == ["wake", "refuse"]
+
+
+def test_a_later_push_asks_again(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    pull.push(by="eve")
+    house.once()
+    pull.push(by="eve")
+    house.once()
+    assert len(house.turns()) == 1
+    assert sum("part=consent" in words for words in house.said(pull)) == 2
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done", "done"]
+
+
+def test_a_push_behind_the_word_is_not_let_in_by_it(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="ana")
+    pull.push(by="eve")
+    house.once()
+    assert house.turns() == []
+    assert "the head is being pushed to" in house.said(pull)[-1]
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done"]
+
+
+def test_a_push_whose_row_is_still_to_come_is_not_let_in(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    house.world.push_lag = 600
+    pull.push(by="eve")
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    house.once(later=660)
+    [turn] = house.turns()
+    assert turn.state == "waiting" and f"{pull.head_sha[:12]} has not been let in" in turn.reason
+    pull.comment(f"@bot ok-to-test {pull.head_sha[:10]}", by="ana")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done"]
+
+
+def test_a_commit_that_is_named_is_let_in_only_while_it_is_the_head(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    old = pull.head_sha
+    pull.push(by="eve")
+    pull.comment(f"@bot ok-to-test {old}", by="ana")
+    house.once()
+    assert house.turns() == []
+    assert f"not {old[:12]}" in house.said(pull)[-1]
+
+
+def test_a_push_between_the_word_and_the_launch_does_not_slip_in(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="ana")
+    house.pass_time(2)
+    report = house.app.cycle.run()
+    pull.push(by="eve")
+    house.app.turns(wait=True, stop=house.never)
+    assert report.told and [turn.state for turn in house.turns()] == ["waiting"]
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["waiting"]
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    [turn] = house.turns()
+    assert (turn.state, len(turn.events)) == ("done", 2)
+
+
+def test_a_strangers_word_lets_nothing_in(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="eve")
+    house.once()
+    assert house.turns() == []
+    assert verdicts(house)[-1] == "refuse"
+    assert len(house.said(pull)) == 1, "a stranger is not answered"
+
+
+def test_a_trusted_persons_own_fork_waits_too(house: House) -> None:
+    pull = house.forked(by="ana")
+    house.once()
+    assert house.turns() == []
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done"]
+
+
+@pytest.mark.parametrize(("forks", "words"), [("never", "lets no fork in"), ("always", "nothing to let in")])
+def test_where_forks_need_no_consent_or_get_none_the_word_is_answered(house: House, forks: str, words: str) -> None:
+    house.configure(trust={"forks": forks})
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="ana")
+    house.once()
+    assert words in house.said(pull)[-1]
+    assert [turn.state for turn in house.turns()] == []
+
+
+def test_who_forbids_forks_later_forbids_what_waits(house: House) -> None:
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="ana")
+    house.pass_time(2)
+    house.app.cycle.run()
+    house.configure(trust={"forks": "never"})
+    house.app.turns(wait=True, stop=house.never)
+    [turn] = house.turns()
+    assert (turn.state, turn.reason) == ("dropped", "from a fork, and trust.forks is never")
+    assert pull.state == "open"
