@@ -287,8 +287,7 @@ def _to_2(op: Operations) -> None:
 
 def _fill_in_actors(bind: sa.Connection) -> None:
     """Some at a time: a log can be larger than the memory."""
-    place = event.c.seq == sa.bindparam("place")
-    write = event.update().where(place).values(actor=sa.bindparam("login"))
+    write = event.update().where(event.c.seq == sa.bindparam("place")).values(actor=sa.bindparam("login"))
     after = 0
     while rows := bind.execute(
         sa.select(event.c.seq, event.c.line).where(event.c.seq > after).order_by(event.c.seq).limit(1000)

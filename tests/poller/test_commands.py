@@ -232,3 +232,20 @@ def test_the_first_word_after_the_first_mention_is_a_command(text: str, word: st
 )
 def test_other_words_are_none(text: str) -> None:
     assert commands.command_in(Happenings().commented(1, text), "bot") is None
+
+
+def test_who_asks_in_vain_gets_one_sign_and_no_words(house: House, pull: Pull) -> None:
+    row = pull.comment("@bot please", by="eve")
+    pull.comment("nothing for the bot", by="eve")
+    house.once()
+    house.once()
+    signs = [(target, content) for target, who, content, _ in pull.reactions if who.login == "bot"]
+    assert signs == [(row.id, "confused")]
+    assert len(house.said(pull)) == 1
+
+
+def test_a_crowd_of_strangers_does_not_keep_the_bot_busy(house: House, pull: Pull) -> None:
+    for _ in range(30):
+        pull.comment("@bot please", by="eve")
+    house.once()
+    assert len(pull.reactions) == 5
