@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from poller import eventlog, letters, rounds, store
+from poller import eventlog, letters, money, rounds, store
 from poller import pauses as held
 from poller.config import Config
 from poller.halves import stamp_of
@@ -51,6 +51,8 @@ def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]
     problems += [
         f"the answer of turn {one.turn_id} could not be posted on {one.place}: {one.error}; "
         f"`poll retry {one.turn_id}` posts it"
+        if one.turn_id > 0
+        else f"the answer to a command could not be posted on {one.place}: {one.error}; it can be given again"
         for one in letters.failures(conn, now - DAY)
     ]
     return {
@@ -68,6 +70,7 @@ def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]
         "turns": {"running": counts.running, "waiting": counts.waiting, "failed": counts.failed, "done": counts.done},
         "sessions": counts.sessions,
         "cost": _cost(conn, now=now),
+        "caps": [_cap(cap) for cap in money.caps(conn, config.limits, now=now)],
         "paused": [{"agent": one.agent, "until": stamp_of(one.until), "why": one.why} for one in pauses.pauses(conn)],
         "held": [_held(conn, one) for one in held.pauses(conn, config.forge)],
         "sweeps": {"pulls": sweeps.pulls, "repositories": sweeps.repositories, "overdue": sweeps.overdue},
@@ -104,6 +107,12 @@ def _cost(conn: sa.Connection, *, now: float) -> dict[str, Any]:
         "today_tokens": msgspec.structs.asdict(today.usage),
         "cache_read_ratio": None if cached is None else round(cached, 3),
     }
+
+
+def _cap(cap: money.Cap) -> dict[str, Any]:
+    """What is used of what a day or a month may cost; those of pulls and repositories show in the turns that wait."""
+    used = {"spent_usd": round(cap.spent, 6), "reserved_usd": round(cap.reserved, 6)}
+    return {"of": cap.of, "cap_usd": cap.usd, **used}
 
 
 def _of_turns(conn: sa.Connection, *, now: float) -> list[str]:

@@ -184,7 +184,17 @@ def trust(config: Config, control: Control, repos: list[Repo]) -> Check:
         case "writers":
             return _writers(control, repos)
         case logins:
-            return ok("trust", f"{len(logins)} by name: {', '.join(logins)[:80]}" if logins else "nobody")
+            return _named(control, logins)
+
+
+def _named(control: Control, logins: tuple[str, ...]) -> Check:
+    """Whoever takes a listed login that nobody has is trusted from then on."""
+    if not logins:
+        return ok("trust", "nobody")
+    missing = [login for login in logins[:FEW] if control.user(login) is None]
+    if missing:
+        return warn("trust", f"nobody is called {', '.join(missing)}", "remove what is wrong in `trust.who`")
+    return ok("trust", f"{len(logins)} by name: {', '.join(logins)[:80]}; accounts are known by their ids")
 
 
 def _writers(control: Control, repos: list[Repo]) -> Check:
@@ -194,5 +204,10 @@ def _writers(control: Control, repos: list[Repo]) -> Check:
     if not unsure:
         return ok("trust", "writers, as the forge says of each person")
     some = ", ".join(repo.full_name for repo in unsure[:3]) + (f" and {len(unsure) - 3:,} more" if unsure[3:] else "")
-    # No warning: for users' repositories, and where all teams write, this way is exact; else it fails closed.
-    return ok("trust", f"writers, by assignees and teams: the bot is no administrator of {some}; nothing to do")
+    way = f"writers, by assignees and teams: the bot is no administrator of {some}"
+    closed = [repo.full_name for repo in unsure if control.are_teams_mixed(repo.full_name)]
+    if closed:
+        mend = "make the bot an administrator there, or name people in `trust.who`"
+        return warn("trust", f"{way}; in {closed[0]} not all teams write, so members of teams are refused", mend)
+    # For users' repositories, and where all teams write, this way is exact.
+    return ok("trust", f"{way}, which is as good there; nothing to do")

@@ -88,6 +88,16 @@ class People(ABC):
         """Does the forge answer the bot when it asks for the right of somebody else?"""
         return self._named_permission(full_name, login) is not None
 
+    def are_teams_mixed(self, full_name: str) -> bool:
+        """Do some of its teams only read, so that nobody can tell which members write?"""
+        try:
+            teams = self._get(f"/repos/{quoted(full_name)}/teams", list[_Team] | None) or []
+        except errors.MissingScope:
+            raise
+        except (errors.Forbidden, errors.NotFound, errors.Declined):
+            return False
+        return not all(team.may_write("repo.code") for team in teams)
+
     def _named_permission(self, full_name: str, login: str) -> _Named | None:
         """What the permission endpoint says; `None` when it does not answer the bot, as it does only to admins.
 

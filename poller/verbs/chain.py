@@ -17,6 +17,7 @@ VERDICTS = {
     "hold": "not yet",
     "command": "a command",
     "wake": "yes", "ignore": "nobody was asked", "refuse": "no", "close": "the end",
+    "hold": "not yet", "command": "obeyed",
 }  # fmt: skip
 
 

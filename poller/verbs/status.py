@@ -48,6 +48,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     cost = found["cost"]
     cached = "" if cost["cache_read_ratio"] is None else f"; {cost['cache_read_ratio']:.0%} of the input from the cache"
     yield f"  cost: ${cost['today_usd']:.2f} today (UTC), ${cost['usd']:.2f} in all{cached}"
+    for cap in found["caps"]:
+        reserved = f", ${cap['reserved_usd']:.2f} reserved" if cap["reserved_usd"] else ""
+        yield f"  limit of a {cap['of']}: ${cap['spent_usd']:.2f} of ${cap['cap_usd']:.2f} spent{reserved}"
     sweeps, requests = found["sweeps"], found["requests"]
     yield (
         f"  sweeps: {sweeps['pulls']} pulls, {sweeps['repositories']} repositories, {sweeps['overdue']} overdue; "
