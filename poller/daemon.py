@@ -252,6 +252,7 @@ class Daemon:
         """Another config, if there is one: a cycle at once, and turns that run go on under it."""
         if (app := self._renewal.look()) is not None:
             self._hand.take(app)
+            self._notify.reloaded()
             self._leave.set()
             self._wake.set()
             self._delay = 0.0

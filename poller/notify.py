@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Mapping
 
 from sessions.logs import escaped, redacted
@@ -23,6 +24,11 @@ class Notify:
 
     def ready(self) -> None:
         self._say("READY=1")
+
+    def reloaded(self) -> None:
+        """Another config counts from now on.  By the moment a manager that has asked for it knows the answer."""
+        self._say(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self.ready()
 
     def alive(self) -> None:
         if self.every is not None:

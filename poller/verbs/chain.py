@@ -14,10 +14,8 @@ from sessions.logs import escaped
 
 #: What a verdict means, for people.
 VERDICTS = {
-    "hold": "not yet",
-    "command": "a command",
-    "wake": "yes", "ignore": "nobody was asked", "refuse": "no", "close": "the end",
-    "hold": "not yet", "command": "obeyed",
+    "wake": "yes", "ignore": "nobody was asked", "refuse": "no", "hold": "not yet", "command": "a command",
+    "close": "the end",
 }  # fmt: skip
 
 

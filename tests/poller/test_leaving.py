@@ -132,6 +132,9 @@ def test_a_manager_is_told_by_its_socket(tmp_path: Path, is_abstract: bool) -> N
         notify.stopping("two turns\nREADY=1")
         notify.patience(60)
         heard = [manager.recv(4096).decode() for _ in range(5)]
+        notify.reloaded()
+        assert manager.recv(4096).decode().startswith("RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.recv(4096) == b"READY=1"
     assert heard == [
         "READY=1",
         "WATCHDOG=1",
