@@ -116,7 +116,7 @@ def _answers(realm: Realm, bill: Bill) -> None:
     once = {marks_in(body)[-1]: (pull, body) for pull, body in said if marks_in(body)}
     answered: dict[str, list[str]] = {}
     for (turn, _), (pull, body) in once.items():
-        for token in set(_TOKEN.findall(body)):
+        for token in tokens_answered(body):
             right = realm.asked.get(token) is pull
             answered.setdefault(token, []).append(f"turn {turn}" if right else f"turn {turn} on the wrong pull")
     for token, pull in realm.asked.items():
@@ -126,6 +126,11 @@ def _answers(realm: Realm, bill: Bill) -> None:
         elif len(by) > 1 or "wrong" in by[0]:
             bill.doubled_turns.append(f"{token}: {', '.join(by)}")
         bill.answered += bool(by)
+
+
+def tokens_answered(body: str) -> set[str]:
+    """What the agent itself has said; not what is quoted."""
+    return {token for line in body.splitlines() if line.startswith("answers:") for token in _TOKEN.findall(line)}
 
 
 def _launches(realm: Realm, turns: list[Turn], bill: Bill) -> None:

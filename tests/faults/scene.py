@@ -39,6 +39,9 @@ class Case(NamedTuple):
     at: Door
     fault: str
 
+    def __str__(self) -> str:
+        return f"{self.at} × {self.fault}"
+
 
 def play(
     directory: Path,
@@ -47,6 +50,7 @@ def play(
     nth: int = 0,
     of: int = 1,
     doors: Collection[str] = FAULTS.keys(),
+    only: str = "",
     say: Callable[[Case, list[str]], None] = lambda *_: None,
 ) -> list[str]:
     """All that is wrong: each case of a share, and what is owed at the end."""
@@ -63,6 +67,8 @@ def play(
         realm.forget_calls()
         wrong: list[str] = []
         for case in cases([door for door in passed_by if door.door in doors], nth=nth, of=of):
+            if not re.search(only, str(case)):
+                continue
             said = trouble(realm, case, fresh=fresh)
             say(case, said)
             wrong += said
@@ -118,7 +124,7 @@ def trouble(realm: Realm, case: Case, *, fresh: bool) -> list[str]:
     else:
         said.append(f"{token} is not answered after {CALLS} calls: {[turn.reason for turn in turns_of(realm)[-1:]]}")
     realm.forget_calls()
-    return [f"{case.at} × {case.fault}: {line}" for line in said]
+    return [f"{case}: {line}" for line in said]
 
 
 def end(realm: Realm) -> list[str]:

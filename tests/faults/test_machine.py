@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -37,6 +36,7 @@ from poller.forge.errors import ForgeError
 from poller.replies import marks_in
 from sessions import registry
 from sessions.database import reading
+from tests.chaos.reckoning import tokens_answered
 from tests.faults.bodies import Body, watch_files, watch_no_more
 from tests.faults.cellar import Cellar
 
@@ -179,7 +179,7 @@ class Bot(RuleBasedStateMachine):
         said = [row.body for pull in self.repo.pulls.values() for row in pull.comments if row.user.login == "bot"]
         marks = Counter(mark for body in said for mark in marks_in(body))
         assert [mark for mark, times in marks.items() if times > 1] == []
-        answered = Counter(token for body in said for token in set(re.findall(r"tok-\d+", body)))
+        answered = Counter(token for body in said for token in tokens_answered(body))
         assert [token for token, times in answered.items() if times > 1] == []
         self.answered = answered
 
