@@ -111,6 +111,9 @@ class Cellar:
     def sweep(self, launch: Launch) -> None:
         self._step("bottle")
 
+    def clear(self, launch: Launch) -> None:
+        self._step("bottle")
+
     def destroy(self, bottle: Path, agent: object = None) -> None:
         self._step("bottle")
 
