@@ -50,6 +50,7 @@ def examine(path: Path, *, environ: Mapping[str, str], live: Live | None = None)
     yield ok("config", f"{path}: {_counted(len(config.repos), 'pattern')}, {_counted(len(config.agents), 'agent')}")
     yield from on_this_machine(config, environ)
 
+    from poller.checks.code import of_the_code
     from poller.checks.way import of_the_way
     from poller.forge.control import Control
     from poller.forge.way import Way
@@ -59,6 +60,8 @@ def examine(path: Path, *, environ: Mapping[str, str], live: Live | None = None)
         yield from of_the_way(way)
         with Control(config.url, config.token.reveal(), way=way, renewed=config.token.renewed) as control:
             yield from of_the_forge(config, control)
+            if live is not None:
+                yield from of_the_code(config, control, way, environ)
     except ConfigError as error:
         what, _, mend = str(error).partition("; ")
         yield fail("way", what, mend or "check `gitea.ca_file`", exit_code=error.exit_code)

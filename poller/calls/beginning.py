@@ -23,7 +23,9 @@ def init(
 
 def doctor(
     context: typer.Context,
-    live: Annotated[bool, typer.Option("--live", help="Also run one throw-away turn.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also fetch with git, and run one throw-away turn of each agent.")
+    ] = False,
     config: ConfigPath = None,
     format: Format = None,
     log_format: LogFormat = None,

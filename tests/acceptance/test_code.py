@@ -111,3 +111,16 @@ def test_code_comes_by_tls_through_a_proxy_from_an_address_with_a_path(
         for path in (path for path in bot.state.rglob("*") if path.is_file()):
             assert not {secret for secret in (bot.token, password) if secret.encode() in path.read_bytes()}, path
         bot.leave()
+
+
+def test_a_live_doctor_sees_whether_git_gets_to_the_code(coder: tuple[Bot, GitServer], forge: Forge) -> None:
+    bot, server = coder
+    forge.open_pull({"greet.py": "print('hello')\n"})
+    said = bot.poll("doctor", "--live").out
+    assert "ok    code: git reaches acme/api, 2 branches" in said
+    assert "ok    live reviewer: answered '" in said
+    server.token = "another"
+    bot.secrets.append(server.token)
+    said = bot.poll("doctor", "--live", code=1).out
+    assert "FAIL  code: acme/api: git ls-remote" in said and "DISABLE_HTTP_GIT" in said
+    assert not bot.state.exists()
