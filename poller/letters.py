@@ -57,12 +57,14 @@ def put(
 
 def waiting(conn: sa.Connection) -> int:
     """How many posts have not reached the forge."""
-    return int(conn.scalar(sa.select(sa.func.count()).where(table.c.state == "waiting")) or 0)
+    return int(conn.scalar(sa.select(sa.func.count()).where(table.c.state.in_(("held", "waiting")))) or 0)
 
 
 def readdress(conn: sa.Connection, *, ref: str, repo: str) -> None:
     """A repository is called otherwise now: under its old name may be another one."""
-    conn.execute(table.update().where(table.c.ref == ref, table.c.state.in_(("waiting", "failed"))).values(repo=repo))
+    conn.execute(
+        table.update().where(table.c.ref == ref, table.c.state.in_(("held", "waiting", "failed"))).values(repo=repo)
+    )
 
 
 def unposted(conn: sa.Connection, turn_id: int) -> list[str]:

@@ -123,6 +123,9 @@ class _Way:
 
     def _pushed(self, commit: str, *, rebased: bool = False) -> Pushed:
         many = len(self._own())
+        # They are on the forge: nobody looks for them here any more.  Their objects stay for another two weeks.
+        for ref in (f"refs/heads/{self._made.branch}", f"refs/bottlepost/onto/{self._made.branch}"):
+            self._git.says("update-ref", "-d", ref)
         return Pushed(state="pushed", commit=commit, many=many, rebased=rebased)
 
     def _tip(self) -> str:

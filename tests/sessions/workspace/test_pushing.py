@@ -67,6 +67,8 @@ def test_the_commits_are_on_a_branch_of_the_mirror_that_names_bottle_and_turn(de
     found = made(desk)
     assert found is not None and found.branch == "reviewer-abcde/turn-4"
     assert git("rev-parse", found.branch, at=mirror(desk)) == mine
+    push(desk, found)
+    assert git("branch", "--list", "--all", at=mirror(desk)) == "", "what has arrived is kept by the forge"
 
 
 def test_pushed_twice_is_pushed_once(desk: Desk) -> None:
