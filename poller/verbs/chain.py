@@ -14,7 +14,7 @@ from sessions.logs import escaped
 
 #: What a verdict means, for people.
 VERDICTS = {
-    "wake": "yes", "ignore": "nobody was asked", "refuse": "no", "hold": "not yet", "command": "a command",
+    "wake": "yes", "ignore": "nobody was asked", "refuse": "no", "hold": "not yet", "command": "obeyed",
     "close": "the end",
 }  # fmt: skip
 
