@@ -13,7 +13,7 @@ import pytest
 from tests.faults import scene
 
 #: The share of an ordinary run.
-NTH, OF = (int(part) for part in os.environ.get("BOTTLEPOST_FAULTS", "1/6").split("/"))
+NTH, OF = (int(part) for part in os.environ.get("BOTTLEPOST_FAULTS", "1/12").split("/"))
 pytestmark = pytest.mark.timeout(1800)
 
 
