@@ -69,10 +69,11 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
     if turn.state == "waiting":
         return
     aim = _aim(conn, turn.id)
-    later = _to_push(conn, turn, outcome, aim, desk)
+    status: deeds.Status | None = None
     if agent.status and aim is not None:
         state: deeds.State = "success" if turn.state == "done" and not _is_rejected(outcome, agent) else "failure"
-        _status(conn, turn, aim.head_sha, state, _described(turn), url=aim.url, desk=desk)
+        status = _status(conn, turn, aim.head_sha, state, _described(turn), url=aim.url, desk=desk)
+    later = _to_push(conn, turn, outcome, aim, status=status, desk=desk)
     if agent.reply == "none":
         return
     asking = _asking(eventlog.events(conn, turn.events))
@@ -178,7 +179,7 @@ def _quote(asking: Sequence[tuple[Happened, int]]) -> str:
 
 
 def _to_push(
-    conn: sa.Connection, turn: Turn, outcome: Outcome, aim: Aim | None, desk: Desk
+    conn: sa.Connection, turn: Turn, outcome: Outcome, aim: Aim | None, *, status: deeds.Status | None, desk: Desk
 ) -> deeds.Push | Pushed | None:
     """The push that was noted, what there is to say of one that will not be, or nothing."""
     if turn.state != "done" or aim is None:
@@ -189,18 +190,19 @@ def _to_push(
         return None
     if aim.is_fork:
         return Pushed(state="refused", why=("the pull request comes from a fork",))
-    wanted = deeds.Push(made=outcome.made, branch=aim.head_ref, agent=turn.agent)
+    wanted = deeds.Push(made=outcome.made, branch=aim.head_ref, agent=turn.agent, status=status)
     deeds.put(conn, wanted, forge=desk.forge, ref=turn.ref, turn_id=turn.id, place=aim.head_ref, now=desk.now)
     return wanted
 
 
 def _status(
     conn: sa.Connection, turn: Turn, sha: str, state: deeds.State, description: str, *, url: str, desk: Desk
-) -> None:
+) -> deeds.Status:
     told = deeds.Status(
         sha=sha, context=f"bottlepost/{turn.agent}", state=state, description=description[:DESCRIPTION], url=url
     )
     deeds.put(conn, told, forge=desk.forge, ref=turn.ref, turn_id=turn.id, place=f"{sha} {state}", now=desk.now)
+    return told
 
 
 def _described(turn: Turn) -> str:

@@ -54,11 +54,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True):
-    """Commits to go to a branch of the pull's own repository."""
+    """Commits to go to a branch of the pull's own repository.  `status`: what their tip is to have then, too."""
 
     made: Made
     branch: str
     agent: str
+    status: Status | None = None
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +206,13 @@ class Deeds:
                 return False
             registry.note_posted(conn, deed.turn_id, note)
             let_go(conn, turn_id=deed.turn_id, said=said, now=self._now())
+            if wanted.status is not None and pushed.state == "pushed":
+                # It is the pull's head now, and no turn is going to be about it.
+                status = msgspec.structs.replace(wanted.status, sha=pushed.commit)
+                put(
+                    conn, status, forge=self._forge, ref=deed.ref, turn_id=deed.turn_id,
+                    place=f"{status.sha} {status.state}", now=self._now(),
+                )  # fmt: skip
         more = fields(branch=wanted.branch, commit=pushed.commit or None, why="; ".join(pushed.why) or None)
         log.info("commits pushed" if pushed.state == "pushed" else "commits not pushed", extra=more)
         return True

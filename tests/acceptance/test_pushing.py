@@ -49,6 +49,17 @@ def test_a_commit_is_pushed_told_of_and_wakes_nobody(pusher: Coder, forge: Forge
     assert ("ignore", "own act of bot") in bot.verdicts()
 
 
+def test_what_is_pushed_bears_the_turns_status_too(pusher: Coder, forge: Forge, repo: Repo) -> None:
+    bot, _ = pusher
+    bot.agent(status=True)
+    pull = asked(bot, forge, "commit fix.py 1")
+    before = forge.origin.tip(pull.head_ref)
+    bot.once()
+    after = forge.origin.tip(pull.head_ref)
+    assert [one["status"] for one in repo.statuses[before]] == ["pending", "success"]
+    assert [one["status"] for one in repo.statuses[after]] == ["success"]
+
+
 def test_the_next_turn_begins_where_the_push_ended(pusher: Coder, forge: Forge) -> None:
     bot, _ = pusher
     pull = asked(bot, forge, "commit fix.py 1")
