@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from poller import deeds, eventlog, outbox, replies, reviews, tables
 from poller.deltas.events import Event as Happened
 from poller.deltas.pulls import Heads
+from poller.mentions import mention_in
 from poller.posting import Event, Review
 from poller.store import upsert
 from sessions.config import Agent
@@ -76,10 +77,10 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
     later = _to_push(conn, turn, outcome, aim, status=status, desk=desk)
     if agent.reply == "none":
         return
-    asking = _asking(eventlog.events(conn, turn.events))
-    for comment_id in dict.fromkeys(comment_id for _, comment_id in asking) if turn.state != "dropped" else ():
+    asking = _asking(eventlog.events(conn, turn.events), bot=desk.bot)
+    for one in asking if turn.state != "dropped" else ():
         content = "rocket" if turn.state == "done" else "confused"
-        deeds.react(conn, comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
+        deeds.react(conn, one.comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
     said, review = _review(turn, outcome, agent, aim)
     bodies = words_after(turn, said, agent, bot=desk.bot, quote=_quote(asking), later=later is not None)
     if not bodies:
@@ -157,25 +158,38 @@ def _supersede(conn: sa.Connection, turn: Turn) -> None:
 
 def acknowledged(conn: sa.Connection, event: Happened, *, turn_id: int, desk: Desk) -> None:
     """Whoever has asked sees at once that he was heard."""
-    for _, comment_id in _asking([event]):
-        deeds.react(conn, comment_id, "eyes", forge=desk.forge, ref=event.ref, turn_id=turn_id, now=desk.now)
+    for one in _asking([event], bot=desk.bot):
+        deeds.react(conn, one.comment_id, "eyes", forge=desk.forge, ref=event.ref, turn_id=turn_id, now=desk.now)
 
 
-def _asking(events: Sequence[Happened]) -> list[tuple[Happened, int]]:
-    """Comments, plain or on a line, that a turn answers."""
-    created = [one for one in events if one.event == "pull_request_comment" and one.action != "deleted"]
-    return [(one, one.subject.comment_id) for one in created if isinstance(one.subject.comment_id, int)]
+class Asked(msgspec.Struct, frozen=True):
+    """A comment that a turn answers; `path` is "" for one on no line."""
+
+    comment_id: int
+    path: str
+    line: int | None
+    body: str
 
 
-def _quote(asking: Sequence[tuple[Happened, int]]) -> str:
+def _asking(events: Sequence[Happened], *, bot: str) -> list[Asked]:
+    """Comments that woke, and remarks of reviews that mention the bot."""
+    found: dict[int, Asked] = {}
+    for event in events:
+        about = event.subject
+        if event.event == "pull_request_comment" and event.action != "deleted" and isinstance(about.comment_id, int):
+            path, line = about.path or "", about.line or None
+            found[about.comment_id] = Asked(about.comment_id, path, line, about.body or "")
+        for remark in about.comments or ():
+            if bot and mention_in(remark.body, bot):
+                found[remark.comment_id] = Asked(remark.comment_id, remark.path, remark.line, remark.body)
+    return list(found.values())
+
+
+def _quote(asking: Sequence[Asked]) -> str:
     """What is answered, where it stands in a thread of its own: our words stand elsewhere."""
-    if len(asking) != 1 or not isinstance(asking[0][0].subject.path, str):
+    if len(asking) != 1 or not asking[0].path:
         return ""
-    subject = asking[0][0].subject
-    line, body = subject.line, subject.body
-    return replies.quoted(
-        str(subject.path), line if isinstance(line, int) else None, body if isinstance(body, str) else ""
-    )
+    return replies.quoted(asking[0].path, asking[0].line, asking[0].body)
 
 
 def _to_push(

@@ -43,6 +43,7 @@ class Record:
 
     def __init__(self, conn: sa.Connection, config: Config, bot: Actor, *, now: float) -> None:
         self._conn, self._forge, self._poll, self._now = conn, config.forge, config.poll, now
+        self._bot = bot
         self._manners = Manners(conn, config, bot, now=now)
         self._agents = config.agents
 
@@ -124,7 +125,7 @@ class Record:
                 if turn is not None:
                     turns[decision.agent] = turn
                     if self._agents[decision.agent].reply != "none":
-                        desk = answers.Desk(forge=self._forge, bot="", now=now)
+                        desk = answers.Desk(forge=self._forge, bot=self._bot.login, now=now)
                         answers.acknowledged(conn, event, turn_id=turn, desk=desk)
         if event.event == "pull_request" and event.action in ("closed", "deleted"):
             merged = event.pull is not None and event.pull.merged

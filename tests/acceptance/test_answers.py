@@ -117,6 +117,16 @@ def test_an_answer_to_a_remark_on_a_line_quotes_it(bot: Bot, repo: Repo) -> None
     assert bot.comments(pull)[0].startswith("> `app.py`, line 2: @\u200bbot what do you say?\n\n")
 
 
+def test_a_remark_in_a_review_that_asks_is_acknowledged_and_quoted(bot: Bot, repo: Repo) -> None:
+    bot.agent(on=["mentioned"])
+    pull = repo.open_pull(by="ana", files={"app.py": "one\ntwo\n"})
+    review = pull.review(by="ana", event="COMMENT", inline=[("app.py", 1, "Hm."), ("app.py", 2, "@bot is this right?")])
+    bot.once()
+    asked = next(row for row in review.comments if row.line == 2)
+    assert reactions(pull) == [(asked.id, "bot", "eyes"), (asked.id, "bot", "rocket")]
+    assert bot.comments(pull)[0].startswith("> `app.py`, line 2: @\u200bbot is this right?\n\n")
+
+
 def test_a_sticky_answer_is_one_comment_that_is_kept_up_to_date(bot: Bot, repo: Repo) -> None:
     bot.agent(sticky=True)
     pull = repo.open_pull(by="ana", body="[agent: say First.]")

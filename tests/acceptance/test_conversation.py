@@ -12,7 +12,9 @@ LIMITS = {"turns": 30, "minutes": 30, "usd": 2.0}
 
 def footer(comment: str) -> str:
     """What stands small below an answer."""
-    found = re.search(r"<sub>bottlepost · (.*) · `@bot help`</sub>\n\n<!-- bottlepost turn=\d+ part=[\w-]+ -->$", comment)
+    found = re.search(
+        r"<sub>bottlepost · (.*) · `@bot help`</sub>\n\n<!-- bottlepost turn=\d+ part=[\w-]+ -->$", comment
+    )
     assert found is not None, comment
     return found[1]
 
