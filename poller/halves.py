@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from poller import inventory, rounds, store
 from poller.config import Config
 from poller.deltas.events import Actor, Event
+from poller.deltas.pulls import Known
 from poller.deltas.reader import Look
 from poller.deltas.repositories import Changes, changes
 from poller.deltas.sweep import Ground, Sweep, Swept, Unit
@@ -252,7 +253,7 @@ class Halves:
         if anew:
             trust.look_up()
         events: list[Event] = [*changed.events, *(event for look in looks for event in look.events)]
-        heads = [heads_told(look.events, look.known.head or "") for look in looks if look.known is not None]
+        heads = [heads_told(look.events, _told_head(look.known)) for look in looks if look.known is not None]
         judge = Judge(conn, trust, bot, config, heads=dict(ChainMap(*heads)))
         return judge.judged(events), trust
 
@@ -260,6 +261,11 @@ class Halves:
         record.looks(looks)
         record.repositories(changed)
         return record.events(told)
+
+
+def _told_head(known: Known) -> str:
+    """The head after a look; one that is only a guess may be of a push that nobody has told yet."""
+    return known.head or "" if not known.head_is_guess else ""
 
 
 def stamp_of(moment: float) -> str:
