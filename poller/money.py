@@ -46,6 +46,10 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
         """Is there less left than this?  What is dearer than the whole cap may have all of it."""
         return self.spent + self.reserved + min(usd, self.usd) > self.usd + _DUST
 
+    def is_spent(self, usd: float) -> bool:
+        """Would there be less left even if nothing ran?"""
+        return self.spent + min(usd, self.usd) > self.usd + _DUST
+
 
 def caps(
     conn: sa.Connection, limits: Limits, *, now: float, ref: str | None = None, but: int | None = None
@@ -102,13 +106,13 @@ class Purse:
         if full is None:
             return min([usd, *(cap.usd for cap in found)])
         reason = notices.cap_reached(full.of, usd=full.usd, spent=full.spent, reserved=full.reserved)
+        if not full.is_spent(usd):  # what runs has reserved the rest, and will not need all of it
+            return NotNow(reason=reason, at=now if full.until is not None else now + SOON)
         if turn.reason != reason:
             with bound(pull=turn.key, turn=turn.id):
                 log.warning("turn not begun: %s", reason, extra=fields(agent=turn.agent))
-        if full.spent + min(usd, full.usd) > full.usd + _DUST:  # else others only have to end
-            self._tell(conn, turn, full, reason, now=now)
-        again = now + (SOON if full.reserved > 0 else AGAIN)
-        return NotNow(reason=reason, at=min(again, full.until or again))
+        self._tell(conn, turn, full, reason, now=now)
+        return NotNow(reason=reason, at=min(now + AGAIN, full.until or now + AGAIN))
 
     def _tell(self, conn: sa.Connection, turn: Turn, cap: Cap, reason: str, *, now: float) -> None:
         """On the pull, once for each time that the cap is whole again, and once for each that it is raised."""

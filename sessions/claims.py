@@ -40,6 +40,8 @@ def claim(
     while many < limit_parallel and (number := due(conn, now=now, agents=agents, unless=unless)) is not None:
         allowed = afford(conn, _read(conn, number)) if afford is not None else 0.0
         if isinstance(allowed, NotNow):
+            if allowed.at <= now:
+                return None  # others have to end first
             put_off = {"reason": allowed.reason, "not_before": max(allowed.at, now + 1.0)}
             conn.execute(t.turn.update().where(t.turn.c.id == number).values(**put_off))
             continue

@@ -252,7 +252,8 @@ class Errand(Protocol):
         ...
 
 
-#: Asked inside the transaction that claims a turn: the dollars that its launch may cost, now reserved, or not now.
+#: Asked inside the transaction that claims a turn: the dollars that its launch may cost, now reserved, or not now
+#: (at this very moment: when others have ended).
 #: What others have reserved is in `ledger.reserved`; what it says to people is written in the same transaction.
 Afford = Callable[["Connection", Turn], float | NotNow]
 
