@@ -64,10 +64,8 @@ class Manners:
 
     def _count(self, event: Event, turns: Mapping[str, int]) -> None:
         """Turns that only bots have asked for; what comes after so many waits for a person."""
-        allowed, found = (
-            self._config.trust.turns_without_human,
-            [registry.turn(self._conn, one) for one in turns.values()],
-        )
+        allowed = self._config.trust.turns_without_human
+        found = [registry.turn(self._conn, one) for one in turns.values()]
         begun = sum(turn is not None and turn.events == (event.id,) for turn in found)
         if not begun:
             return

@@ -180,7 +180,8 @@ def test_an_administrators_token_is_advised_against(examine: Examine, world: Wor
         ("writers", "ok", "by assignees and teams: the bot is no administrator of acme/api"),
         ("everyone", "warn", "everybody who can comment"),
         ("collaborators", "ok", "added to the repository by name"),
-        ("[Ana]", "ok", "1 by name: ana"),
+        ("[Bot]", "ok", "1 by name: bot"),
+        ("[Ana, bot]", "warn", "nobody is called ana"),
         ("[]", "ok", "nobody"),
     ],
 )
