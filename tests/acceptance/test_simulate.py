@@ -8,7 +8,7 @@ from tests.acceptance.bot import Bot
 
 
 def test_another_config_is_compared_with_what_was(bot: Bot, repo: Repo, world: World) -> None:
-    bot.agent(on=["opened"])
+    bot.agent(on=["opened"]).configure(trust={"who": ["ana", "ben"]})
     pull = repo.open_pull(by="ana")
     pull.comment("@bot and this?", by="ben")
     pull.comment("@bot let me in", by="eve")
@@ -26,7 +26,7 @@ def test_another_config_is_compared_with_what_was(bot: Bot, repo: Repo, world: W
     assert said["changes"][0]["less"]["reviewer"] == "its `on` does not name this"
     assert (round(said["cost_was"], 6), round(said["cost_would"] / cost)) == (round(cost, 6), 3)
     text = bot.poll("simulate").out
-    assert "+ second: opened; ana is a collaborator" in text
+    assert "+ second: opened; ana is named in trust.who" in text
     assert "second: 2 would have woken it, about 2 runs; 0 did" in text
     assert (bot.query("SELECT * FROM decision"), len(world.requests)) == (before, held)
 
