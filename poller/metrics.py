@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
@@ -72,11 +73,21 @@ class Figures(Collector):
         oldest = min((turn.created_at for turn in waiting), default=now)
         yield _gauge("oldest_waiting_turn_seconds", "How long the oldest waiting turn has waited.", now - oldest)
         yield from _of_runs(used)
+        yield from _of_caps(found["caps"])
         yield _gauge("sessions", "Live sessions.", found["sessions"])
         yield _gauge("unsent_posts", "Posts that have not reached the forge.", found["outbox"])
         yield _gauge("pauses", "What people have paused.", len(found["held"]))
         yield _gauge("refused_agents", "Agents that the model's service refuses.", len(found["paused"]))
         yield _gauge("overdue_sweeps", "Sweeps that are late.", found["sweeps"]["overdue"])
+
+
+def _of_caps(caps: list[dict[str, Any]]) -> Iterator[Metric]:
+    limit = GaugeMetricFamily(f"{PREFIX}_cap_usd", "What a day or a month may cost, US dollars.", labels=["of"])
+    used = GaugeMetricFamily(f"{PREFIX}_cap_used_usd", "What of that is spent or reserved.", labels=["of"])
+    for cap in caps:
+        limit.add_metric([cap["of"]], cap["cap_usd"])
+        used.add_metric([cap["of"]], cap["spent_usd"] + cap["reserved_usd"])
+    return iter((limit, used))
 
 
 def _of_runs(used: list[ledger.Runs]) -> Iterator[Metric]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from poller import money, notices, store
 from poller import pauses as held
-from poller import store
 from poller.config import Config
 from poller.halves import stamp_of
 from poller.quiet import wants_quiet
@@ -28,6 +28,7 @@ def obstacles(conn: sa.Connection, turn: Turn, config: Config, *, now: float) ->
             found.append(f"agent {pause.agent} is refused until {stamp_of(pause.until)}: {pause.why}")
     if turn.not_before > now:
         found.append(f"its time, {stamp_of(turn.not_before)}{f': {turn.reason}' if turn.reason else ''}")
+    found += [text for text in _full_caps(conn, turn, config, now=now) if text != turn.reason]
     running = registry.turns(conn, state="running")
     found += [f"turn {one.id} of the same pull, which is running" for one in running if one.ref == turn.ref]
     if len(running) >= config.limits.parallel:
@@ -36,3 +37,15 @@ def obstacles(conn: sa.Connection, turn: Turn, config: Config, *, now: float) ->
     if wants_quiet(quiet, now=now, forge=config.forge) is not None:
         found.append(f"the forge, which wants to be left alone until {stamp_of(quiet)}")
     return found or [NOTHING]
+
+
+def _full_caps(conn: sa.Connection, turn: Turn, config: Config, *, now: float) -> list[str]:
+    """Caps of money that a launch of this turn would not fit in."""
+    if turn.by_hand or turn.agent not in config.agents:
+        return []
+    usd = config.agents[turn.agent].limits.usd
+    return [
+        notices.cap_reached(cap.of, usd=cap.usd, spent=cap.spent, reserved=cap.reserved)
+        for cap in money.caps(conn, config.limits, now=now, ref=turn.ref, but=turn.id)
+        if cap.is_full(usd)
+    ]

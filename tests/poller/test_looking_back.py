@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -156,3 +157,15 @@ def test_figures_page_and_simulation_come_of_the_same_rows(engine: sa.Engine, co
     assert page.count('<rect class="words"') == 3 and page.count('<rect class="waiting"') == 3
     assert "javascript:" not in page
     assert (tally.events, tally.would, len(found)) == (3, {"reviewer": 2}, 2), "of acmeplus/api nothing is watched"
+
+
+def test_a_cap_that_leaves_nothing_is_what_a_turn_waits_for(engine: sa.Engine, config: Config) -> None:
+    poor = msgspec.structs.replace(config, limits=msgspec.structs.replace(config.limits, usd_per_day=3.0))
+    with begin(engine) as conn:
+        [turn, other, _] = registry.turns(conn, state="waiting")
+        conn.execute(session_tables.turn.update().where(session_tables.turn.c.id == other.id).values(
+            state="running", reserved=2.0))  # fmt: skip
+        [told] = obstacles(conn, turn, poor, now=NOW)
+    assert "usd_per_day" in told
+    page = Figures(engine, lambda: poor, now=lambda: NOW).page()
+    assert b'bottlepost_cap_used_usd{of="day"} 2.0' in page and b'bottlepost_cap_usd{of="day"} 3.0' in page
