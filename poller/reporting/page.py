@@ -26,6 +26,7 @@ def page_of(facts: Facts) -> str:
         lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     room.filters |= {"moment": _moment, "span": span, "dollars": _dollars, "link": _link, "counted": counted}
+    room.filters["place"] = lambda key: key.removeprefix(f"{facts.forge}/")
     turns = [turn for _, turn in facts.turns]
     over = [turn.took for turn in turns if turn.took is not None and turn.state in ("done", "failed")]
     return room.get_template("report.html.j2").render(
