@@ -17,6 +17,8 @@ WIDTH, HEIGHT = 1000.0, 100.0
 #: The least width of what is to be seen at all.
 THIN, LEAST = 3.5, 6.0
 DAY = 86_400.0
+#: More dots than these are no clearer, and make the page large.
+DOTS = 3000
 #: The scale of durations goes from one second to a day, by decades.
 SHORTEST, LONGEST = 1.0, 86_400.0
 MARKED = ((1.0, "1 s"), (10.0, "10 s"), (60.0, "1 min"), (600.0, "10 min"), (3600.0, "1 h"), (86_400.0, "1 d"))
@@ -105,8 +107,8 @@ def costs(spent: Sequence[Spent], *, since: float, until: float) -> Drawing:
 def durations(turns: Sequence[Stretch], *, since: float, until: float) -> Drawing:
     """From the moment a turn was asked for to its end, by a logarithmic scale; one dot each."""
     over = [turn for turn in turns if turn.took is not None and turn.state in ("done", "failed")]
-    boxes = []
-    for turn in over:
+    boxes, step = [], math.ceil(len(over) / DOTS)
+    for turn in over[::step] if over else ():
         took = turn.took or 0.0
         x = across(turn.ended or turn.created, since=since, until=until)
         boxes.append(
@@ -117,6 +119,7 @@ def durations(turns: Sequence[Stretch], *, since: float, until: float) -> Drawin
         )  # fmt: skip
     middle = median([turn.took or 0.0 for turn in over])
     about = f"{counted(len(over), 'turn')}, the middle one {middle:.0f} s" if over else "no turn has ended"
+    about += f"; one dot for {step} of them" if step > 1 else ""
     return Drawing(boxes=boxes, about=about, rows=[(_depth(seconds), text) for seconds, text in MARKED])
 
 

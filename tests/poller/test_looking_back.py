@@ -17,7 +17,8 @@ from poller.deltas.events import Actor, Event, PullFacts, Subject, pull_ref
 from poller.halves import stamp_of
 from poller.health import health
 from poller.metrics import Figures
-from poller.reporting.facts import gathered
+from poller.reporting import charts
+from poller.reporting.facts import Stretch, gathered
 from poller.reporting.page import page_of
 from poller.simulate import Tally, changes
 from poller.waiting import NOTHING, obstacles
@@ -169,3 +170,15 @@ def test_a_cap_that_leaves_nothing_is_what_a_turn_waits_for(engine: sa.Engine, c
     assert "usd_per_day" in told
     page = Figures(engine, lambda: poor, now=lambda: NOW).page()
     assert b'bottlepost_cap_used_usd{of="day"} 2.0' in page and b'bottlepost_cap_usd{of="day"} 3.0' in page
+
+
+def test_a_drawing_stays_small_however_many_turns_there_were() -> None:
+    turns = [
+        Stretch(turn=nth, agent="a", state="done", kind="done", mode="fresh", why="", reason="", created=float(nth),
+                started=float(nth), ended=nth + 10.0, cost_usd=0.0, by_hand=False)
+        for nth in range(2 * charts.DOTS + 1)
+    ]  # fmt: skip
+    drawn = charts.durations(turns, since=0.0, until=7000.0)
+    assert len(drawn.boxes) <= charts.DOTS and drawn.about.endswith("the middle one 10 s; one dot for 3 of them")
+    assert charts.durations([], since=0.0, until=1.0).about == "no turn has ended"
+    assert [charts.nice(most) for most in (0.0, 0.07, 1.0, 3.38, 51.0)] == [1.0, 0.1, 1.0, 5.0, 100.0]
