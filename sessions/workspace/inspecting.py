@@ -40,25 +40,38 @@ _FILE = re.compile(rb"diff --(?:git \"?a/.* \"?b/(?P<git>.*?)\"?|(?:cc|combined)
 _QUIET = ("--no-ext-diff", "--no-textconv", "--no-renames", "--no-color", "--full-index")
 
 
-def faults(git: Git, commits: Sequence[str], *, protected: Sequence[str]) -> list[str]:
-    """Why these commits may not be pushed, a sentence each; nothing = they may.  Raises `GitError`."""
-    feed = "".join(f"{commit}\n" for commit in commits).encode()
-    found = dict.fromkeys(_protected(git, feed, patterns=(*ALWAYS, *protected)))
-    found |= dict.fromkeys(_secret(git, feed))
+def faults(git: Git, commits: Sequence[str], *, start: str, base: str, protected: Sequence[str]) -> list[str]:
+    """Why these commits may not be pushed, a sentence each; nothing = they may.  They lead from `start`, oldest first.
+
+    What is as in `base` ("" = nothing is) may have come from there.  Raises `GitError`."""
+    patterns = (*ALWAYS, *protected)
+    found = dict.fromkeys(_protected(git, commits, patterns=patterns, start=start, base=base))
+    found |= dict.fromkeys(_secret(git, _lines(commits)))
     told = list(found)
     more = len(told) - MOST_TOLD
     return told[:MOST_TOLD] + ([f"and {more} more like these"] if more > 0 else [])
 
 
-def _protected(git: Git, feed: bytes, *, patterns: tuple[str, ...]) -> Iterator[str]:
-    names = git.run(
-        "diff-tree", "--stdin", "-r", "-c", "--root", "--no-commit-id", "--name-only", "-z", *_QUIET, feed=feed,
-        seconds=BUILDING, most=MOST_CHANGES,
-    )  # fmt: skip
+def _lines(commits: Sequence[str]) -> bytes:
+    return "".join(f"{commit}\n" for commit in commits).encode()
+
+
+def _protected(git: Git, commits: Sequence[str], *, patterns: tuple[str, ...], start: str, base: str) -> Iterator[str]:
+    names = _names(git, "--stdin", "-c", "--root", "--no-commit-id", feed=_lines(commits))
+    # A merge with a commit of long ago brings back what was there then, and is like one of its parents.
+    ended = _names(git, start, commits[-1]) if commits else set()
+    names |= ended & _names(git, base, commits[-1]) if base and ended else ended
     guard = _guard(patterns)
-    for name in sorted(set(filter(None, names.split(b"\0")))):
+    for name in sorted(names):
         if guard.fullmatch(name.decode("utf-8", "surrogateescape")):
             yield f"{_shown(name)} is protected"
+
+
+def _names(git: Git, *what: str, feed: bytes = b"") -> set[bytes]:
+    listing = git.run(
+        "diff-tree", "-r", "--name-only", "-z", *_QUIET, *what, feed=feed, seconds=BUILDING, most=MOST_CHANGES
+    )  # fmt: skip
+    return set(filter(None, listing.split(b"\0")))
 
 
 def _secret(git: Git, feed: bytes) -> Iterator[str]:

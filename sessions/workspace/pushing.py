@@ -95,7 +95,8 @@ class _Way:
             return Pushed(
                 state="held", why=("they replace commits of the pull request, and only additions are pushed",)
             )
-        faults = inspecting.faults(git, self._own(), protected=protected)
+        base = found.base if found.base and self._has(found.base) else ""
+        faults = inspecting.faults(git, self._own(), start=found.start, base=base, protected=protected)
         return Pushed(state="held", why=tuple(faults)) if faults else None
 
     def go(self) -> Pushed:

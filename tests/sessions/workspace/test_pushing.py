@@ -124,6 +124,20 @@ def test_what_a_merge_hides_is_found(desk: Desk) -> None:
     assert push(desk).why == ("`.gitea/workflows/ci.yml` is protected",)
 
 
+def test_a_merge_with_an_old_commit_brings_no_old_file_back(desk: Desk) -> None:
+    old = desk.origin.commit("main", {".gitea/workflows/ci.yml": "on: everything\n"})
+    desk.origin.commit("main", {".gitea/workflows/ci.yml": "on: nothing\n"})
+    desk.origin.commit("feature", {"app.txt": "one\n"}, onto="main")
+    git("update-ref", "refs/heads/feature", desk.origin.tip("main"), at=desk.origin.place)
+    desk.push({"app.txt": "mine\n"})
+    desk.checkout()
+    desk.agent("checkout", "-q", old, "--", ".gitea")
+    tree = desk.agent("write-tree")
+    merge = desk.agent("commit-tree", tree, "-p", "HEAD", "-p", old, "-m", "Merge")
+    desk.agent("reset", "-q", "--hard", merge)
+    assert push(desk).why == ("`.gitea/workflows/ci.yml` is protected",)
+
+
 def test_rewritten_history_is_not_pushed(desk: Desk) -> None:
     desk.checkout()
     before = desk.origin.tip("feature")
