@@ -1,0 +1,127 @@
+"""What is done beside words: once, in its order, and without harm to anything else where it cannot be done."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from poller import deeds, tables
+from poller.deltas.events import pull_ref
+from poller.demo.pulls import Pull
+from sessions import registry
+from sessions.database import begin, reading
+from sessions.sources import Made, Pushed, Unpushable
+from tests.poller.desk import Desk
+
+MADE = Made(mirror="1-a", branch="reviewer-abcde/turn-1", commit="c" * 40, start="a" * 40)
+
+
+class Workbench:
+    """A pull with a turn, and deeds to be done about it.  `pushes` says what comes of the next pushes."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        desk.told()
+        self.pull: Pull = desk.repo.open_pull(by="ana")
+        self.comment = self.pull.comment("hello", by="ana")
+        desk.told()
+        with reading(desk.engine) as conn:
+            self.turn = registry.turns(conn)[0]
+        self.ref = pull_ref(desk.config.forge, desk.repo.id, self.pull.number)
+        self.pushes: list[Pushed | Unpushable] = []
+        self.deeds = deeds.Deeds(
+            desk.engine, desk.questions, forge=desk.config.forge, pusher=self._push, now=lambda: desk.now()
+        )
+        with begin(desk.engine) as conn:
+            conn.execute(tables.deed.delete())
+
+    def _push(self, wanted: deeds.Push, repo: str, number: int) -> Pushed:
+        assert (wanted.branch, repo, number) == ("feature-1", "acme/api", self.pull.number)
+        end = self.pushes.pop(0)
+        if isinstance(end, Unpushable):
+            raise end
+        return end
+
+    def react(self, content: str = "eyes") -> None:
+        with begin(self.desk.engine) as conn:
+            deeds.react(
+                conn, self.comment.id, content, forge=self.desk.config.forge, ref=self.ref, turn_id=self.turn.id,
+                now=self.desk.now(),
+            )  # fmt: skip
+
+    def put(self, told: deeds.Push | deeds.Status, place: str = "here") -> None:
+        with begin(self.desk.engine) as conn:
+            deeds.put(
+                conn, told, forge=self.desk.config.forge, ref=self.ref, turn_id=self.turn.id, place=place,
+                now=self.desk.now(),
+            )  # fmt: skip
+
+    def flush(self, *, later: int = 0, quick: bool = False) -> int:
+        self.desk.world.clock.advance(seconds=later)
+        return self.deeds.flush(quick=quick)
+
+    @property
+    def states(self) -> list[str]:
+        with reading(self.desk.engine) as conn:
+            return list(conn.scalars(sa.select(tables.deed.c.state).order_by(tables.deed.c.id)))
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        with reading(self.desk.engine) as conn:
+            turn = registry.turn(conn, self.turn.id)
+        assert turn is not None
+        return turn.posted
+
+
+@pytest.fixture
+def bench(desk: Desk) -> Workbench:
+    return Workbench(desk)
+
+
+def test_what_was_noted_twice_is_done_once(bench: Workbench) -> None:
+    bench.react()
+    bench.react()
+    assert (bench.flush(), bench.flush()) == (1, 0)
+    assert [(target, content) for target, _, content, *_ in bench.pull.reactions] == [(bench.comment.id, "eyes")]
+
+
+def test_a_comment_that_is_gone_or_locked_is_left_alone(bench: Workbench) -> None:
+    bench.react()
+    bench.pull.delete_comment(bench.comment, by="ana")
+    assert bench.flush() == 0
+    assert bench.states == ["failed"]
+
+
+def test_what_passes_is_tried_again_but_not_for_ever(bench: Workbench) -> None:
+    bench.react()
+    bench.desk.world.fault("POST .*/reactions", status=502, times=None)
+    for _ in range(8):
+        bench.flush(later=700)
+    assert bench.states == ["failed"]
+
+
+def test_trouble_with_one_deed_stops_no_other(bench: Workbench) -> None:
+    bench.desk.world.fault("POST .*/statuses", status=502, times=None)
+    bench.put(deeds.Status(sha=bench.pull.head_sha, context="c", state="pending", description="", url=""))
+    bench.react()
+    assert bench.flush() == 1
+    assert bench.states == ["waiting", "done"]
+
+
+def test_a_push_that_may_take_its_time_is_not_begun_where_somebody_waits(bench: Workbench) -> None:
+    bench.put(deeds.Push(made=MADE, branch="feature-1", agent="reviewer"))
+    bench.react()
+    assert bench.flush(quick=True) == 1
+    assert bench.states == ["waiting", "done"]
+    bench.pushes = [Pushed(state="pushed", commit="d" * 40, many=1)]
+    assert bench.flush() == 1
+    assert bench.noted == (f"push {'d' * 40}",)
+
+
+def test_a_push_that_cannot_be_made_for_long_is_given_up_with_its_reason(bench: Workbench) -> None:
+    bench.put(deeds.Push(made=MADE, branch="feature-1", agent="reviewer"))
+    bench.pushes = [Unpushable("the forge is away")] * 20
+    for _ in range(12):
+        bench.flush(later=700)
+    assert bench.states == ["done"]
+    assert bench.noted == ("not pushed: the forge is away",)
