@@ -39,7 +39,8 @@ class Judge:
         by_bot = event.actor is not None and is_heard(event, self._facts) and self._trust.is_bot(event.actor)
         command = command_in(event, self._facts.bot.login) if is_heard(event, self._facts) else None
         if command is not None:
-            ruling = self._trust.ruling(event)
+            is_consent = command.word == "ok-to-test"
+            ruling = self._trust.answering_for_others(event) if is_consent else self._trust.ruling(event)
             order, decision = ordered(event, command, ruling, self._facts, head=self._heads.get(event.id, ""))
             if order is not None:
                 self._standings[event.ref] = _after(self._standing(event), order)

@@ -63,7 +63,7 @@ class Trust:
         self._trust, self._forge, self._conn, self._control, self._now = trust, forge, conn, control, now
         self._logins = () if isinstance(trust.who, str) else trust.who
         self._asked = trust.who if isinstance(trust.who, str) else "logins"
-        self.learned: dict[tuple[int, int], Permission] = {}
+        self.learned: dict[tuple[int, int, str], Permission] = {}
         self.found: dict[str, int] = {}
         self._known: dict[str, int] | None = None
         self._sought, self._is_whole = set[str](), False
@@ -114,6 +114,13 @@ class Trust:
             return Ruling(allowed=not doubt, why=doubt or said.why)
         return said
 
+    def answering_for_others(self, event: Event) -> Ruling:
+        """Whether its actor may let in what others bring: where everyone may ask, not everyone may do that."""
+        said = self.ruling(event)
+        if self._asked != "everyone" or not said.allowed or event.actor is None:
+            return said
+        return self._as_said(event.repo_id, event.repo, event.actor, asked="writers")
+
     def _of_person(self, repo_id: int, repo: str, actor: Actor) -> Ruling:
         if self._asked == "everyone":
             return Ruling(allowed=True, why="trust.who is everyone")
@@ -124,18 +131,19 @@ class Trust:
             return Ruling(allowed=named, why=f"{who} is {'' if named else 'not '}named in trust.who")
         if actor.login.lower() == repo.partition("/")[0].lower():
             return Ruling(allowed=True, why=f"{actor.login} owns {repo}")
-        said = self._said(repo_id, repo, actor)
+        return self._as_said(repo_id, repo, actor, asked=self._asked)
+
+    def _as_said(self, repo_id: int, repo: str, actor: Actor, *, asked: str) -> Ruling:
+        said = self._said(repo_id, repo, actor, asked=asked)
         return Ruling(allowed=said.allowed is True, why=said.why)
 
-    def _said(self, repo_id: int, repo: str, actor: Actor) -> Permission:
-        place = (repo_id, actor.id)
-        known = self.learned.get(place) or store.permission(
-            self._conn, self._forge, repo_id, actor.id, asked=self._asked
-        )
+    def _said(self, repo_id: int, repo: str, actor: Actor, *, asked: str) -> Permission:
+        place = (repo_id, actor.id, asked)
+        known = self.learned.get(place) or store.permission(self._conn, self._forge, repo_id, actor.id, asked=asked)
         if known is not None and 0 <= self._now - known.asked_at < FRESH:
             return known
         control = self._control()
-        ask = control.is_collaborator if self._asked == "collaborators" else control.is_writer
+        ask = control.is_collaborator if asked == "collaborators" else control.is_writer
         answer = ask(repo, actor.login, user_id=actor.id)
         said = Permission(allowed=answer.allowed, why=answer.why, asked_at=self._now)
         self.learned[place] = said
@@ -165,8 +173,8 @@ class Trust:
 
     def save(self, conn: sa.Connection) -> None:
         """Remember what was learned."""
-        for (repo_id, user_id), said in self.learned.items():
-            store.save_permission(conn, self._forge, repo_id, user_id, asked=self._asked, said=said)
+        for (repo_id, user_id, asked), said in self.learned.items():
+            store.save_permission(conn, self._forge, repo_id, user_id, asked=asked, said=said)
         for login, user_id in self.found.items():
             namesakes.save(conn, self._forge, login, user_id)
         if self._is_whole:

@@ -132,6 +132,18 @@ def test_a_strangers_word_lets_nothing_in(house: House) -> None:
     assert len(house.said(pull)) == 1, "a stranger is not answered"
 
 
+def test_where_everyone_may_ask_only_writers_let_forks_in(house: House) -> None:
+    house.configure(trust={"who": "everyone"})
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="eve")
+    house.once()
+    assert house.turns() == [] and verdicts(house)[-1] == "refuse"
+    pull.comment("@bot ok-to-test", by="ben")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done"]
+
+
 def test_a_trusted_persons_own_fork_waits_too(house: House) -> None:
     pull = house.forked(by="ana")
     house.once()
