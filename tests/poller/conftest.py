@@ -20,6 +20,16 @@ def desk(tmp_path: Path, database: Path | str) -> Iterator[Desk]:
 
 
 @pytest.fixture
+def any_house(tmp_path: Path, database: Path | str) -> Iterator[House]:
+    """On both kinds of database."""
+    made = House(tmp_path, database=database)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     made = House(tmp_path)
     try:

@@ -34,7 +34,8 @@ class House:
 
     `configure` before the first `once`; a later change takes a new `App`, as a restart would."""
 
-    def __init__(self, place: Path, *, version: str = "1.25.4") -> None:
+    def __init__(self, place: Path, *, version: str = "1.25.4", database: Path | str | None = None) -> None:
+        self.database = database or place / "state" / "bottlepost.db"
         self.place, self.world, self.ahead = place, World(version=version), 0.0
         self.world.org("acme", owners=["olga"])
         for login in ("bot", "ana", "ben", "eve"):
@@ -49,6 +50,7 @@ class House:
             "gitea": {"url": self.url, "token": "${GITEA_TOKEN}"},
             "repos": ["acme/*"],
             "state": "state",
+            "database": self.database if isinstance(self.database, str) else None,
             "poll": {"start": "24h", "sweep": "10m", "overlap": "300s"},
             "trust": {"who": "writers", "forks": "ask"},
             "limits": {"parallel": 2},

@@ -89,7 +89,10 @@ def test_pause_keeps_what_happens_and_resume_goes_on(house: House, pull: Pull) -
     assert any("The pause is over" in words for words in house.said(pull))
 
 
-def test_ignore_drops_what_waits_and_keeps_nothing_until_resume(house: House, pull: Pull) -> None:
+def test_ignore_drops_what_waits_and_keeps_nothing_until_resume(any_house: House) -> None:
+    house = any_house
+    pull = house.repo.open_pull(by="ana")
+    house.once()
     answer(house, pull, "@bot pause")
     pull.comment("@bot one", by="ben")
     assert "One turn that waited is dropped" in answer(house, pull, "@bot ignore").replace("one turn", "One turn")

@@ -50,7 +50,8 @@ def test_what_happens_on_a_head_that_was_let_in_wakes_the_agent(house: House) ->
     assert verdicts(house)[-2:] == ["wake", "refuse"]
 
 
-def test_a_later_push_asks_again(house: House) -> None:
+def test_a_later_push_asks_again(any_house: House) -> None:
+    house = any_house
     pull = house.forked()
     house.once()
     pull.comment("@bot ok-to-test", by="ana")

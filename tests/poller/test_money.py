@@ -71,8 +71,8 @@ class Till:
 
 
 @pytest.fixture
-def engine(house: House) -> sa.Engine:
-    return house.app.engine
+def engine(any_house: House) -> sa.Engine:
+    return any_house.app.engine
 
 
 def test_what_runs_is_reserved_until_it_ends(engine: sa.Engine) -> None:
@@ -148,14 +148,14 @@ def test_who_is_not_to_answer_is_silent_about_money_too(engine: sa.Engine) -> No
     assert till.claim() is None and till.posts() == []
 
 
-def test_workers_who_know_nothing_of_each_other_do_not_spend_the_same_twice(house: House) -> None:
-    till = Till(house.app.engine, usd_per_day=3.0)
+def test_workers_who_know_nothing_of_each_other_do_not_spend_the_same_twice(any_house: House) -> None:
+    till = Till(any_house.app.engine, usd_per_day=3.0)
     for number in range(1, 11):
         till.enqueue(number)
     claimed: list[Turn] = []
 
     def work() -> None:
-        own = Till(open_database(house.place / "state" / "bottlepost.db", ()), usd_per_day=3.0)
+        own = Till(open_database(any_house.database, ()), usd_per_day=3.0)
         while (turn := own.claim()) is not None:
             claimed.append(turn)
         own.engine.dispose()
