@@ -99,6 +99,8 @@ def _not_to_test(event: Event, command: Command, facts: Facts, head: str) -> str
         return "the config lets no fork in (trust.forks: never)"
     if facts.forks == "always" or (event.pull is not None and event.pull.fork is False):
         return "there is nothing to let in: it is no fork's, or forks need no consent"
+    if event.action == "edited" and not command.sha:
+        return "an edit does not show when it was made, nor what the head was then: say it in a new comment"
     if command.sha and not live.startswith(command.sha):
         return f"the head is {live[:12] or 'not known yet'}, not {command.sha[:12]}"
     if not live or (not command.sha and live != head):

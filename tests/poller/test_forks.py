@@ -123,6 +123,24 @@ def test_a_push_between_the_word_and_the_launch_does_not_slip_in(house: House) -
     assert (turn.state, len(turn.events)) == ("done", 2)
 
 
+def test_a_word_that_is_edited_in_lets_in_only_what_it_names(house: House) -> None:
+    pull = house.forked()
+    row = pull.comment("looks good", by="ana")
+    house.once()
+    house.pass_time(2)
+    row.edit("@bot ok-to-test")
+    pull.push(by="eve")
+    house.once()
+    assert house.turns() == [] and "an edit does not show when it was made" in house.said(pull)[-1]
+    other = pull.comment("looks good", by="ana")
+    house.once()
+    house.pass_time(2)
+    other.edit(f"@bot ok-to-test {pull.head_sha}")
+    pull.label(by="ana", add=["wanted"])
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["done"]
+
+
 def test_a_strangers_word_lets_nothing_in(house: House) -> None:
     pull = house.forked()
     house.once()
