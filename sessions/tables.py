@@ -158,10 +158,10 @@ agent_pause = sa.Table(
 
 
 def _to_2(op: Operations) -> None:
-    """Rotation, a ledger of runs, reservations, pauses of agents instead of sessions."""
+    """Rotation, a ledger of runs, pauses of agents instead of sessions."""
     for column in ("conversation_turns", "conversation_at", "begun_why", "summary", "summary_turn"):
         op.add_column("session", _like(session.c[column]))
-    for column in ("handovers", "handing_over", "surprise", "reserved"):
+    for column in ("handovers", "handing_over", "surprise"):
         op.add_column("turn", _like(turn.c[column]))
     bind = op.get_bind()
     for table in (run, agent_pause):
@@ -184,8 +184,9 @@ def _to_2(op: Operations) -> None:
 
 
 def _to_3(op: Operations) -> None:
-    """Machines that share a database; a pull's turns and sessions by index; counts of any size."""
+    """Machines that share a database; money set aside; a pull's turns and sessions by index; counts of any size."""
     op.add_column("session", _like(session.c.place))
+    op.add_column("turn", _like(turn.c.reserved))
     op.create_index("sessions_of_ref", "session", ["ref"])
     op.create_index("turns_of_ref", "turn", ["ref"])
     if op.get_bind().dialect.name == "postgresql":

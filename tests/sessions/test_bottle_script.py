@@ -263,7 +263,7 @@ def test_damaged_database_is_one_clear_line(bottle: Bottle, tmp_path: Path) -> N
     refused = bottle("list")
     assert refused.returncode == 2
     (line,) = refused.stderr.splitlines()
-    assert "bottlepost.db" in line and "move the file away" in line
+    assert "bottlepost.db" in line and "move it away" in line
 
 
 def test_log_lines_can_be_json(bottle: Bottle) -> None:
