@@ -107,6 +107,13 @@ def held(conn: sa.Connection, ref: str) -> list[tuple[str, Decision]]:
     return [(row["event_id"], Decision(**{name: row[name] for name in Decision.__struct_fields__})) for row in rows]
 
 
+def last_push(conn: sa.Connection, ref: str) -> str:
+    """When the head of a pull was pushed to, as far as it was told; "" = never."""
+    c = tables.event.c
+    mine = (c.ref == ref, c.event == "pull_request_sync")
+    return conn.scalar(sa.select(c.at).where(*mine).order_by(c.seq.desc()).limit(1)) or ""
+
+
 def joins(conn: sa.Connection, event_id: str, agent: str, turn_id: int) -> None:
     """What was held has joined a turn after all."""
     mine = (tables.decision.c.event_id == event_id, tables.decision.c.agent == agent)

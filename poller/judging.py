@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from poller import standing
+from poller import eventlog, standing
 from poller.commands import command_in
 from poller.config import Config
 from poller.deltas.events import Actor, Event
@@ -30,18 +30,22 @@ class Judge:
         self._conn, self._trust, self._forge, self._heads = conn, trust, config.forge, heads
         self._facts = Facts(bot=bot, agents=config.agents, forks=config.trust.forks)
         self._standings: dict[str, Standing] = {}
+        self._pushed: dict[str, str] = {}
 
     def judged(self, events: Sequence[Event]) -> list[Told]:
         """One after the other."""
         return [self._judged(event) for event in events]
 
     def _judged(self, event: Event) -> Told:
+        if event.event == "pull_request_sync":
+            self._pushed[event.ref] = event.at
         by_bot = event.actor is not None and is_heard(event, self._facts) and self._trust.is_bot(event.actor)
         command = command_in(event, self._facts.bot.login) if is_heard(event, self._facts) else None
         if command is not None:
             is_consent = command.word == "ok-to-test"
             ruling = self._trust.answering_for_others(event) if is_consent else self._trust.ruling(event)
-            order, decision = ordered(event, command, ruling, self._facts, head=self._heads.get(event.id, ""))
+            head, pushed_at = self._heads.get(event.id, ""), self._pushed_at(event) if is_consent else ""
+            order, decision = ordered(event, command, ruling, self._facts, head=head, pushed_at=pushed_at)
             if order is not None:
                 self._standings[event.ref] = _after(self._standing(event), order)
             return Told(event=event, decisions=[decision], order=order, by_bot=by_bot)
@@ -56,6 +60,12 @@ class Judge:
                 )
             )  # fmt: skip
         return Told(event=event, decisions=made, by_bot=by_bot)
+
+    def _pushed_at(self, event: Event) -> str:
+        """Rows can become visible late: what is told behind a push may have been written before it."""
+        if event.ref not in self._pushed:
+            self._pushed[event.ref] = eventlog.last_push(self._conn, event.ref)
+        return self._pushed[event.ref]
 
     def _standing(self, event: Event) -> Standing:
         if event.ref not in self._standings:

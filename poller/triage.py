@@ -70,15 +70,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ordered(
-    event: Event, command: Command, ruling: Ruling, facts: Facts, *, head: str
+    event: Event, command: Command, ruling: Ruling, facts: Facts, *, head: str, pushed_at: str = ""
 ) -> tuple[Order | None, Decision]:
-    """The last word on a command.  `head`: the pull's, as far as it was told when the command was given."""
+    """The last word on a command.  `head`: the pull's, as far as it was told when the command was given; `pushed_at`:
+    since when, by the forge's clock, "" when nothing was pushed since it was opened."""
     if not ruling.allowed or ruling.bot or event.actor is None:
         why = f"commands are for people: {ruling.why}" if ruling.bot and ruling.allowed else ruling.why
         return None, Decision(event_id=event.id, agent="", verdict="refuse", reason=f"{command.word}: {why}")
     order = Order(command=command, by=event.actor)
     if command.word == "ok-to-test":
-        trouble = _not_to_test(event, command, facts, head)
+        trouble = _not_to_test(event, command, facts, head, pushed_at)
         allowed = "" if trouble else (command.sha and _live(event)) or head
         order = msgspec.structs.replace(order, head=allowed, trouble=trouble)
     what = f"{command.word} {order.head[:12]}".rstrip() if not order.trouble else f"{command.word}: {order.trouble}"
@@ -89,7 +90,7 @@ def _live(event: Event) -> str:
     return event.pull.head_sha if event.pull is not None else ""
 
 
-def _not_to_test(event: Event, command: Command, facts: Facts, head: str) -> str:
+def _not_to_test(event: Event, command: Command, facts: Facts, head: str, pushed_at: str) -> str:
     """Why this does not let the fork's head in, or "".
 
     The forge's head may have moved since the words were written: they hold for what was told before them, or for what
@@ -103,6 +104,8 @@ def _not_to_test(event: Event, command: Command, facts: Facts, head: str) -> str
         return "an edit does not show when it was made, nor what the head was then: say it in a new comment"
     if command.sha and not live.startswith(command.sha):
         return f"the head is {live[:12] or 'not known yet'}, not {command.sha[:12]}"
+    if not command.sha and event.at <= pushed_at:
+        return f"the head {live[:12]} is no older than the words"
     if not live or (not command.sha and live != head):
         return f"the head is being pushed to: it is {live[:12]} by now" if live else "the head is not known yet"
     return ""

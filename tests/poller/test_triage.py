@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from poller.commands import command_in
 from poller.deltas.events import Actor, Change, Event, InlineComment, PullFacts, Subject
-from poller.triage import Facts, Ruling, decided, sorted_out, words_of
+from poller.triage import Facts, Ruling, decided, ordered, sorted_out, words_of
 from sessions.config import Agent
 
 BOT, ANA = Actor(9, "bot"), Actor(1, "ana")
@@ -133,6 +134,31 @@ def test_a_refusal_says_why() -> None:
 def test_a_pull_that_is_or_may_be_from_a_fork_starts_nothing(forks: str, verdict: str, fork: bool | None) -> None:
     strange = msgspec.structs.replace(PULL, fork=fork)
     assert ruled(event(pull=strange), facts("opened", forks=forks))[0][1] == verdict
+
+
+SHA = "a" * 40
+LET_IN = [
+    ("", SHA, "", SHA),
+    ("", SHA, "2026-11-21T06:59:59Z", SHA),
+    ("", SHA, "2026-11-21T07:00:00Z", ""),  # within the same second: who can tell which came first?
+    ("", "b" * 40, "", ""),
+    ("", "", "", ""),
+    ("aaaaaaa", "b" * 40, "2026-11-21T07:30:00Z", SHA),
+    ("bbbbbbb", "b" * 40, "", ""),
+]
+
+
+@pytest.mark.parametrize(("named", "told", "pushed_at", "head"), LET_IN)
+def test_the_word_for_a_fork_holds_for_a_head_that_was_told_before_it(
+    named: str, told: str, pushed_at: str, head: str
+) -> None:
+    forked = msgspec.structs.replace(PULL, fork=True)
+    said = comment(f"@bot ok-to-test {named}", pull=forked)
+    command, trusted = command_in(said, "bot"), Ruling(allowed=True, why="because")
+    assert command is not None
+    order, decision = ordered(said, command, trusted, facts(), head=told, pushed_at=pushed_at)
+    assert order is not None and order.head == head and bool(order.trouble) is not bool(head)
+    assert decision.verdict == "command"
 
 
 def test_what_nobody_wants_is_ignored_with_the_words_it_would_need() -> None:
