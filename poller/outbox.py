@@ -185,9 +185,12 @@ class Outbox:
             if not letters.end(conn, post, state="failed", error=str(trouble), owner=self._me, now=self._now()):
                 return "later"
             registry.note_posted(conn, post.turn_id, f"failed: {trouble.what}")
-        told = f"{repo}#{post.number}: an answer could not be posted: {trouble}; `poll retry {post.turn_id}` posts it"
+        is_a_turns = post.turn_id > 0  # else somebody's command was answered, or a notice given
+        again = f"poll retry {post.turn_id}" if is_a_turns else "the command given again"
+        told = f"{repo}#{post.number}: an answer could not be posted: {trouble}"
+        told += f"; `{again}` posts it" if is_a_turns else ""
         self.given_up.append(told)
-        log.error("answer cannot be posted", extra=fields(error=trouble, again=f"poll retry {post.turn_id}"))
+        log.error("answer cannot be posted", extra=fields(error=trouble, again=again))
         return "over"
 
     def _is_over(self, post: Post) -> bool:
