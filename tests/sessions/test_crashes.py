@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from sessions import claims, processes, registry, state
+from sessions.bottles.keeper import HOME
 from sessions.bottles.process import MARKER
 from sessions.database import begin, reading
 from tests.sessions.stage import REF, Stage, eventually, follow_up
@@ -283,7 +284,7 @@ def test_forge_token_does_not_reach_the_agent(stage: Stage) -> None:
             seen |= {name: value} if name else {}
     assert set(seen) - {"IS_SANDBOX"} == {
         *("PATH", "HOME", "LANG", "TMPDIR", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_PROJECT_DIR_NAME", "DISABLE_AUTOUPDATER"),
-        *("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_MAX_RETRIES", MARKER, "DEMO_AGENT"),
+        *("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_MAX_RETRIES", MARKER, HOME, "DEMO_AGENT"),
     }
     assert seen["HOME"] == str(stage.bottle() / "transcript")
     assert ("IS_SANDBOX" in seen) == (os.geteuid() == 0)

@@ -92,7 +92,7 @@ def test_older_schema_is_moved_and_newer_is_refused(tmp_path: Path) -> None:
 def test_damaged_file_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     """B5."""
     (tmp_path / "x.db").write_bytes(content)
-    with pytest.raises(DatabaseError, match=r"x\.db: .*; move the file away"):
+    with pytest.raises(DatabaseError, match=r"x\.db: .*; while nothing runs, move it away"):
         open_database(tmp_path / "x.db", [tables.COMPONENT])
     assert (tmp_path / "x.db").read_bytes() == content
 
