@@ -56,11 +56,17 @@ class Child:
 
     @property
     def out(self) -> str:
-        return self._output.with_suffix(".out").read_text("utf-8", "replace")
+        return self._written(".out")
 
     @property
     def err(self) -> str:
-        return self._output.with_suffix(".err").read_text("utf-8", "replace")
+        return self._written(".err")
+
+    def _written(self, end: str) -> str:
+        """Nothing, too, by one that was killed before it had opened the file."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._output.with_suffix(end).read_text("utf-8", "replace")
+        return ""
 
     def forget_output(self) -> None:
         for end in (".out", ".err"):
