@@ -173,12 +173,20 @@ def rotate(conn: sa.Connection, turn: Turn, outcome: Outcome, *, summary: str, n
 
 
 def put_back(
-    conn: sa.Connection, turn: Turn, *, reason: str, now: float, not_before: float, attempts: int | None = None
+    conn: sa.Connection,
+    turn: Turn,
+    *,
+    reason: str,
+    now: float,
+    not_before: float,
+    attempts: int | None = None,
+    deaths: int | None = None,
 ) -> Turn:
     """It waits again, without an outcome."""
     registry.take_over_waiting(conn, turn, now=now)
     tries = turn.attempts if attempts is None else attempts
     values = {"state": "waiting", "reason": reason, "not_before": not_before, "attempts": tries}
+    values |= {"deaths": turn.deaths if deaths is None else deaths}
     _change(conn, turn, owner="", lease_until=0.0, handing_over=False, **values)
     return _read(conn, turn.id)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sessions import claims, places
+from sessions import claims, places, state, transcript
 from sessions.bottles import Bottle
 from sessions.claude import Ended
 from sessions.database import DatabaseError, begin, reading
@@ -124,11 +124,11 @@ class Holder:
                 self._stop.wait(pause)
         return write()
 
-    def _put_back(self, reason: str, *, at: float, more: int = 0) -> None:
+    def _put_back(self, reason: str, *, at: float, more: int = 0, deaths: int | None = None) -> None:
         with begin(self.terms.engine) as conn:
             self.turn = claims.put_back(
                 conn, self.turn, reason=reason, now=self.terms.clock(), not_before=at,
-                attempts=self.turn.attempts + more,
+                attempts=self.turn.attempts + more, deaths=deaths,
             )  # fmt: skip
         self._say("turn waits", reason=reason)
 
@@ -144,6 +144,16 @@ class Holder:
         raise Left
 
     # -- telling -------------------------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        """Keep the turn while its end is put together; to stop it would not undo it."""
+        self._asked_to_stop()
+
+    def _size(self, outcome: Outcome) -> int:
+        """Bytes of the conversation's record."""
+        bottle = state.bottle(self.terms.state, self.session.identity)
+        conversation = outcome.claude_session or self.session.claude_session
+        return transcript.look(state.config_dir(bottle), conversation).size
 
     def _bottle(self) -> Bottle:
         return self.terms.bottles(self.session.backend, environ=self.terms.environ)

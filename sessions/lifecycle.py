@@ -33,6 +33,8 @@ _OVERLOAD_BACKOFF = (60.0, 120.0, 240.0, 480.0, 900.0, 1800.0)
 _REFUSED_FOR, _REFUSED_AT_LEAST = 900.0, 60.0
 #: No quota is longer than a week: a later date was misread.
 _REFUSED_AT_MOST = 8 * 86_400.0
+#: Workers that may die with a turn before its launch: so many without a pause, so many at most.
+_UNLUCKY, _DEATHS = 4, 10
 #: Hand-overs launched for one turn, before it goes on without one.
 _HANDOVERS = 3
 #: Tokens of context below which it is not worth a word what they cost.
@@ -221,6 +223,15 @@ def backoff(kind: Kind, attempts: int) -> float:
     """Seconds to wait after the `attempts`-th try ended like this."""
     steps = _OVERLOAD_BACKOFF if kind == "overloaded" else _BACKOFF
     return steps[min(max(attempts, 1), len(steps)) - 1]
+
+
+def after_death(deaths: int) -> float | None:
+    """Seconds until a turn is taken up again whose worker died before the launch; `None`: not any more.
+
+    Restarts and reboots kill a few; a worker that this turn itself kills (memory, say) dies every time."""
+    if deaths >= _DEATHS:
+        return None
+    return 0.0 if deaths < _UNLUCKY else backoff("interrupted", deaths - _UNLUCKY + 1)
 
 
 def spent(total: float | None, before: float) -> float:

@@ -215,7 +215,8 @@ def retry(conn: sa.Connection, turn_id: int, *, now: float) -> int | None:
     if waiting is not None:
         _move_events(conn, source=old.id, target=waiting)
         return waiting
-    values = {"state": "waiting", "attempts": 0, "not_before": now, "ended_at": None, "stop_asked": ""}
+    values = {"state": "waiting", "attempts": 0, "deaths": 0, "not_before": now}
+    values |= {"ended_at": None, "stop_asked": ""}
     conn.execute(t.turn.update().where(t.turn.c.id == turn_id).values(renewed=False, **values))
     return turn_id
 

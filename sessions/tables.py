@@ -83,6 +83,7 @@ turn = sa.Table(
     sa.Column("claude_session", sa.String, nullable=False, default=""),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("launches", sa.Integer, nullable=False, default=0),  # names the turn's directory
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),  # of workers, before its launch
     sa.Column("renewed", sa.Boolean, nullable=False, default=False),  # its one fresh start of its own is used up
     sa.Column("handovers", sa.Integer, nullable=False, server_default="0"),  # hand-overs launched; names directories
     sa.Column("handing_over", sa.Boolean, nullable=False, server_default=sa.false()),  # its last launch is one
@@ -186,7 +187,8 @@ def _to_2(op: Operations) -> None:
 def _to_3(op: Operations) -> None:
     """Machines that share a database; money set aside; a pull's turns and sessions by index; counts of any size."""
     op.add_column("session", _like(session.c.place))
-    op.add_column("turn", _like(turn.c.reserved))
+    for column in ("reserved", "deaths"):
+        op.add_column("turn", _like(turn.c[column]))
     op.create_index("sessions_of_ref", "session", ["ref"])
     op.create_index("turns_of_ref", "turn", ["ref"])
     if op.get_bind().dialect.name == "postgresql":

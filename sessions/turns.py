@@ -114,6 +114,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     by_hand: bool = False
     attempts: int = 0
     launches: int = 0
+    #: Workers that died with it before its launch.
+    deaths: int = 0
     renewed: bool = False
     #: Hand-overs that were launched for it, and whether its last launch is one.
     handovers: int = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions import claims, claude, collecting, handover, lifecycle, preparing, registry, runs, state, transcript
+from sessions import claims, claude, collecting, handover, lifecycle, preparing, registry, runs, state
 from sessions.bottles import EngineError
 from sessions.database import begin
 from sessions.holding import Holder
@@ -57,14 +57,24 @@ class Worker(Holder):
         if self.turn.started_at is None or (sight.state == "not started" and bottle.forbid(launch)):
             # Nobody was told anything: that was no attempt.
             told = self.turn.started_at is not None and not self.turn.handing_over
-            self._put_back("its worker died before the launch", at=self.terms.clock(), more=-1 if told else 0)
-            return None
+            return self._died_early(more=-1 if told else 0)
         self._tell("adopted")
         if sight.state == "running" and not wait and not self._why_stop():
             self._leave()
         if self.turn.handing_over:
             return self._hand_over(self._ended(launch), wait=wait)
         return self._follow(launch) or self._attempt(lifecycle.anew(self.session), wait=wait)
+
+    def _died_early(self, *, more: int) -> Outcome | None:
+        """Nobody's fault, as a rule; but what kills every worker that takes it up is not taken up for ever."""
+        deaths, now = self.turn.deaths + 1, self.terms.clock()
+        pause = lifecycle.after_death(deaths)
+        if pause is not None:
+            self._put_back("its worker died before the launch", at=now + pause, more=more, deaths=deaths)
+            return None
+        self.terms = msgspec.structs.replace(self.terms, tries=0)
+        dead = Outcome(kind="interrupted", reason=f"its worker died before the launch, {deaths} times")
+        return self._record(dead, size_before=0)
 
     def _lose(self) -> Outcome | None:
         """It was begun on a machine that is away: whatever came of it there is lost."""
@@ -236,10 +246,6 @@ class Worker(Holder):
                 log.warning("what the run left is not removed yet: %s", error)
         return outcome
 
-    def _hold(self) -> None:
-        """Keep the turn while its end is put together; to stop it would not undo it."""
-        self._asked_to_stop()
-
     def _weighed(self, outcome: Outcome) -> Outcome:
         """With what it cost, in words that may be shown; a warning if it cost more than it should."""
         agent = self.terms.agents.get(self.turn.agent)
@@ -255,12 +261,6 @@ class Worker(Holder):
             so_far=redacted(outcome.so_far),
             reason=redacted(reason),
         )
-
-    def _size(self, outcome: Outcome) -> int:
-        """Bytes of the conversation's record."""
-        bottle = state.bottle(self.terms.state, self.session.identity)
-        conversation = outcome.claude_session or self.session.claude_session
-        return transcript.look(state.config_dir(bottle), conversation).size
 
     def _commit(self, outcome: Outcome, *, note: str, size: int) -> bool:
         """True: to be run once more, afresh."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from sessions import pauses, state, transcript
+from sessions import claims, pauses, registry, state, transcript
 from sessions.database import DatabaseError, begin, reading
+from sessions.founding import new_session
 from sessions.turns import Outcome, Session, Turn
 from tests.sessions.stage import KEY, Stage, eventually
 
@@ -348,3 +350,27 @@ def test_secret_that_the_agent_was_talked_into_printing_is_not_passed_on(stage: 
     stage.run()
     assert "sk-ant-1234567890" not in stage.turn(1).answer
     assert "the key is" in stage.turn(1).answer
+
+
+def test_turn_that_kills_every_worker_before_its_launch_is_given_up(stage: Stage) -> None:
+    """Restarts and reboots kill a few; what always does is not taken up for ever, and not at once."""
+    stage.now = time.time()
+    stage.want("opened")
+
+    def taken(conn: sa.Connection) -> tuple[Turn, Session]:
+        now = stage.clock()
+        turn = claims.claim(conn, owner="a dead one", now=now, lease=1.0, limit_parallel=1, agents=stage.agents)
+        assert turn is not None
+        session = registry.session(conn, ref=turn.ref, agent=turn.agent) or new_session(
+            conn, state=stage.state, agent=turn.agent, backend="process", now=now, ref=turn.ref, key=turn.key
+        )
+        return claims.belongs_to(conn, turn, session), session
+
+    waits: list[float] = []
+    while (turn := stage.turn(1)).state == "waiting":
+        waits.append(turn.not_before - stage.now)
+        stage.now = turn.not_before
+        stage.dispatcher().adopt_one(*stage.write(taken))
+    assert [round(wait) for wait in waits] == [0, 0, 0, 0, 30, 120, 480, 480, 480, 480]
+    assert (turn.state, turn.attempts) == ("failed", 0)
+    assert turn.reason == "its worker died before the launch, 10 times"
