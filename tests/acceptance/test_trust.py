@@ -141,10 +141,11 @@ def test_an_edit_that_brings_the_mention_asks_and_one_that_keeps_it_does_not(bot
 
 
 def test_an_edit_of_a_comment_is_found_without_any_other_change_once_the_pull_is_quiet(bot: Bot, repo: Repo) -> None:
-    bot.configure(trust={"who": "writers"})
+    bot.configure(trust={"who": "writers"}, poll={"sweep": "24h"})
     pull = repo.open_pull(by="ana")
     comment = pull.comment("bot, are you there?", by="ana")
     bot.once()
+    bot.pass_time(2)  # what is read in the second of a change is read once more
     bot.once()
     bot.pass_time(60)
     comment.edit("@bot are you there?")

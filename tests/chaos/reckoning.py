@@ -85,6 +85,8 @@ def come_to_rest(realm: Realm, *, seconds: float = 900.0) -> int:
                 call.wait(60)
         is_idle = not said["events"] and not said["posted"] and not any(said["turns"].values())
         idle = idle + 1 if is_idle and not left(realm) else 0
+    realm.pass_time(7200)  # what nobody owns is looked for every hour
+    realm.once()
     return given_up
 
 
@@ -144,7 +146,9 @@ def _launches(realm: Realm, turns: list[Turn], bill: Bill) -> None:
             if done:
                 bill.doubled_turns.append(f"{turn.identity}/{name} was launched after {done} had answered")
             out = _bytes(place / name / "out.jsonl")
-            if heard and "This is a repeat" not in _bytes(place / name / "prompt.md").decode("utf-8", "replace"):
+            prompt = _bytes(place / name / "prompt.md").decode("utf-8", "replace")
+            # Without one, it was forbidden before anything was said.
+            if heard and prompt and "This is a repeat" not in prompt:
                 bill.unsaid.append(f"{turn.identity}/{name}")
             if out:
                 bill.re_attempts += heard > 0

@@ -73,13 +73,15 @@ def test_hand_over_that_does_not_end_is_ended_and_costs_the_note_only(grown: Sta
     grown.limit(minutes=60)
     grown.environ["DEMO_AGENT"] = "handover sleep 60"
     grown.want("pushed")
-    with grown.running(grace=0.2):
+    with grown.running(grace=0.2) as stop:
         eventually((grown.bottle() / "turns" / "2-handover" / "out.jsonl").exists)
         turn = grown.turn(2)
         assert turn.deadline is not None and turn.started_at is not None
         assert turn.deadline - turn.started_at == 300, "five minutes, whatever a turn may take"
-        grown.now = turn.deadline + 1
-        eventually(lambda: grown.turn(2).state == "done")
+        stop.set()
+    grown.now = turn.deadline + 1
+    grown.run(grace=0.2)
+    assert grown.turn(2).state == "done", "whoever adopts it finds its minutes over"
     assert (grown.turn(2).mode, grown.turn(2).attempts, grown.session().summary) == ("fresh", 1, "")
 
 
