@@ -27,6 +27,7 @@ _MARKER = re.compile(
 )
 _MARKER_LIKE = re.compile(r"<(?=!--[\s\u200b]*bottlepost)", re.I)
 _AT_LOGIN = re.compile(r"(?<![A-Za-z0-9/])@(?=[A-Za-z0-9_-])")
+_LINE_END = re.compile(r"\r+\n")
 _UNSENDABLE = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 #: A fence is closed by one as long: no agent needs longer ones, and the closing must fit.
 _LONGEST_FENCE = 40
@@ -206,7 +207,7 @@ _NOTICES: dict[Why, tuple[str, str]] = {
 
 def harmless(text: str, *, code_too: bool = False) -> str:
     """The agent's words without effects: no notifications, none of our marks, nothing that cannot be sent."""
-    text = _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    text = _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text))
     text = _LONG_FENCE.sub(lambda run: run[0][:_LONGEST_FENCE], _MARKER_LIKE.sub("&lt;", text))
     mask = shape_of(text).mask
     done, at = [], 0

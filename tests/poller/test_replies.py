@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from poller.markdown import shape_of
@@ -93,6 +93,7 @@ def test_no_words_mention_anybody_outside_code(text: str) -> None:
 
 
 @given(MARKDOWN)
+@example("\r\r\n")
 def test_harmless_words_stay_as_they_are(text: str) -> None:
     assert harmless(harmless(text)) == harmless(text)
 
