@@ -144,9 +144,9 @@ def turn(stage: Stage, pull: Pull) -> tuple[Run, float]:
     posted = next(
         moment
         for request, moment in zip(stage.requests, stage.requests.moments, strict=True)
-        if request.method == "POST"
+        if request.method == "POST" and request.path.endswith(f"/issues/{pull.number}/comments")
     )
-    return done, posted - looks[-1]
+    return done, posted - max(moment for moment in looks if moment < posted)
 
 
 class _Bare:
