@@ -100,3 +100,15 @@ def until(condition: Callable[[], _T], what: str, *, seconds: float = PATIENCE) 
         assert time.monotonic() < deadline, f"in vain waited until {what}"
         time.sleep(0.02)
     return found
+
+
+class Deed:
+    """Yes; but by whoever asks, all of these are killed."""
+
+    def __init__(self, running: list[Running]) -> None:
+        self._running = running
+
+    def __bool__(self) -> bool:
+        for one in self._running:
+            one.process.kill()
+        return True

@@ -10,19 +10,7 @@ import pytest
 from poller.demo.repos import Repo
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
-from tests.acceptance.calls import Running, until
-
-
-class Deed:
-    """Yes; but whoever asks has it done."""
-
-    def __init__(self, running: list[Running]) -> None:
-        self._running = running
-
-    def __bool__(self) -> bool:
-        for one in self._running:
-            one.process.kill()
-        return True
+from tests.acceptance.calls import Deed, Running, until
 
 
 def test_a_turn_left_running_is_adopted_by_the_next_call(bot: Bot, repo: Repo) -> None:

@@ -12,7 +12,7 @@ import pytest
 from poller.demo.repos import Repo
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
-from tests.acceptance.calls import Running, until
+from tests.acceptance.calls import Deed, Running, until
 
 pytestmark = pytest.mark.postgres
 
@@ -55,18 +55,6 @@ def test_a_pull_goes_on_where_its_bottle_is_while_another_machine_polls(left: Bo
     assert left.tally()["turns"]["done"] == 1
     assert [turn["mode"] for turn in left.turns(pull)] == ["fresh", "resume"]
     assert len(left.comments(pull)) == 2
-
-
-class Deed:
-    """Yes; but whoever asks has it done."""
-
-    def __init__(self, running: list[Running]) -> None:
-        self._running = running
-
-    def __bool__(self) -> bool:
-        for one in self._running:
-            one.process.kill()
-        return True
 
 
 def test_an_answer_that_a_killed_machine_may_have_posted_is_not_posted_by_another(

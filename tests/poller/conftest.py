@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,27 +13,18 @@ from tests.poller.house import House
 @pytest.fixture
 def desk(tmp_path: Path, database: Path | str) -> Iterator[Desk]:
     """On both kinds of database."""
-    made = Desk(tmp_path, database=database)
-    try:
+    with closing(Desk(tmp_path, database=database)) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def any_house(tmp_path: Path, database: Path | str) -> Iterator[House]:
     """On both kinds of database."""
-    made = House(tmp_path, database=database)
-    try:
+    with closing(House(tmp_path, database=database)) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    try:
+    with closing(House(tmp_path)) as made:
         yield made
-    finally:
-        made.close()

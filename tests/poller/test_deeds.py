@@ -6,28 +6,21 @@ import pytest
 import sqlalchemy as sa
 
 from poller import deeds, tables
-from poller.deltas.events import pull_ref
-from poller.demo.pulls import Pull
-from sessions import registry
 from sessions.database import begin, reading
 from sessions.sources import Made, Pushed, Unpushable
 from tests.poller.desk import Desk
+from tests.poller.turned import Turned
 
 MADE = Made(mirror="1-a", branch="reviewer-abcde/turn-1", commit="c" * 40, start="a" * 40)
 
 
-class Workbench:
+class Workbench(Turned):
     """A pull with a turn, and deeds to be done about it.  `pushes` says what comes of the next pushes."""
 
     def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        desk.told()
-        self.pull: Pull = desk.repo.open_pull(by="ana")
+        super().__init__(desk)
         self.comment = self.pull.comment("hello", by="ana")
         desk.told()
-        with reading(desk.engine) as conn:
-            self.turn = registry.turns(conn)[0]
-        self.ref = pull_ref(desk.config.forge, desk.repo.id, self.pull.number)
         self.pushes: list[Pushed | Unpushable] = []
         self.deeds = deeds.Deeds(
             desk.engine, desk.questions, forge=desk.config.forge, pusher=self._push, now=lambda: desk.now()
@@ -57,20 +50,13 @@ class Workbench:
             )  # fmt: skip
 
     def flush(self, *, later: int = 0, quick: bool = False) -> int:
-        self.desk.world.clock.advance(seconds=later)
+        self.pass_time(later)
         return self.deeds.flush(quick=quick)
 
     @property
     def states(self) -> list[str]:
         with reading(self.desk.engine) as conn:
             return list(conn.scalars(sa.select(tables.deed.c.state).order_by(tables.deed.c.id)))
-
-    @property
-    def noted(self) -> tuple[str, ...]:
-        with reading(self.desk.engine) as conn:
-            turn = registry.turn(conn, self.turn.id)
-        assert turn is not None
-        return turn.posted
 
 
 @pytest.fixture

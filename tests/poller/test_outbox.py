@@ -8,26 +8,21 @@ import pytest
 import sqlalchemy as sa
 
 from poller import letters, outbox, replies, tables
-from poller.deltas.events import pull_ref
 from poller.demo.pulls import Pull
 from poller.forge import errors
 from sessions import processes, registry
 from sessions.database import begin, reading
 from tests.poller.desk import Desk
+from tests.poller.turned import Turned
 
 DAY = 86_400
 
 
-class Post:
+class Post(Turned):
     """A pull with a finished turn, whose words lie in the outbox."""
 
     def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        desk.told()
-        self.pull: Pull = desk.repo.open_pull(by="ana")
-        desk.told()
-        with reading(desk.engine) as conn:
-            (self.turn,) = registry.turns(conn)
+        super().__init__(desk)
         self.naps: list[float] = []
         self.outbox = outbox.Outbox(
             desk.engine, desk.questions, forge=desk.config.forge, now=lambda: desk.now(), nap=self.naps.append
@@ -35,16 +30,15 @@ class Post:
 
     def put(self, *texts: str) -> None:
         bodies = [f"{text}\n\n{replies.marker(self.turn.id, nth)}" for nth, text in enumerate(texts, start=1)]
-        ref = pull_ref(self.desk.config.forge, self.desk.repo.id, self.pull.number)
         with begin(self.desk.engine) as conn:
             outbox.put(
-                conn, forge=self.desk.config.forge, ref=ref, repo="acme/api", number=self.pull.number,
+                conn, forge=self.desk.config.forge, ref=self.ref, repo="acme/api", number=self.pull.number,
                 turn_id=self.turn.id, bodies=bodies, now=self.desk.now(),
             )  # fmt: skip
 
     def put_on(self, pull: Pull, text: str) -> None:
         """Another turn's words, on another pull."""
-        ref = pull_ref(self.desk.config.forge, self.desk.repo.id, pull.number)
+        ref = self.ref_of(pull)
         with begin(self.desk.engine) as conn:
             turn = registry.add_turn(conn, ref=ref, key="k", agent=f"a{pull.number}", why="", now=self.desk.now())
             outbox.put(
@@ -53,7 +47,7 @@ class Post:
             )  # fmt: skip
 
     def flush(self, *, later: float = 0) -> int:
-        self.desk.world.clock.advance(seconds=int(later))
+        self.pass_time(later)
         return self.outbox.flush()
 
     @property
@@ -64,13 +58,6 @@ class Post:
     def states(self) -> list[str]:
         with reading(self.desk.engine) as conn:
             return list(conn.scalars(sa.select(tables.outbox.c.state).order_by(tables.outbox.c.id)))
-
-    @property
-    def noted(self) -> tuple[str, ...]:
-        with reading(self.desk.engine) as conn:
-            turn = registry.turn(conn, self.turn.id)
-        assert turn is not None
-        return turn.posted
 
 
 @pytest.fixture

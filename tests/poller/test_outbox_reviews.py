@@ -8,41 +8,33 @@ from pathlib import Path
 import pytest
 
 from poller import outbox, replies
-from poller.deltas.events import pull_ref
-from poller.demo.pulls import Pull
 from poller.posting import Remark, Review
-from sessions import registry
-from sessions.database import begin, reading
+from sessions.database import begin
 from tests.poller.desk import Desk
+from tests.poller.turned import Turned
 
 HERE = Remark(path="README.md", line=1, body="why this?")
 
 
-class Table:
+class Table(Turned):
     """A pull with a finished turn of which a review lies in the outbox."""
 
     def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        desk.told()
-        self.pull: Pull = desk.repo.open_pull(by="ana")
-        desk.told()
-        with reading(desk.engine) as conn:
-            (self.turn,) = registry.turns(conn)
+        super().__init__(desk)
         self.outbox = outbox.Outbox(
             desk.engine, desk.questions, forge=desk.config.forge, now=lambda: desk.now(), nap=lambda _: None
         )
 
     def put(self, *texts: str, review: Review) -> None:
         bodies = [f"{text}\n\n{replies.marker(self.turn.id, nth)}" for nth, text in enumerate(texts, start=1)]
-        forge = self.desk.config.forge
         with begin(self.desk.engine) as conn:
             outbox.put(
-                conn, forge=forge, ref=pull_ref(forge, self.desk.repo.id, self.pull.number), repo="acme/api",
-                number=self.pull.number, turn_id=self.turn.id, bodies=bodies, now=self.desk.now(), review=review,
+                conn, forge=self.desk.config.forge, ref=self.ref, repo="acme/api", number=self.pull.number,
+                turn_id=self.turn.id, bodies=bodies, now=self.desk.now(), review=review,
             )  # fmt: skip
 
     def flush(self, *, later: int = 0) -> int:
-        self.desk.world.clock.advance(seconds=later)
+        self.pass_time(later)
         return self.outbox.flush()
 
     @property
@@ -50,13 +42,6 @@ class Table:
         """State, first line and remarks of each of the bot's."""
         mine = [one for one in self.pull.reviews if one.user is not None and one.user.login == "bot"]
         return [(one.state, one.body.partition("\n")[0], [row.body for row in one.comments]) for one in mine]
-
-    @property
-    def noted(self) -> tuple[str, ...]:
-        with reading(self.desk.engine) as conn:
-            turn = registry.turn(conn, self.turn.id)
-        assert turn is not None
-        return turn.posted
 
 
 @pytest.fixture(params=["1.22.6", "1.25.4", "1.26-dev"])

@@ -83,14 +83,7 @@ def test_a_renamed_account_stays_trusted_and_the_next_one_of_that_name_is_not(de
 def test_who_has_a_listed_login_is_found_out_before_he_speaks(desk: Desk) -> None:
     ana = account(desk, "ana")
     with begin(desk.engine) as conn:
-        trust = Trust(
-            Rules(who=("ana",), bots=("robo",)),
-            forge="g",
-            bot=account(desk, "bot"),
-            conn=conn,
-            control=desk.control,
-            now=desk.now(),
-        )
+        trust = trust_of(desk, Rules(who=("ana",), bots=("robo",)), conn)
         trust.look_up()
         trust.save(conn)
         assert namesakes.known(conn, "g") == {"ana": ana.id}, "and nobody is called robo"
@@ -186,14 +179,7 @@ def test_writers_are_those_who_can_push(desk: Desk, bot_is: str) -> None:
 def test_what_the_forge_said_is_good_for_some_minutes(desk: Desk) -> None:
     ana = account(desk, "ana")
     with begin(desk.engine) as conn:
-        trust = Trust(
-            Rules(who="collaborators"),
-            forge="g",
-            bot=account(desk, "bot"),
-            conn=conn,
-            control=desk.control,
-            now=desk.now(),
-        )
+        trust = trust_of(desk, Rules(who="collaborators"), conn)
         assert trust.ruling(said_by(ana)).allowed
         trust.save(conn)
     desk.repo.collaborator("ana", None)
@@ -204,14 +190,7 @@ def test_what_the_forge_said_is_good_for_some_minutes(desk: Desk) -> None:
 
 def test_one_cycle_asks_about_a_person_once(desk: Desk) -> None:
     with reading(desk.engine) as conn:
-        trust = Trust(
-            Rules(who="collaborators"),
-            forge="g",
-            bot=account(desk, "bot"),
-            conn=conn,
-            control=desk.control,
-            now=desk.now(),
-        )
+        trust = trust_of(desk, Rules(who="collaborators"), conn)
         desk.world.reset_requests()
         for _ in range(5):
             trust.ruling(said_by(account(desk, "ben")))
