@@ -16,7 +16,7 @@ from pathlib import Path
 from poller.checks import Check, fail, ok, warn
 from poller.checks.database import of_the_database
 from poller.config import Config
-from sessions.config import Agent
+from sessions.config import Agent, ConfigError
 
 #: Bytes below which a disk is nearly full: the checkout of one large repository.
 LITTLE_DISK = 1_000_000_000
@@ -87,6 +87,13 @@ def agents(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
         yield from _backend(backend, mine, config.state, environ)
     if any(agent.checkout for agent in config.agents.values()):
         yield git(environ)
+    from poller.runnable import check_agents  # with it come templates
+
+    try:
+        check_agents(config)
+    except ConfigError as trouble:
+        found, _, mend = str(trouble).rpartition("; ")
+        yield fail("agents", found, mend, exit_code=2)
     for name, agent in config.agents.items():
         yield _agent(f"agent {name}", agent, environ)
 
@@ -111,8 +118,6 @@ def _backend(backend: str, agents: Mapping[str, Agent], state: Path, environ: Ma
 
 
 def _agent(name: str, agent: Agent, environ: Mapping[str, str]) -> Check:
-    if agent.prompts and not Path(agent.prompts).is_dir():
-        return fail(name, f"prompts: {agent.prompts} is no directory", "make it, or write prompts: null", exit_code=2)
     unset = [variable for variable in agent.env if not environ.get(variable)]
     if unset:
         verb = "is" if len(unset) == 1 else "are"

@@ -14,6 +14,7 @@ from poller.app import COMPONENTS, App, Once, has_no_database
 from poller.config import Config
 from poller.cycle import Busy, Report
 from poller.forge.errors import ForgeError
+from poller.inventory import NothingToWatch
 from poller.leaving import Leaving
 from poller.record import Told
 from poller.runnable import check_agents
@@ -55,7 +56,7 @@ def _cycle(app: App, *, as_json: bool) -> Report:
     """One cycle.  A program that reads our last line is told of one that failed, too."""
     try:
         return app.cycle.run()
-    except (Busy, ForgeError) as failure:
+    except (Busy, ForgeError, NothingToWatch) as failure:
         if as_json:
             print(_as_json(app.nothing_done(str(failure))))
         raise
@@ -67,6 +68,7 @@ def _as_json(done: Once) -> str:
 
 def rehearse(config: Config, *, as_json: bool) -> int:
     """Read the forge, print the events and the turns that would run; write nothing, post nothing."""
+    check_agents(config)
     with ExitStack() as stack:
         engine = None
         if has_no_database(config):
