@@ -9,14 +9,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 from poller.checks import Check, fail, ok
 from poller.config import Config
 from poller.forge import errors
 from poller.forge.control import Control
 from poller.forge.way import Way
-from sessions.sources import Access
+from poller.pushes import access_by, access_to
 
 
 def of_the_code(config: Config, control: Control, way: Way, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -27,13 +26,7 @@ def of_the_code(config: Config, control: Control, way: Way, environ: Mapping[str
         return
     from sessions.git import Git, GitError
 
-    proxy = way.proxy
-    access = Access(
-        url=f"{config.url.rstrip('/')}/{quote(repo, safe='/')}.git",
-        secret=config.token.reveal,
-        ca_file=str(way.ca_file) if way.ca_file is not None else None,
-        proxy=(lambda: proxy.url) if proxy is not None else None,
-    )
+    access = access_to(access_by(config, way), repo)
     with tempfile.TemporaryDirectory(prefix="bottlepost-doctor-") as place:
         git = Git(Path(place), environ=environ, tick=lambda: None)
         try:

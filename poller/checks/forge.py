@@ -107,7 +107,7 @@ def _questions(config: Config, control: Control) -> Iterator[Callable[[], object
     yield partial(control.ask, f"/repos/{name}")
     if replies & {"comment", "review"}:
         yield partial(control.ask_to_write, f"/repos/{name}/issues/0/comments")
-    if "review" in replies or any(agent.checkout for agent in config.agents.values()):
+    if "review" in replies or any(one.checkout or one.status for one in config.agents.values()):
         yield partial(control.ask_to_write, f"/repos/{name}/pulls/0/reviews")
 
 
