@@ -121,6 +121,7 @@ def joins(conn: sa.Connection, event_id: str, agent: str, turn_id: int) -> None:
 
 
 def pull_named(conn: sa.Connection, key: str) -> str | None:
-    """The identity of the pull that has, or had, this key."""
-    ref: str | None = conn.scalar(sa.select(tables.event.c.ref).where(tables.event.c.key == key).limit(1))
+    """The identity of the pull that has, or last had, this key."""
+    c = tables.event.c
+    ref: str | None = conn.scalar(sa.select(c.ref).where(c.key == key).order_by(c.seq.desc()).limit(1))
     return ref

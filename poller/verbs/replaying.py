@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 import sqlalchemy as sa
 
@@ -14,7 +12,6 @@ from poller.deltas.events import Event, place_of
 from poller.rejudging import judged_anew
 from poller.replay import Fed
 from poller.runnable import check_agents
-from poller.search import Search, Wanted, newest
 from poller.trust import Trust
 from poller.verbs.events import whole_key
 from poller.verbs.screen import event_line
@@ -38,7 +35,7 @@ def again(config: Config, asked: Asked) -> int:
     if has_no_database(config):
         raise UsageError(f"{asked.key}: nothing is logged yet; run `poll --once`")
     with App(config) as app:
-        now = time.time()
+        now = app.clock()
         with reading(app.engine) as conn:
             events = _events(conn, config, asked)
             bot = store.forge(conn, config.forge).bot
@@ -65,11 +62,8 @@ def _events(conn: sa.Connection, config: Config, asked: Asked) -> list[Event]:
     place = store.places(conn, config.forge, [(repo_id, number)]).get((repo_id, number))
     if place is None or place.known is None or place.known.gone or place.known.row.state == "closed":
         raise UsageError(f"{asked.key}: is closed, and on a closed pull nothing runs; reopen it first")
-    search, until = Search(conn, Wanted(key=key)), newest(conn)
-    after, found = 0, list[Event]()
-    while page := search.page(conn, after=after, until=until):
-        found += [Event.from_json(line) for _, line in page]
-        after = page[-1].seq
+    # Of another pull that had this name before, too, is told under it; that one is not asked for.
+    found = [event for event in eventlog.event_log(conn, key=key) if event.ref == ref]
     if asked.since is None:
         return found
     first = next((place for place, event in enumerate(found) if event.id == asked.since), None)
