@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,7 +80,10 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Whoever hung up early is nobody's trouble."""
-        log.debug("an answer was not taken", exc_info=True)
+        if isinstance(sys.exception(), OSError):
+            log.debug("an answer was not taken", exc_info=True)
+        else:
+            log.exception("metrics: a bug")
 
 
 class _Answer(BaseHTTPRequestHandler):
