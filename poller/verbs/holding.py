@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import sqlalchemy as sa
 
 from poller import pauses
@@ -11,7 +9,7 @@ from poller.app import database_at_hand, open_tables
 from poller.config import Config
 from poller.halves import stamp_of
 from poller.pauses import Pause, Scope
-from sessions.database import begin
+from sessions.database import begin, clock_of
 from sessions.logs import escaped
 from sessions.shell import UsageError
 
@@ -25,7 +23,7 @@ def pause(config: Config, place: str | None, *, reason: str) -> int:
     try:
         with begin(engine) as conn:
             scope = _scope(conn, config, place)
-            before = pauses.pause(conn, scope, reason=reason, now=time.time())
+            before = pauses.pause(conn, scope, reason=reason, now=clock_of(engine)())
             turns = pauses.turns_within(conn, scope)
     finally:
         engine.dispose()

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.health import health, span
-from sessions.database import reading
+from sessions.database import clock_of, reading
 from sessions.logs import escaped
 
 
 def status(config: Config, *, as_json: bool) -> int:
     """0 healthy, 1 not."""
     with database_at_hand(config) as engine, reading(engine) as conn:
-        found = health(conn, config, now=time.time())
+        found = health(conn, config, now=clock_of(engine)())
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import sqlalchemy as sa
 
 from poller import eventlog, letters
@@ -11,7 +9,7 @@ from poller.app import database_at_hand
 from poller.config import Config
 from poller.verbs.events import whole_key
 from sessions import registry
-from sessions.database import begin
+from sessions.database import begin, clock_of
 from sessions.shell import UsageError
 
 
@@ -19,7 +17,7 @@ def reset(config: Config, key: str, *, agent: str | None, bottle: bool) -> int:
     """Forget the conversation (and the bottle) of a pull: the next event starts afresh.  Says what was dropped."""
     with database_at_hand(config) as engine, begin(engine) as conn:
         ref = _ref(conn, key, config)
-        dropped = registry.forget(conn, ref=ref, now=time.time(), agent=agent, bottle=bottle)
+        dropped = registry.forget(conn, ref=ref, now=clock_of(engine)(), agent=agent, bottle=bottle)
     if not dropped:
         print(f"{key}: there was no session{f' of {agent}' if agent else ''} to forget")
     for session in dropped:
@@ -37,7 +35,7 @@ def retry(config: Config, turn_id: int) -> int:
         if turn is None:
             raise UsageError(f"turn {turn_id}: there is no such turn; `bottle log` lists them")
         if turn.state not in ("failed", "dropped"):
-            if posts := letters.retry(conn, turn_id, now=time.time()):
+            if posts := letters.retry(conn, turn_id, now=clock_of(engine)()):
                 many = "what it said is" if posts == 1 else f"the {posts} parts of what it said are"
                 print(f"turn {turn_id}: {many} posted with the next `poll --once`, or at once if `poll` is running")
                 return 0
@@ -45,7 +43,7 @@ def retry(config: Config, turn_id: int) -> int:
                 f"turn {turn_id} is {turn.state}; only a failed or dropped turn, or one whose answer could not be "
                 "posted, is tried again"
             )
-        number = registry.retry(conn, turn_id, now=time.time())
+        number = registry.retry(conn, turn_id, now=clock_of(engine)())
         if number is None:
             raise UsageError(f"turn {turn_id} was started by hand; run it by hand again: bottle run-resume …")
         letters.forget_failed(conn, turn_id)

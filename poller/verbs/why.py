@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +19,7 @@ from poller.triage import Decision
 from poller.verbs.chain import said_of
 from poller.verbs.events import Listener, whole_key
 from sessions import registry
-from sessions.database import reading
+from sessions.database import clock_of, reading
 from sessions.logs import escaped
 from sessions.shell import UsageError
 from sessions.turns import Turn
@@ -34,7 +33,7 @@ def why(config: Config, subject: str, *, as_json: bool) -> int:
             if not is_known and not as_json and events and events[0].id != subject:
                 with reading(engine) as conn:
                     print(escaped(_standing(conn, events[0].ref, subject, config)))
-            for event, chain in _chains(engine, events, config, now=time.time()):
+            for event, chain in _chains(engine, events, config, now=clock_of(engine)()):
                 is_known = True
                 if as_json:
                     print(json.dumps({"event": event.as_dict(), "decisions": chain}, ensure_ascii=False))
