@@ -189,7 +189,7 @@ class PullErrand:
             events=tuple(folded(events)),
             notes=session.summary if mode == "fresh" else "",
             recap=recap(before, bot=bot),
-            repeat=turn.attempts > 0,
+            repeat=turn.is_repeat,
             heard=frozenset(turn.told) if still_there else frozenset(),
             reply=agent.reply,
             may_approve=agent.approve and not is_own,

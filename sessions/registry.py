@@ -214,6 +214,9 @@ def retry(conn: sa.Connection, turn_id: int, *, now: float) -> int | None:
     waiting = _waiting(conn, old.ref, old.agent)
     if waiting is not None:
         _move_events(conn, source=old.id, target=waiting)
+        if old.is_repeat:
+            joined = t.turn.update().where(t.turn.c.id == waiting, t.turn.c.attempts == 0)
+            conn.execute(joined.values(attempts=1))
         return waiting
     values = {"state": "waiting", "attempts": 0, "deaths": 0, "not_before": now}
     values |= {"ended_at": None, "stop_asked": ""}

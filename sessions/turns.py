@@ -95,7 +95,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of an agent.  `attempts` are the runs begun before this moment: above 0 it is a repeat."""
+    """One errand of an agent.  `attempts` are the runs begun before this moment, since it last was asked for."""
 
     id: int
     ref: str
@@ -142,6 +142,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     fence: int = 0
     lease_until: float = 0.0
+
+    @property
+    def is_repeat(self) -> bool:
+        """An earlier run may have done something of which no answer tells; also one before it was asked for again."""
+        return self.attempts > 0 or (self.kind != "done" and self.launches > int(self.renewed))
 
     @property
     def directory(self) -> str:
@@ -239,9 +244,8 @@ class Errand(Protocol):
         """The words for the agent; with `fetch` the code is put into its working directory, if that is wanted.
 
         Called right before a launch, outside any transaction, perhaps from several threads at once (for different
-        turns); and again with "fresh" when the conversation turned out to be lost.  `turn.attempts > 0` tells that it
-        is a repeat, `turn.kind` how the last try ended.  Let through what
-        `fetch` raises; else raise only for bugs.
+        turns); and again with "fresh" when the conversation turned out to be lost.  `turn.is_repeat` tells of earlier
+        runs, `turn.kind` how the last one ended.  Let through what `fetch` raises; else raise only for bugs.
         """
         ...
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from sessions import claims, registry, tables
 from sessions.database import begin, open_database
-from sessions.turns import Session
+from sessions.turns import Outcome, Session, Turn
 
 
 @pytest.fixture
@@ -181,6 +181,33 @@ def test_retry_runs_a_finished_turn_again_or_joins_the_one_that_waits(conn: sa.C
     assert want(conn, "e2") == 2
     assert registry.retry(conn, 1, now=9.0) == 2
     assert registry.turn(conn, 2).events == ("e2", "e1")  # type: ignore[union-attr]
+
+
+def test_what_has_run_before_is_a_repeat_also_when_it_is_asked_for_again(conn: sa.Connection) -> None:
+    want(conn, "e1")
+    cut = launched(conn, opened(conn, "reviewer-00000"))
+    claims.drop(conn, cut, reason="given up", now=3.0)
+    assert registry.retry(conn, 1, now=4.0) == 1
+    again = registry.turn(conn, 1)
+    assert again is not None and again.attempts == 0 and again.is_repeat
+    claims.drop(conn, claim(conn), reason="again", now=5.0)
+    want(conn, "e2")
+    assert registry.retry(conn, 1, now=6.0) == 2
+    joined = registry.turn(conn, 2)
+    assert joined is not None and joined.is_repeat
+
+
+def test_a_conversation_that_was_not_there_has_heard_nothing(conn: sa.Connection) -> None:
+    want(conn, "e1")
+    turn = launched(conn, opened(conn, "reviewer-00000"))
+    assert turn.is_repeat
+    turn, _ = claims.renew(conn, turn, Outcome(kind="not_found"), why="it was not there", now=3.0)
+    assert not turn.is_repeat
+
+
+def launched(conn: sa.Connection, session: Session) -> Turn:
+    turn = claims.belongs_to(conn, claim(conn), session)
+    return claims.launching(conn, turn, session, mode="fresh", told=("e1",), now=2.0, minutes=1.0)
 
 
 def test_counts_and_limits(conn: sa.Connection) -> None:
