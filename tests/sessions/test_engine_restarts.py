@@ -1,0 +1,101 @@
+"""The container engine ends in mid-turn and comes back: an engine of the test's own, which others do not notice."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sessions import state
+from sessions.bottles import engine, holdings
+from tests.sessions.stage import Stage, eventually
+
+pytestmark = pytest.mark.docker
+
+
+class Engine:
+    """A `dockerd` with a place of its own; it has no network, and needs none."""
+
+    def __init__(self, place: Path, *, driver: str) -> None:
+        self.environ = {"DOCKER_HOST": f"unix://{place}/engine.sock"}
+        words = ["dockerd", "--host", self.environ["DOCKER_HOST"], "--data-root", f"{place}/data"]
+        words += ["--exec-root", f"{place}/exec", "--pidfile", f"{place}/engine.pid", "--shutdown-timeout", "5"]
+        self._words = [*words, "--storage-driver", driver, "--iptables=false", "--bridge=none"]
+        self._log = place / "engine.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._serve()
+        eventually(self._answers, seconds=90)
+
+    def _serve(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:  # on a busy machine what it is made of may come up too slowly for it
+            self._serve()
+        try:
+            with engine.connected(self.environ) as client:
+                return bool(client.ping())
+        except engine.EngineError:
+            return False
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+            self._process = None
+
+
+@pytest.fixture
+def own_engine(docker_environ: dict[str, str], scripted_image: str) -> Iterator[Engine]:
+    if shutil.which("dockerd") is None:
+        pytest.skip("no dockerd here to be restarted: the engine is elsewhere")
+    place = Path(tempfile.mkdtemp(prefix="engine-"))  # a socket's path has to be short
+    with engine.connected(docker_environ) as client:
+        made = Engine(place, driver=client.info()["Driver"])
+        image = client.images.get(scripted_image).save(named=True)
+        made.start()
+        with engine.connected(made.environ) as own:
+            own.api.load_image(image)
+    yield made
+    made.end()
+    for left in place.glob("exec/netns/*"):
+        subprocess.run(["umount", left], check=True)
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def boxed(stage: Stage, own_engine: Engine, scripted_image: str) -> Stage:
+    agent = stage.agents["reviewer"]
+    stage.agents["reviewer"] = msgspec.structs.replace(agent, backend="docker", image=scripted_image)
+    stage.environ |= own_engine.environ
+    return stage
+
+
+def test_a_turn_whose_engine_restarts_is_begun_again_and_answered_once(boxed: Stage, own_engine: Engine) -> None:
+    boxed.want("e1", "hello")
+    boxed.run()
+    boxed.want("e2", "[agent: sleep 600]")
+    with boxed.running():
+        transcripts = state.config_dir(boxed.bottle())
+        eventually(lambda: any("sleep 600" in path.read_text() for path in transcripts.glob("projects/*/*.jsonl")))
+        own_engine.end()
+        own_engine.start()
+    cut = boxed.turns()[-1]
+    assert (cut.state, cut.kind) == ("waiting", "interrupted"), cut
+    boxed.errand.texts["e2"] = "and what now?"
+    boxed.now = cut.not_before
+    boxed.run()
+    turn = boxed.turns()[-1]
+    assert turn.state == "done" and turn.launches == 2, turn
+    assert boxed.errand.prepared[-1] == (2, "resume", 1), "it is told that it was cut off"
+    assert [end[:2] for end in boxed.errand.settled_as if end[1] == "done"] == [(1, "done"), (2, "done")]
+    assert holdings.held(boxed.environ, boxed.state) == []
