@@ -120,13 +120,22 @@ def test_who_cannot_tell_that_he_is_there_ends_his_run(stage: Stage, monkeypatch
 
 
 def test_a_state_directory_has_one_name_whoever_asks(tmp_path: Path) -> None:
-    asked = [threading.Thread(target=lambda: names.append(places.name_of(tmp_path))) for _ in range(8)]
     names: list[str] = []
-    for one in asked:
-        one.start()
-    for one in asked:
-        one.join()
-    assert len(names) == 8 and len(set(names)) == 1 and names[0]
+    at_once = threading.Barrier(8)
+
+    def ask(root: Path) -> None:
+        at_once.wait(10)
+        names.append(places.name_of(root))
+
+    for nth in range(10):
+        asked = [threading.Thread(target=ask, args=(tmp_path / str(nth),)) for _ in range(8)]
+        for one in asked:
+            one.start()
+        for one in asked:
+            one.join()
+        assert len(names) == 8 and len(set(names)) == 1 and names[0]
+        assert [one.name for one in (tmp_path / str(nth)).iterdir()] == ["place"]
+        names.clear()
 
 
 def test_machines_of_one_image_can_be_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
