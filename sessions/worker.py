@@ -80,7 +80,7 @@ class Worker(Holder):
         """It was begun on a machine that is away: whatever came of it there is lost."""
         self._tell("adopted")
         gone = Outcome(kind="interrupted", reason="the machine that ran it has not been heard of")
-        return self._record(gone, size_before=0)
+        return self._record(gone, size_before=0, lost="the machine that had it has not been heard of")
 
     def _rotate(self, why: str, agent: Agent, *, wait: bool) -> Outcome | None:
         """Ask the conversation for a hand-over; then the turn, in a new one."""
@@ -221,11 +221,11 @@ class Worker(Holder):
 
     # -- recording -----------------------------------------------------------------------------------------------
 
-    def _record(self, outcome: Outcome, *, size_before: int) -> Outcome | None:
+    def _record(self, outcome: Outcome, *, size_before: int, lost: str = "") -> Outcome | None:
         """The outcome, the session and what the caller makes of it, in one transaction; again if it fails."""
         outcome = self._weighed(outcome)
         size = self._size(outcome)
-        note = lifecycle.kept(outcome, self.session.backend, bytes_before=size_before, bytes_after=size)
+        note = lost or lifecycle.kept(outcome, self.session.backend, bytes_before=size_before, bytes_after=size)
         conversation = outcome.claude_session or self.session.claude_session
         preparing.keep(self.terms.state, self.session, outcome, claude_session=conversation, note=note)
         outcome = collecting.collected(self.terms, self.turn, self.session, outcome, tick=self._hold)

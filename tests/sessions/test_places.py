@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 
-from sessions import housekeeping, places, processes, registry
+from sessions import claims, housekeeping, places, processes, registry
 from sessions import tables as t
+from sessions.boxing import Runner
 from sessions.database import DatabaseError, begin
 from tests.sessions.stage import REF, Stage, eventually
 
@@ -79,6 +81,39 @@ def test_what_ran_on_a_machine_that_is_gone_counts_as_an_attempt(stage: Stage, o
     tally = other.run()
     assert (tally.adopted, tally.done) == (1, 1)
     assert (other.turn(1).attempts, other.turn(1).state) == (2, "done")
+
+
+@pytest.mark.parametrize("backend", ["process", "command"])
+def test_conversation_of_a_turn_that_was_lost_with_its_machine_is_begun_anew_and_says_so(
+    stage: Stage, other: Stage, tmp_path: Path, backend: Literal["process", "command"]
+) -> None:
+    """Whoever runs it for us may keep it where we never saw it, and may still be at it."""
+    where = f"IS_SANDBOX=1 CLAUDE_CONFIG_DIR={tmp_path}/theirs CLAUDE_CODE_PROJECT_DIR_NAME=one"
+    runner = Runner(start=("sh", "-c", f'{where} exec claude "$@"', "runner", "{args}"))
+    for one in (stage, other):
+        reviewer = msgspec.structs.replace(one.agents["reviewer"], backend=backend, command=runner)
+        one.agents["reviewer"] = reviewer
+    stage.want("opened")
+    assert stage.run().done == 1, stage.turn(1).reason
+    began = stage.session().claude_session
+    stage.want("pushed")
+    away = str(msgspec.structs.replace(processes.me(), host="gone"))
+    with begin(stage.engine) as conn:  # as far as it came there
+        turn = claims.claim(conn, owner=away, now=stage.clock(), lease=0.0, limit_parallel=1, agents=["reviewer"])
+        assert turn is not None
+        turn = claims.belongs_to(conn, turn, stage.session())
+        claims.launching(conn, turn, stage.session(), mode="resume", told=(), now=stage.clock(), minutes=2)
+    forget_about(other, stage)
+    tally = other.run()
+    assert (tally.adopted, tally.done) == (1, 1)
+    assert (other.turn(2).mode, other.turn(2).attempts) == ("fresh", 2)
+    assert other.turn(2).surprise == "the machine that had it has not been heard of"
+    assert other.session().claude_session != began
+    prompt = (other.bottle() / "turns" / "2-2" / "prompt.md").read_text()
+    assert "Full prompt" in prompt and "interrupted before" in prompt
+    other.want("asked")
+    assert other.run().done == 1
+    assert (other.turn(3).mode, other.turn(3).surprise) == ("resume", "")
 
 
 def test_a_bottle_of_another_machine_is_left_to_its_housekeeping(stage: Stage, other: Stage) -> None:
