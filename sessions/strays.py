@@ -58,11 +58,12 @@ def _processes(engine: sa.Engine, root: Path, *, young: float) -> list[Stray]:
         start = processes.start_of(pid)
         if environ[HOME] != home or not launch or start is None or processes.age_of(start) < young:
             continue
-        with reading(engine) as conn:
-            running = registry.turns(conn, identity=identity, state="running")
-        if all(turn.directory != launch for turn in running):
-            found.append(Stray(pid=pid, start=start, identity=identity, launch=launch))
-    return found
+        found.append(Stray(pid=pid, start=start, identity=identity, launch=launch))
+    if not found:
+        return []
+    with reading(engine) as conn:  # after the look: what it has seen was written down before it began
+        running = {(turn.identity, turn.directory) for turn in registry.turns(conn, state="running")}
+    return [one for one in found if (one.identity, one.launch) not in running]
 
 
 def remove_ownerless(

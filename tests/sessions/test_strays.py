@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from sessions import processes, state, strays
 from sessions.bottles.engine import home_of
@@ -64,6 +65,18 @@ def test_process_of_a_running_turn_is_left_alone(stage: Stage) -> None:
     assert strays.end_processes(stage.engine, stage.state, young=0.0) == [], "left to whoever adopts it"
     for pid in processes.marked(MARKER, f"{stage.session().identity}/1"):
         os.kill(pid, 9)
+
+
+def test_database_is_asked_once_for_any_number_of_processes(stage: Stage) -> None:
+    stage.want("opened")
+    stage.run()
+    marks = {HOME: home_of(stage.state), MARKER: f"{stage.session().identity}/1"}
+    asked = list[object]()
+    with contextlib.ExitStack() as several:
+        pids = {several.enter_context(sleeping(**marks)).pid for _ in range(3)}
+        sa.event.listen(stage.engine, "begin", asked.append)
+        ended = strays.end_processes(stage.engine, stage.state, young=0.0)
+    assert ({one.pid for one in ended}, len(asked)) == (pids, 1)
 
 
 def test_number_that_is_another_processes_by_now_is_not_ended() -> None:
