@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 What = Literal["bottle", "state", "container", "mirror", "leftover"]
 
-#: Seconds for which something without an owner may be about to get one.
-_YOUNG = 600.0
 #: Names that a call gives to what it has not finished, under the bottles' directory.
 _UNFINISHED = (".removing-*", ".importing-*")
 
@@ -138,7 +136,7 @@ def _state(root: Path, name: str) -> Candidate:
 def _leftovers(root: Path, now: float) -> Iterator[Candidate]:
     for pattern in _UNFINISHED:
         for path in sorted(state.bottles(root).glob(pattern)):
-            if now - path.lstat().st_mtime > _YOUNG:
+            if now - path.lstat().st_mtime > housekeeping.YOUNG:
                 yield Candidate(what="leftover", name=path.name, fate="orphan", why="an interrupted call left it")
 
 
@@ -158,7 +156,7 @@ def _containers(engine: sa.Engine, root: Path, environ: Mapping[str, str], *, no
     if not root.is_dir():
         return
     for one in holdings.held(environ, root):
-        if now - one.created > _YOUNG and housekeeping.is_stray(engine, one):
+        if now - one.created > housekeeping.YOUNG and housekeeping.is_stray(engine, one):
             yield Candidate(
                 what="container", name=f"{one.identity}/{one.turn}", key=one.identity, fate="orphan",
                 why="it runs, and no turn knows it" if one.running else "its bottle is gone",

@@ -29,8 +29,8 @@ log = logging.getLogger("sessions.housekeeping")
 
 #: Why a session was closed whose bottle somebody removed.
 CLEANED = "cleaned up"
-#: Seconds that a container may be there without a turn that runs it: whoever made it may be about to write that down.
-_STRAY = 600.0
+#: Seconds for which something may be there that nobody knows: whoever made it may be about to write that down.
+YOUNG = 600.0
 #: Seconds between two looks for what nobody owns: a look costs more than a whole idle cycle.
 _LOOK_AGAIN = 3600.0
 
@@ -85,7 +85,7 @@ def remove_strays(engine: sa.Engine, root: Path, *, now: float, environ: Mapping
     gone = []
     try:
         for one in holdings.held(environ, root):
-            if now - one.created > _STRAY and is_stray(engine, one):
+            if now - one.created > YOUNG and is_stray(engine, one):
                 holdings.drop(environ, one)
                 gone.append(f"{one.identity}/{one.turn}")
                 log.info("stray container removed", extra=fields(bottle=one.identity, launch=one.turn))

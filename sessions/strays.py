@@ -20,15 +20,13 @@ from sessions.bottles import EngineError, bottle_for
 from sessions.bottles.engine import home_of
 from sessions.bottles.keeper import HOME, MARKER
 from sessions.database import begin, reading
+from sessions.housekeeping import YOUNG
 from sessions.logs import fields
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 log = logging.getLogger("sessions.housekeeping")
-
-#: Seconds for which a process may run without a turn: whoever started it may be about to write that down.
-YOUNG = 600.0
 
 
 class Stray(msgspec.Struct, frozen=True, kw_only=True):
