@@ -155,12 +155,12 @@ def _containers(engine: sa.Engine, root: Path, environ: Mapping[str, str], *, no
 
     if not root.is_dir():
         return
-    for one in holdings.held(environ, root):
-        if now - one.created > housekeeping.YOUNG and housekeeping.is_stray(engine, one):
-            yield Candidate(
-                what="container", name=f"{one.identity}/{one.turn}", key=one.identity, fate="orphan",
-                why="it runs, and no turn knows it" if one.running else "its bottle is gone",
-            )  # fmt: skip
+    old = (one for one in holdings.held(environ, root) if now - one.created > housekeeping.YOUNG)
+    for one in housekeeping.stray(engine, old):
+        yield Candidate(
+            what="container", name=f"{one.identity}/{one.turn}", key=one.identity, fate="orphan",
+            why="it runs, and no turn knows it" if one.running else "its bottle is gone",
+        )  # fmt: skip
 
 
 def _remove_bottle(
@@ -178,10 +178,10 @@ def _remove_container(engine: sa.Engine, root: Path, name: str, *, environ: Mapp
     from sessions.bottles import holdings
 
     try:
-        for one in holdings.held(environ, root):
-            if f"{one.identity}/{one.turn}" == name and housekeeping.is_stray(engine, one):
-                holdings.drop(environ, one)
-                return True
+        named = (one for one in holdings.held(environ, root) if f"{one.identity}/{one.turn}" == name)
+        for one in housekeeping.stray(engine, named):
+            holdings.drop(environ, one)
+            return True
     except EngineError:
         return False
     return False

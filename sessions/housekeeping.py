@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,21 +84,25 @@ def remove_strays(engine: sa.Engine, root: Path, *, now: float, environ: Mapping
 
     gone = []
     try:
-        for one in holdings.held(environ, root):
-            if now - one.created > YOUNG and is_stray(engine, one):
-                holdings.drop(environ, one)
-                gone.append(f"{one.identity}/{one.turn}")
-                log.info("stray container removed", extra=fields(bottle=one.identity, launch=one.turn))
+        old = (one for one in holdings.held(environ, root) if now - one.created > YOUNG)
+        for one in stray(engine, old):
+            holdings.drop(environ, one)
+            gone.append(f"{one.identity}/{one.turn}")
+            log.info("stray container removed", extra=fields(bottle=one.identity, launch=one.turn))
     except EngineError as error:
         log.warning("stray containers are not looked for: %s", error)
     return gone
 
 
-def is_stray(engine: sa.Engine, one: Held) -> bool:
-    """Whether no turn and no bottle needs a container."""
+def stray(engine: sa.Engine, found: Iterable[Held]) -> list[Held]:
+    """Those of the containers that no turn and no bottle needs."""
     with reading(engine) as conn:
-        session = registry.session_of(conn, one.identity)
-        running = registry.turns(conn, identity=one.identity, state="running")
+        return [one for one in found if _is_stray(conn, one)]
+
+
+def _is_stray(conn: sa.Connection, one: Held) -> bool:
+    session = registry.session_of(conn, one.identity)
+    running = registry.turns(conn, identity=one.identity, state="running")
     if any(turn.directory == one.turn for turn in running):
         return False
     # One that has ended is kept for `bottle commit`, if that could find anything in it, as long as its bottle is.
