@@ -176,7 +176,7 @@ class Visit:
         except EngineError as error:
             return Outcome(kind="engine", reason=str(error))
         except OSError as error:
-            return Outcome(kind="engine", reason=f"{error.filename}: {error.strerror}; make room, or make it writable")
+            return Outcome(kind="engine", reason=files.told(error))
         reason = "" if code == 0 else f"exit code {code}"
         return Outcome(kind="done" if code == 0 else "failed", reason=reason, exit=code)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions import claims, claude, collecting, handover, lifecycle, preparing, registry, runs, state
+from sessions import claims, claude, collecting, files, handover, lifecycle, preparing, registry, runs, state
 from sessions.bottles import EngineError
 from sessions.database import begin
 from sessions.holding import Holder
@@ -205,7 +205,7 @@ class Worker(Holder):
         except FileExistsError:
             raise claims.LeaseLost(f"turn {self.turn.id}: its launch was forbidden by whoever adopted it") from None
         except OSError as error:
-            return Outcome(kind="engine", reason=f"{error.filename}: {error.strerror}; make room, or make it writable")
+            return Outcome(kind="engine", reason=files.told(error))
         self._say(lifecycle.announcement(opening, self.session), mode=opening.mode)
         # Whoever is told may tell others, and these may be slow.
         while_beating(lambda: self._tell("started"), every=self.terms.lease / 3, beat=self._beat)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import threading
 import time
@@ -300,6 +301,19 @@ def test_engine_that_is_away_is_not_the_sessions_fault(stage: Stage, tmp_path: P
     assert (turn.state, turn.kind) == ("waiting", "engine") and stage.session().note == ""
     assert turn.reason.startswith(f"the container engine at unix://{tmp_path / 'nobody.sock'} does not answer")
     assert turn.reason.endswith("start it, set DOCKER_HOST, or use backend: process")
+
+
+def test_launch_that_cannot_be_written_down_is_told_of_by_what_the_system_said(stage: Stage) -> None:
+    """Of a write that fails it names no file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    stage.want("opened", "words " * 2**21)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 * 2**20, before[1]))
+    try:
+        assert stage.run().failed == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (stage.turn(1).state, stage.turn(1).kind) == ("waiting", "engine")
+    assert stage.turn(1).reason == "File too large; make room on the disk, or make it writable"
 
 
 def test_damaged_transcript_is_kept_aside_and_the_conversation_begins_anew(stage: Stage) -> None:
