@@ -57,11 +57,8 @@ class _Answer(msgspec.Struct):
 
 def told(config_dir: Path, claude_session: str) -> Spent:
     """The sums at the end of a conversation's record."""
-    found = transcript.look(config_dir, claude_session)
-    if not found.paths:
-        return Spent()
-    spent = Spent()
-    for line in files.tail(max(found.paths, key=lambda path: path.lstat().st_size), _TAIL).splitlines():
+    spent, record = Spent(), transcript.look(config_dir, claude_session).record
+    for line in files.tail(record, _TAIL).splitlines() if record is not None else ():
         if b'"cost-state"' in line:
             spent = _with_sums(spent, line)
         elif b'"assistant"' in line and b'"usage"' in line:
