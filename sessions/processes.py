@@ -74,13 +74,19 @@ def runs(pid: int, start: str) -> bool:
 
 def start_of(pid: int) -> str | None:
     """Start time in clock ticks since boot; `None` when there is no such process, or only its zombie."""
+    stat = _stat(pid)
+    return None if stat is None or stat[0] in "ZX" else stat[19]
+
+
+def _stat(pid: int) -> list[str] | None:
+    """What the kernel says of a process, from its state (field 3) on; `None` when there is none."""
     try:
-        stat = _PROC.joinpath(str(pid), "stat").read_text("utf-8", "replace")
+        said = _PROC.joinpath(str(pid), "stat").read_text("utf-8", "replace")
     except OSError:
         return None
     # The name (field 2) may hold spaces and brackets; what follows its last bracket does not.
-    fields = stat.rpartition(")")[2].split()
-    return None if len(fields) < 20 or fields[0] in "ZX" else fields[19]
+    found = said.rpartition(")")[2].split()
+    return found if len(found) >= 20 else None
 
 
 def groups_of(pid: int) -> str:
@@ -93,11 +99,8 @@ def groups_of(pid: int) -> str:
 
 def is_stopped(pid: int) -> bool:
     """Whether it waits for a SIGCONT."""
-    try:
-        stat = _PROC.joinpath(str(pid), "stat").read_text("utf-8", "replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[:1] == ["T"]
+    stat = _stat(pid)
+    return stat is not None and stat[0] == "T"
 
 
 @functools.cache
@@ -200,8 +203,8 @@ def descendants(pid: int) -> list[int]:
     """Children of `pid`, their children, and so on, whatever their session or environment."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir() if _PROC.is_dir() else ():
-        if entry.name.isdigit() and (above := _parent_of(int(entry.name))) is not None:
-            children.setdefault(above, []).append(int(entry.name))
+        if entry.name.isdigit() and (stat := _stat(int(entry.name))) is not None:
+            children.setdefault(int(stat[1]), []).append(int(entry.name))
     found: list[int] = []
     ahead = [pid]
     while ahead:
@@ -209,14 +212,6 @@ def descendants(pid: int) -> list[int]:
         found += below
         ahead += below
     return found
-
-
-def _parent_of(pid: int) -> int | None:
-    try:
-        stat = _PROC.joinpath(str(pid), "stat").read_text("utf-8", "replace")
-        return int(stat.rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:
