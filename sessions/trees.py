@@ -47,17 +47,9 @@ class Tree:
     def read(self, path: bytes, *, most: int) -> bytes | None:
         """A regular file's content; `None` when there is none.  Raises `TooMuch`, `OSError`."""
         with self._inside(path) as (parent, name):
-            if parent is None:
+            if (file := _regular(parent, name)) is None:
                 return None
-            try:
-                handle = os.open(name, _READ, dir_fd=parent)
-            except OSError as error:
-                if error.errno in _NOT_THERE:
-                    return None
-                raise
-            with os.fdopen(handle, "rb") as file:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    return None
+            with file:
                 content = file.read(most + 1)
         if len(content) > most:
             raise TooMuch(f"a file has more than {most // (1024 * 1024)} MiB")
@@ -142,32 +134,22 @@ class Tree:
                 to.unlink()
                 return False
             try:
-                handle = os.open(name, _READ, dir_fd=parent)
+                file = _regular(parent, name)
             except OSError:
                 return False
-            with os.fdopen(handle, "rb") as file:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    return False
-                with to.open("xb") as copy:
-                    shutil.copyfileobj(file, copy)
+            if file is None:
+                return False
+            with file, to.open("xb") as copy:
+                shutil.copyfileobj(file, copy)
             return True
 
     def save(self, path: bytes, to: Path) -> bool:
         """A copy of a regular file, on the disk when we return; false when it is none.  `to` must not be there."""
         with self._inside(path) as (parent, name):
-            if parent is None:
+            if (file := _regular(parent, name)) is None:
                 return False
-            try:
-                handle = os.open(name, _READ, dir_fd=parent)
-            except OSError as error:
-                if error.errno in _NOT_THERE:
-                    return False
-                raise
-            with os.fdopen(handle, "rb") as file:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    return False
-                with os.fdopen(os.open(to, _NEW, 0o600), "wb") as copy:
-                    _pour(file, copy)
+            with file, os.fdopen(os.open(to, _NEW, 0o600), "wb") as copy:
+                _pour(file, copy)
         return True
 
     def put(self, source: Path, path: bytes) -> bool:
@@ -235,6 +217,22 @@ class Tree:
 def is_git(name: bytes) -> bool:
     """Whether git, somewhere, would take it for a repository's own directory."""
     return name.lower().rstrip(b" .") in (b".git", b"git~1")
+
+
+def _regular(parent: int | None, name: bytes) -> IO[bytes] | None:
+    """A regular file to be read; `None` when there is none.  Raises `OSError`."""
+    if parent is None:
+        return None
+    try:
+        handle = os.open(name, _READ, dir_fd=parent)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(handle).st_mode):  # a directory can be opened, too
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    return None
 
 
 def _pour(file: IO[bytes], copy: IO[bytes]) -> None:

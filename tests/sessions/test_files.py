@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sessions import files, housekeeping, state, transcript
+from sessions.trees import Tree
 from tests.sessions.stage import Stage
 
 #: Deeper than Python's stack, a process's table of open files, and the longest path.
@@ -132,3 +133,21 @@ def test_record_that_no_decoder_likes_is_damaged(tmp_path: Path, line: bytes) ->
     assert transcript.look(tmp_path, SESSION).condition == "damaged"
     path.write_bytes(b'{"type":"mode"}\n' + line + b'\n{"type":"user"}\n')
     assert transcript.look(tmp_path, SESSION).condition == "sound"
+
+
+def test_what_is_no_regular_file_is_as_good_as_none_and_leaves_nothing_open(tmp_path: Path) -> None:
+    """A directory where git keeps a file would cost the agent all of its work."""
+    place = tmp_path / "tree"
+    (place / "directory").mkdir(parents=True)
+    (place / "file").write_bytes(b"words")
+    (place / "link").symlink_to("file")
+    os.mkfifo(place / "pipe")
+    before = len(os.listdir("/proc/self/fd"))
+    with Tree(place) as tree:
+        for name in (b"directory", b"link", b"pipe", b"nothing", b"nothing/else", b"file/else"):
+            assert tree.read(name, most=10) is None
+            assert not tree.save(name, tmp_path / "copy") and not tree.copy(name, tmp_path / "copy")
+        assert tree.read(b"file", most=10) == b"words"
+        assert tree.save(b"file", tmp_path / "saved") and tree.copy(b"file", tmp_path / "copied")
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not (tmp_path / "copy").exists() and (tmp_path / "saved").read_bytes() == b"words"
