@@ -26,9 +26,10 @@ def tail(path: Path, most: int) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # a directory can be opened, too
+        os.close(handle)
+        return b""
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return b""
         file.seek(max(0, file.seek(0, os.SEEK_END) - most))
         return file.read(most)
 
