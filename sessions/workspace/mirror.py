@@ -21,7 +21,7 @@ import msgspec
 from sessions.git import Git, GitError, Tick
 from sessions.locks import Busy, locked
 from sessions.logs import fields
-from sessions.sources import Source, Unfetchable
+from sessions.sources import Access, Source, Unfetchable
 from sessions.workspace.nouns import FETCHING, MOST_PACK
 
 log = logging.getLogger("sessions.workspace")
@@ -81,6 +81,17 @@ class Mirror:
     def has(self, commit: str) -> bool:
         return bool(_COMMIT.fullmatch(commit)) and self._git.says("cat-file", "-t", commit) == "commit"
 
+    def commit(self, ref: str) -> str:
+        """The one that a ref of the mirror names.  Raises `GitError`."""
+        return self._git.run("rev-parse", "--verify", f"{ref}^{{commit}}").decode().strip()
+
+    def bring(self, access: Access, *refspecs: str) -> None:
+        """Refs of the forge's, as they are now.  Raises `GitError`."""
+        self._git.run(
+            "fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
+            "--no-auto-maintenance", "--", access.url, *refspecs, access=access, seconds=FETCHING, most=MOST_PACK,
+        )  # fmt: skip
+
     def pack(self, commits: list[str], into: IO[bytes]) -> None:
         """All that these commits need, and nothing else of the mirror.  Raises `GitError`."""
         feed = "".join(f"{commit}\n" for commit in commits).encode()
@@ -103,13 +114,13 @@ class Mirror:
         wanted = [f"+{source.head_ref}:{head}"]
         with_base = self._is_branch(source.base)
         try:
-            self._fetch(source, *wanted, *([f"+refs/heads/{source.base}:{base}"] if with_base else []))
+            self.bring(source.access, *wanted, *([f"+refs/heads/{source.base}:{base}"] if with_base else []))
         except GitError as error:
             if not with_base or "find remote ref refs/heads/" not in str(error):
                 raise
             with_base = False  # the base's branch is gone; the head is still worth looking at
-            self._fetch(source, *wanted)
-        tips = Tips(self._commit(head), self._commit(base) if with_base else "")
+            self.bring(source.access, *wanted)
+        tips = Tips(self.commit(head), self.commit(base) if with_base else "")
         if not source.head or source.head == tips.head:
             return tips
         return Tips(self._exactly(source, tips.head), tips.base)
@@ -118,7 +129,7 @@ class Mirror:
         """The commit the turn is about, where the ref has another one: it lags, or has moved on meanwhile."""
         if not self.has(source.head):
             try:
-                self._fetch(source, f"+{source.head}:{_local(source.head)}")
+                self.bring(source.access, f"+{source.head}:{_local(source.head)}")
             except GitError as error:
                 if source.exact:
                     raise Unfetchable(
@@ -131,16 +142,6 @@ class Mirror:
             raise Unfetchable(f"{source.head_ref} is at {found}, expected {source.head}")
         log.warning("the head is another one than the forge says", extra=fields(found=found, said=source.head))
         return found
-
-    def _fetch(self, source: Source, *refspecs: str) -> None:
-        self._git.run(
-            "fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
-            "--no-auto-maintenance", "--", source.access.url, *refspecs, access=source.access, seconds=FETCHING,
-            most=MOST_PACK,
-        )  # fmt: skip
-
-    def _commit(self, ref: str) -> str:
-        return self._git.run("rev-parse", "--verify", f"{ref}^{{commit}}").decode().strip()
 
     def _is_branch(self, name: str) -> bool:
         # What git itself would refuse (control characters, "..", "~", a leading dash) is no branch to ask for.

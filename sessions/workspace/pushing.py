@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sessions.git import Git, GitError, Tick
+from sessions.git import GitError, Tick
 from sessions.locks import Busy, locked
 from sessions.sources import Access, Made, Pushed, Unfetchable, Unpushable
 from sessions.trees import TooMuch
 from sessions.workspace import inspecting, mirror
+from sessions.workspace.mirror import Mirror
 from sessions.workspace.nouns import BUILDING, FETCHING, MOST_PACK
 from sessions.workspace.record import Room, mirror_of
 from sessions.workspace.salvage import brought
@@ -62,7 +63,7 @@ def push(
     """Bring the commits to branch `onto` of the forge, if they may go there.  Raises `Unpushable`."""
     try:
         with mirror.held(state, found.mirror, environ=environ, tick=tick) as ours:
-            way = _Way(ours.git, found, onto=onto, access=access)
+            way = _Way(ours, found, onto=onto, access=access)
             return way.refusal(protected) or way.go()
     except _Refused as error:
         return Pushed(state="refused", why=(str(error),))
@@ -79,8 +80,9 @@ class _Refused(Exception):
 class _Way:
     """From one branch of the mirror to one of the forge."""
 
-    def __init__(self, git: Git, found: Made, *, onto: str, access: Access) -> None:
-        self._git, self._made, self._onto, self._access = git, found, onto, access
+    def __init__(self, ours: Mirror, found: Made, *, onto: str, access: Access) -> None:
+        self._mirror, self._git = ours, ours.git
+        self._made, self._onto, self._access = found, onto, access
         #: What an earlier try was about to push, if that was not the agent's commits as they are.
         self._trace = f"refs/bottlepost/pushing/{found.branch}"
 
@@ -89,13 +91,13 @@ class _Way:
         found, git = self._made, self._git
         if git.says("check-ref-format", f"refs/heads/{self._onto}") is None:
             return Pushed(state="refused", why=("its branch has a name that git does not take",))
-        if not all(self._has(commit) for commit in (found.commit, found.start)):
+        if not all(self._mirror.has(commit) for commit in (found.commit, found.start)):
             return Pushed(state="refused", why=("they are not in the mirror any more",))
         if not self._is_in(found.start, found.commit):
             return Pushed(
                 state="held", why=("they replace commits of the pull request, and only additions are pushed",)
             )
-        base = found.base if found.base and self._has(found.base) else ""
+        base = found.base if self._mirror.has(found.base) else ""
         faults = inspecting.faults(git, self._own(), start=found.start, base=base, protected=protected)
         return Pushed(state="held", why=tuple(faults)) if faults else None
 
@@ -134,13 +136,9 @@ class _Way:
         ref, ours = f"refs/heads/{self._onto}", f"refs/bottlepost/onto/{self._made.branch}"
         said = self._git.run("ls-remote", "--quiet", "--", self._access.url, ref, access=self._access).decode()
         tip = next((words[0] for line in said.splitlines() if (words := line.split("\t"))[1:] == [ref]), "")
-        if tip and not self._has(tip):
-            self._git.run(
-                "fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
-                "--no-auto-maintenance", "--", self._access.url, f"+{ref}:{ours}", access=self._access,
-                seconds=FETCHING, most=MOST_PACK,
-            )  # fmt: skip
-            tip = self._git.run("rev-parse", "--verify", f"{ours}^{{commit}}").decode().strip()
+        if tip and not self._mirror.has(tip):
+            self._mirror.bring(self._access, f"+{ref}:{ours}")
+            tip = self._mirror.commit(ours)
         return tip
 
     def _sent(self, commit: str, tip: str) -> str:
@@ -161,15 +159,12 @@ class _Way:
 
     # -- commits -------------------------------------------------------------------------------------------------
 
-    def _has(self, commit: str) -> bool:
-        return self._git.says("cat-file", "-t", commit) == "commit"
-
     def _is_in(self, commit: str, tip: str) -> bool:
         return bool(tip) and self._git.says("merge-base", "--is-ancestor", commit, tip) is not None
 
     def _own(self) -> list[str]:
         """The agent's commits, oldest first."""
-        not_own = [f"^{commit}" for commit in (self._made.start, self._made.base) if commit and self._has(commit)]
+        not_own = [f"^{commit}" for commit in (self._made.start, self._made.base) if self._mirror.has(commit)]
         said = self._git.run("rev-list", "--reverse", "--topo-order", self._made.commit, *not_own, "--")
         return said.decode().split()
 
