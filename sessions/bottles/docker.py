@@ -78,8 +78,9 @@ class DockerBottle:
                 _secrets(launch).unlink(missing_ok=True)
 
     def look(self, launch: Launch) -> Sight:
+        is_over = self._is_over(launch)
         code = files.code_in(launch.directory / "exit")
-        if code is not None and not files.is_plain(_mark(launch)):
+        if code is not None and (is_over or not files.is_plain(_mark(launch))):
             return Sight(state="ended", exit=code)
         if self._guest(launch) is not None:
             return Sight(state="running")
@@ -105,7 +106,7 @@ class DockerBottle:
         if found["Status"] in _ENDED:
             return Sight(state="ended", exit=int(found["ExitCode"]) if code is None else code)
         # Whether it runs on is seen here from now on: an engine has better to do than to be asked all the time.
-        if engine.is_local(self._environ) and (guest := _first_process(container)) is not None:
+        if engine.is_local(self._environ) and (guest := engine.first_process(container)) is not None:
             self._guests[launch.directory] = guest
         return Sight(state="running")
 
@@ -129,6 +130,10 @@ class DockerBottle:
         guest = self._guests.get(launch.directory)
         return guest if guest is not None and processes.runs(guest.pid, guest.start) else None
 
+    def _is_over(self, launch: Launch) -> bool:
+        """Whether its first process was seen, and is gone: the kernel ends all others of a container before that."""
+        return launch.directory in self._guests and self._guest(launch) is None
+
     def forbid(self, launch: Launch) -> bool:
         launch.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = launch.directory / "forbidden"
@@ -149,33 +154,40 @@ class DockerBottle:
                 container = _find(client, launch)
                 if container is None or container.attrs["State"]["Status"] != "running":
                     return
-                _kill(container, number)
+                engine.kill(container, number)
             deadline = time.monotonic() + (grace if number != signal.SIGKILL else _KILL_PATIENCE)
             while (left := deadline - time.monotonic()) > 0 and self.look(launch).state == "running":
                 self.wait(launch, min(left, 0.5))
 
     def sweep(self, launch: Launch) -> None:
-        """The end of the container is the end of all in it."""
-        with engine.connected(self._environ) as client:
-            container = _find(client, launch)
-            if container is not None and not _was_started(container):
-                holdings.discard(container)
-            elif container is not None:
-                if container.attrs["State"]["Status"] not in _ENDED:
-                    _kill(container, signal.SIGKILL)
-                    container.wait(timeout=_KILL_PATIENCE)
-                    container.reload()
-                exit = launch.directory / "exit"
-                if files.code_in(exit) is None:
-                    state.write(exit, f"{container.attrs['State']['ExitCode']}\n")
-                _mark(launch).unlink(missing_ok=True)
+        """The end of the container is the end of all in it.  The engine takes its time to put away what has ended."""
+        exit = launch.directory / "exit"
+        if self._is_over(launch) and files.code_in(exit) is not None:
+            _mark(launch).unlink(missing_ok=True)
+        else:
+            with engine.connected(self._environ) as client:
+                container = _find(client, launch)
+                if container is not None and not _was_started(container):
+                    holdings.discard(container)
+                elif container is not None:
+                    if container.attrs["State"]["Status"] not in _ENDED:
+                        engine.kill(container, signal.SIGKILL)
+                        container.wait(timeout=_KILL_PATIENCE)
+                        container.reload()
+                    if files.code_in(exit) is None:
+                        state.write(exit, f"{container.attrs['State']['ExitCode']}\n")
+                    _mark(launch).unlink(missing_ok=True)
         _secrets(launch).unlink(missing_ok=True)
 
     def clear(self, launch: Launch) -> None:
         """The container, but for one whose own file system could be frozen, until the next launch."""
         with engine.connected(self._environ) as client:
             container = _find(client, launch)
-            if container is not None and container.attrs["HostConfig"]["ReadonlyRootfs"]:
+            if container is None:
+                return
+            if container.attrs["State"]["Status"] not in _ENDED:  # nothing is taken away under the engine's hands
+                container.wait(timeout=_KILL_PATIENCE)
+            if container.attrs["HostConfig"]["ReadonlyRootfs"]:
                 holdings.discard(container)
 
     def destroy(self, bottle: Path, agent: Agent | None = None) -> None:
@@ -251,29 +263,9 @@ def _was_started(container: Container) -> bool:
     return container.attrs["State"]["Status"] != "created" and not _is_never(container.attrs["State"]["StartedAt"])
 
 
-def _first_process(container: Container) -> processes.Process | None:
-    """`None` where it is none of this machine's: an engine in a virtual one counts processes of its own."""
-    pid = int(container.attrs["State"].get("Pid") or 0)
-    start = processes.start_of(pid) if pid else None
-    if start is None or str(container.id) not in processes.groups_of(pid):
-        return None
-    return processes.Process("", "", "", pid, start)
-
-
 def _is_never(moment: object) -> bool:
     """The engine's way to say it."""
     return str(moment).startswith("0001-")
-
-
-def _kill(container: Container, number: signal.Signals) -> None:
-    import docker.errors
-
-    try:
-        container.kill(signal=number.name)
-    except docker.errors.APIError as error:
-        # It ended meanwhile: docker says so by a code, podman in words.
-        if error.status_code not in (404, 409) and "can only kill running" not in str(error):
-            raise
 
 
 def _secrets(launch: Launch) -> Path:

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import signal
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from sessions.bottles.protocol import EngineError
 
 if TYPE_CHECKING:
     import docker
+    from docker.models.containers import Container
 
 #: Labels of everything that we make: which state directory it belongs to, and what it is.
 HOME, IDENTITY, TURN = (f"bottlepost.{word}" for word in ("home", "identity", "turn"))
@@ -78,6 +80,25 @@ def connected(environ: Mapping[str, str], *, patience: float = _PATIENCE) -> Ite
 def about(environ: Mapping[str, str]) -> Engine:
     """Which engine listens; asked once."""
     return _about(tuple(sorted((name, value) for name, value in environ.items() if name.startswith("DOCKER_"))))
+
+
+def first_process(container: Container) -> processes.Process | None:
+    """`None` where it is none of this machine's: an engine in a virtual one counts processes of its own."""
+    pid = int(container.attrs["State"].get("Pid") or 0)
+    start = processes.start_of(pid) if pid else None
+    if start is None or str(container.id) not in processes.groups_of(pid):
+        return None
+    return processes.Process("", "", "", pid, start)
+
+
+def kill(container: Container, number: signal.Signals) -> None:
+    """Send it; a container that has ended needs none."""
+    try:
+        container.kill(signal=number.name)
+    except _sdk().errors.APIError as error:
+        # It ended meanwhile: docker says so by a code, podman in words.
+        if error.status_code not in (404, 409) and "can only kill running" not in str(error):
+            raise
 
 
 def home_of(state: Path) -> str:

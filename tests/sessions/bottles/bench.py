@@ -122,8 +122,14 @@ class Bench:
             for pid in processes.marked(MARKER, f"{self.plan.identity}/{launch.name}")
         ]
         if self.plan.kind == "docker":
-            found += [one.id for one in self.held() if one.running]
+            found += [one.id for one in self.held() if one.running and self._lives(one)]
         return found
+
+    def _lives(self, one: holdings.Held) -> bool:
+        """The engine takes a while to put away what has ended, and calls it running as long."""
+        with engine.connected(self.environ) as client:
+            found = client.containers.list(all=True, filters={"id": one.id}, ignore_removed=True)
+            return any(processes.start_of(int(each.attrs["State"]["Pid"])) is not None for each in found)
 
     def held(self) -> list[holdings.Held]:
         return [one for one in holdings.held(self.environ, self.root) if one.identity == self.plan.identity]

@@ -189,6 +189,29 @@ def test_engine_that_is_away_for_a_while_ends_no_turn(docker_bench: Bench, tmp_p
     assert docker_bench.collect(launch).kind == "done"
 
 
+def test_end_that_is_seen_on_this_machine_does_not_wait_for_the_engine(docker_bench: Bench, tmp_path: Path) -> None:
+    real = engine.where(docker_bench.environ).removeprefix("unix://")
+    door = tmp_path / "door.sock"
+    door.symlink_to(real)
+    docker_bench.plan.environ["DOCKER_HOST"] = f"unix://{door}"
+    launch = running(docker_bench, words="sleep 1 9")
+    door.unlink()
+    assert docker_bench.until_ended(launch).exit == 0
+    docker_bench.bottle.sweep(launch)
+    assert docker_bench.bottle.look(launch).exit == 0, "still, and for good"
+    assert Bench(docker_bench.plan).bottle.look(launch).exit == 0
+    door.symlink_to(real)
+    docker_bench.bottle.clear(launch)
+    assert docker_bench.held() == []
+
+
+def test_container_is_removed_when_the_engine_is_done_with_it(docker_bench: Bench) -> None:
+    launch = running(docker_bench, words="sleep 1 9")
+    docker_bench.bottle.clear(launch)
+    assert docker_bench.held() == []
+    assert docker_bench.bottle.look(launch).exit == 0, "it was not ended for that"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
