@@ -11,6 +11,7 @@ import hashlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +33,7 @@ FORGE, KEY, AGENT = (f"bottlepost.{word}" for word in ("forge", "key", "agent"))
 #: Seconds for one call; a start can take a while on a busy disk.
 _PATIENCE = 60
 _DEFAULT = "unix:///var/run/docker.sock"
+_asking = threading.Lock()
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,8 +80,9 @@ def connected(environ: Mapping[str, str], *, patience: float = _PATIENCE) -> Ite
 
 
 def about(environ: Mapping[str, str]) -> Engine:
-    """Which engine listens; asked once."""
-    return _about(tuple(sorted((name, value) for name, value in environ.items() if name.startswith("DOCKER_"))))
+    """Which engine listens; asked once, also where several want to know at the same time."""
+    with _asking:
+        return _about(tuple(sorted((name, value) for name, value in environ.items() if name.startswith("DOCKER_"))))
 
 
 def first_process(container: Container) -> processes.Process | None:
