@@ -5,11 +5,12 @@ Composes and owns lifetimes.  Decides nothing.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -34,6 +35,7 @@ from poller.outbox import Outbox
 from poller.pushes import Pusher, access_by
 from sessions import files, housekeeping, pauses, registry
 from sessions import tables as session_tables
+from sessions.bottles import fetch
 from sessions.database import DatabaseError, clock_of, database_of, is_absent, open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.logs import hide
@@ -196,8 +198,15 @@ class App:
         except DatabaseError as trouble:
             log.error("not acknowledged yet: %s", trouble)
 
+    def _warm(self, woken: Set[str]) -> None:
+        """Load what these agents' turns will need, while people are told that they were heard."""
+        backends = {self.config.agents[name].backend for name in woken if name in self.config.agents}
+        if backends:
+            threading.Thread(target=_load, args=(backends, self._environ), name="warm", daemon=True).start()
+
     def followed_up(self, report: Report, *, wait: bool, stop: threading.Event, drain: bool = False) -> Once:
         """What comes behind a cycle: the due turns, the outbox."""
+        self._warm({name for told in report.told for name in told.turns})
         self.acknowledge()
         tally = self.turns(wait=wait, stop=stop, drain=drain)
         self.post()
@@ -267,3 +276,11 @@ class App:
                 self.post()
             except DatabaseError as trouble:
                 log.error("answer not posted yet: %s", trouble)  # the turn itself is done
+
+
+def _load(backends: Set[str], environ: Mapping[str, str]) -> None:
+    """In the order in which it is needed: words first, then what runs the agents."""
+    for name in ("poller.prompts.compose", "jinja2.sandbox"):
+        importlib.import_module(name)
+    for backend in backends:
+        fetch(backend, environ=environ)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sessions.bottles.protocol import Bottle, EngineError, Sight
 
-__all__ = ["BUILT", "Bottle", "EngineError", "Sight", "bottle_for", "cwd_of", "warm"]
+__all__ = ["BUILT", "Bottle", "EngineError", "Sight", "bottle_for", "cwd_of", "fetch", "warm"]
 
 #: The backends that this version can run.
 BUILT = frozenset({"docker", "process", "command"})
@@ -43,11 +43,13 @@ def cwd_of(backend: str) -> str:
 def warm(backend: str, *, environ: Mapping[str, str]) -> None:
     """Have at hand what a start will need, while its turn is still being prepared."""
     if backend == "docker":
-        threading.Thread(target=_warm_docker, args=(environ,), name="warm", daemon=True).start()
+        threading.Thread(target=fetch, args=(backend,), kwargs={"environ": environ}, name="warm", daemon=True).start()
 
 
-def _warm_docker(environ: Mapping[str, str]) -> None:
-    from sessions.bottles import engine
+def fetch(backend: str, *, environ: Mapping[str, str]) -> None:
+    """The same, and wait for it."""
+    if backend == "docker":
+        from sessions.bottles import engine
 
-    with contextlib.suppress(EngineError):  # who needs it will say so
-        engine.about(environ)
+        with contextlib.suppress(EngineError):  # who needs it will say so
+            engine.about(environ)
