@@ -1,4 +1,4 @@
-"""Something that may take long, done by a thread while its holder shows that he lives.
+"""What may take long, done by threads while its holder shows that he lives.
 
 Knows threads.  Must not know what is done, or what a beat is.
 """
@@ -7,25 +7,36 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from collections.abc import Callable
 
 
-def while_beating(work: Callable[[], None], *, every: float, beat: Callable[[], object]) -> None:
-    """Do it; `beat` every so many seconds until it is done.  What either of them raises is raised."""
-    raised: list[BaseException] = []
+def while_beating(*works: Callable[[], None], every: float, beat: Callable[[], object]) -> None:
+    """Do them, side by side; `beat` every so many seconds until all are done.
 
-    def run() -> None:
+    What any of them raises is raised, of several the first one's."""
+    raised: list[BaseException | None] = [None for _ in works]
+
+    def run(nth: int, work: Callable[[], None]) -> None:
         try:
             work()
         except BaseException as error:  # raised again by the one who waits
-            raised.append(error)
+            raised[nth] = error
 
-    # In our context: its log lines name the same turn.
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(every)
-        if thread.is_alive():
-            beat()
-    if raised:
-        raise raised[0]
+    # In our context: their log lines name the same turn.
+    threads = [
+        threading.Thread(target=contextvars.copy_context().run, args=(run, nth, work), daemon=True)
+        for nth, work in enumerate(works)
+    ]
+    for thread in threads:
+        thread.start()
+    due = time.monotonic() + every
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(max(0.0, due - time.monotonic()))
+            if thread.is_alive():
+                beat()
+                due = time.monotonic() + every
+    for error in raised:
+        if error is not None:
+            raise error

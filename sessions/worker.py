@@ -207,10 +207,12 @@ class Worker(Holder):
         except OSError as error:
             return Outcome(kind="engine", reason=files.told(error))
         self._say(lifecycle.announcement(opening, self.session), mode=opening.mode)
-        # Whoever is told may tell others, and these may be slow.
-        while_beating(lambda: self._tell("started"), every=self.terms.lease / 3, beat=self._beat)
         try:
-            while_beating(lambda: self._bottle().start(launch), every=self.terms.lease / 3, beat=self._beat)
+            # Whoever is told may tell others, and these may be slow: side by side.
+            while_beating(
+                lambda: self._tell("started"), lambda: self._bottle().start(launch),
+                every=self.terms.lease / 3, beat=self._beat,
+            )  # fmt: skip
         except EngineError as error:
             return Outcome(kind="engine", reason=str(error))
         return launch

@@ -100,3 +100,10 @@ def test_holder_beats_until_the_work_is_done_and_raises_what_it_raised() -> None
 
     with pytest.raises(ValueError, match="so"):
         while_beating(fail, every=10, beat=beat)
+    with pytest.raises(ValueError, match="so"):
+        while_beating(lambda: None, fail, every=10, beat=beat)
+
+
+def test_works_of_one_holder_are_done_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=30)
+    while_beating(lambda: both.wait() and None, lambda: both.wait() and None, every=10, beat=lambda: None)

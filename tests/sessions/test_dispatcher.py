@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from pathlib import Path
 
 import pytest
 
 from sessions import registry
-from sessions.turns import Dropped, NotNow, Turn
+from sessions.turns import Dropped, NotNow, Progress, Turn
 from tests.sessions.stage import REF, Stage, eventually
 
 
@@ -57,6 +58,20 @@ def test_registry_entry_is_written_before_the_launch(stage: Stage) -> None:
     stage.want("opened")
     stage.run()
     assert seen == [(stage.session().claude_session, True)]
+
+
+def test_run_begins_while_those_who_wait_for_it_are_told(stage: Stage) -> None:
+    """They may have to tell others, over a slow network."""
+    told: list[str] = []
+
+    def tell(progress: Progress) -> None:
+        if progress.what == "started":
+            eventually((stage.bottle() / "turns" / "1" / "exit").exists)
+        told.append(progress.what)
+
+    stage.want("opened")
+    assert stage.dispatcher().run_due(wait=True, stop=threading.Event(), on_progress=tell).done == 1
+    assert (told[0], told[-1]) == ("started", "ended")
 
 
 def test_all_waiting_events_of_a_key_become_one_turn_in_order(stage: Stage) -> None:
