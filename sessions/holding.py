@@ -19,7 +19,7 @@ from sessions.claude import Ended
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import fields
 from sessions.terms import Terms
-from sessions.turns import Launch, NotNow, Outcome, Progress, Session, Turn
+from sessions.turns import Launch, Mode, NotNow, Outcome, Progress, Session, Turn
 
 if TYPE_CHECKING:
     from sessions.config import Agent
@@ -111,6 +111,18 @@ class Holder:
         """Hold the turn for longer; why it is to stop, or ""."""
         with begin(self.terms.engine) as conn:
             return claims.heartbeat(conn, self.turn, now=self.terms.clock(), lease=self.terms.lease)
+
+    # -- before it runs ------------------------------------------------------------------------------------------
+
+    def _count_try(self, mode: Mode) -> None:
+        """It came to nothing before its launch, and is repeated as if it had been launched."""
+        now = self.terms.clock()
+        with begin(self.terms.engine) as conn:
+            self.turn = claims.launching(conn, self.turn, self.session, mode=mode, told=(), now=now, minutes=1.0)
+
+    def _told_late(self) -> str:
+        """What people have not been told yet, because the tries until now came to no answer."""
+        return self.turn.surprise if self.turn.attempts else ""
 
     # -- giving it back ------------------------------------------------------------------------------------------
 

@@ -164,7 +164,7 @@ class Worker(Holder):
             self._put_back(ready.reason, at=ready.at)
             return None
         if isinstance(ready, Outcome):
-            self._count_try(opening)
+            self._count_try(opening.mode)
             return ready
         return self._start(opening, ready, self.terms.agents[self.turn.agent])
 
@@ -173,30 +173,15 @@ class Worker(Holder):
         if self._why_stop():
             raise preparing.Interrupted(self.turn.stop_asked)
 
-    def _count_try(self, opening: lifecycle.Opening) -> None:
-        """It came to nothing before its launch, and is repeated as if it had been launched."""
-        mode, now = opening.mode, self.terms.clock()
-        with begin(self.terms.engine) as conn:
-            self.turn = claims.launching(conn, self.turn, self.session, mode=mode, told=(), now=now, minutes=1.0)
-
     def _start(self, opening: lifecycle.Opening, ready: Ready, agent: Agent) -> Launch | Outcome | None:
         now = self.terms.clock()
-        if asked := self._beat():
-            self._drop(asked)
-            return None
-        if opening.renewed and (dear := self._reserved_anew()) is not None:
+        if opening.renewed and not self._beat() and (dear := self._reserved_anew()) is not None:
             self._put_back(dear.reason, at=dear.at)
             return None
         agent = self._within_its_means(agent)
-        state.clear_turn_directory(
-            state.bottle(self.terms.state, self.session.identity), self.turn.next_directory(opening.is_handover)
-        )
-        with begin(self.terms.engine) as conn:
-            self.turn = claims.launching(
-                conn, self.turn, self.session, mode=opening.mode, told=ready.events, now=now,
-                minutes=agent.limits.minutes, surprise=opening.surprise or self._told_late(),
-                handover=opening.is_handover,
-            )  # fmt: skip
+        if asked := self._recorded(opening, ready, agent, now=now):
+            self._drop(asked)
+            return None
         try:
             launch = runs.write_down(
                 self.terms.state, self.turn, self.session, agent=agent, prompt=ready.prompt,
@@ -217,9 +202,20 @@ class Worker(Holder):
             return Outcome(kind="engine", reason=str(error))
         return launch
 
-    def _told_late(self) -> str:
-        """What people have not been told yet, because the tries until now came to no answer."""
-        return self.turn.surprise if self.turn.attempts else ""
+    def _recorded(self, opening: lifecycle.Opening, ready: Ready, agent: Agent, *, now: float) -> str:
+        """That a launch is about to happen; unless it is not to: then why, and nothing is recorded."""
+        bottle = state.bottle(self.terms.state, self.session.identity)
+        with begin(self.terms.engine) as conn:
+            if asked := claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease):
+                return asked
+            # In here nobody else can have begun it: what is there is not a launch of somebody who took it over.
+            state.clear_turn_directory(bottle, self.turn.next_directory(opening.is_handover))
+            self.turn = claims.launching(
+                conn, self.turn, self.session, mode=opening.mode, told=ready.events, now=now,
+                minutes=agent.limits.minutes, surprise=opening.surprise or self._told_late(),
+                handover=opening.is_handover,
+            )  # fmt: skip
+        return ""
 
     # -- recording -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sessions import registry
+from sessions import claims, processes, registry
+from sessions import tables as t
 from sessions.turns import Dropped, NotNow, Progress, Turn
 from tests.sessions.stage import REF, Stage, eventually
 
@@ -72,6 +73,35 @@ def test_run_begins_while_those_who_wait_for_it_are_told(stage: Stage) -> None:
     stage.want("opened")
     assert stage.dispatcher().run_due(wait=True, stop=threading.Event(), on_progress=tell).done == 1
     assert (told[0], told[-1]) == ("started", "ended")
+
+
+def test_turn_that_is_to_stop_before_its_launch_is_never_launched(stage: Stage) -> None:
+    def stop(turn: Turn) -> None:
+        stage.write(lambda conn: conn.execute(t.turn.update().values(stop_asked="the pull is closed")))
+
+    stage.errand.answer_instead = stop
+    stage.want("opened")
+    stage.run()
+    [turn] = stage.turns()
+    assert (turn.state, turn.reason, turn.launches) == ("dropped", "the pull is closed", 0)
+    assert not (stage.bottle() / "turns" / "1").exists()
+
+
+def test_launch_of_somebody_who_took_the_turn_over_is_left_where_it_is(stage: Stage) -> None:
+    theirs = []
+
+    def take_over(turn: Turn) -> None:
+        now, me = stage.clock(), str(processes.me())
+        stage.write(lambda conn: claims.hold(conn, turn.id, owner=me, now=now, lease=60, anew=False))
+        theirs.append(stage.bottle() / "turns" / "1")
+        theirs[0].mkdir(parents=True)
+
+    stage.errand.answer_instead = take_over
+    stage.want("opened")
+    with stage.running() as stopped:
+        eventually(lambda: theirs)
+        stopped.set()
+    assert theirs[0].is_dir() and len(list(theirs[0].parent.iterdir())) == 1
 
 
 def test_all_waiting_events_of_a_key_become_one_turn_in_order(stage: Stage) -> None:
