@@ -120,7 +120,8 @@ def metadata(*, identity: str, agent: str, cwd: str, backend: str, now: float) -
 
 def preserve(bottle: Path) -> None:
     """The state outlives the next end.  Before the end: whether to remove is decided after it."""
-    write(bottle / ".preserve", "")
+    if not is_preserved(bottle):
+        write(bottle / ".preserve", "")
 
 
 def is_preserved(bottle: Path) -> bool:

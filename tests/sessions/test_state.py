@@ -115,6 +115,15 @@ def test_metadata_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(os.listdir(bottle)) == ["metadata.json", "transcript", "turns", "work"], "nothing is left lying about"
 
 
+def test_bottle_is_marked_once_as_one_to_be_kept(tmp_path: Path) -> None:
+    bottle = tmp_path / "reviewer-abcde"
+    bottle.mkdir()
+    state.preserve(bottle)
+    marked = (bottle / ".preserve").stat()
+    state.preserve(bottle)
+    assert (bottle / ".preserve").stat() == marked and state.is_preserved(bottle)
+
+
 def test_removing_leaves_nothing_and_says_whether_there_was_something(tmp_path: Path) -> None:
     bottle = made(tmp_path)
     assert state.identities(tmp_path / "root") == ["reviewer-00000"]
