@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import ssl
+import time
 from pathlib import Path
 
+import pytest
 import trustme
 
 from poller.demo.repos import Repo
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
+from tests.acceptance.calls import until
 from tests.acceptance.forge import Forge
 from tests.doors import Proxy, Relay, address_of
 from tests.gitside.origin import git
@@ -61,6 +66,24 @@ def test_unfetchable_code_fails_its_turn_with_the_reason_and_no_other(
     forge.origin.pull(pull.number, pull.head_ref)
     bot.pass_time(60)
     assert bot.tally()["turns"]["done"] == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--once",)])
+def test_told_to_go_while_the_forge_keeps_a_fetch_waiting_it_goes(
+    coder: tuple[Bot, GitServer], forge: Forge, words: tuple[str, ...]
+) -> None:
+    bot, server = coder
+    pull = forge.open_pull({"a.py": "1\n"})
+    server.stalled.set()
+    running = bot.start(*words)
+    until(lambda: server.asked and gits_at(bot.state), "git asks for the code")
+    told = time.monotonic()
+    running.tell(signal.SIGTERM).finish(code=130 if words else 0)
+    assert time.monotonic() - told < 15, "git alone would have waited for minutes"
+    server.stalled.clear()
+    until(lambda: not gits_at(bot.state), "git goes with it")
+    bot.tally()
+    assert [turn["state"] for turn in bot.turns(pull)] == ["done"] and len(bot.comments(pull)) == 1
 
 
 def test_renamed_repository_keeps_its_mirror(coder: tuple[Bot, GitServer], forge: Forge, repo: Repo) -> None:
@@ -124,3 +147,13 @@ def test_a_live_doctor_sees_whether_git_gets_to_the_code(coder: tuple[Bot, GitSe
     said = bot.poll("doctor", "--live", code=1).out
     assert "FAIL  code: acme/api: git ls-remote" in said and "DISABLE_HTTP_GIT" in said
     assert not bot.state.exists()
+
+
+def gits_at(place: Path) -> list[str]:
+    """Command lines of gits that run in there."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink().is_relative_to(place):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return [line for line in found if line.startswith("git")]
