@@ -12,7 +12,7 @@ import pytest
 from poller.demo.repos import Repo
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
-from tests.acceptance.calls import Running, until
+from tests.acceptance.calls import PATIENCE, Running, until
 
 
 @pytest.fixture
@@ -189,6 +189,22 @@ def test_told_twice_while_it_drains_it_leaves_at_once(bot: Bot, repo: Repo) -> N
     daemon.tell(signal.SIGTERM).finish(code=130)
     bot.let_go()
     assert bot.tally()["turns"]["adopted"] == 1
+
+
+def test_told_to_go_while_the_container_engine_keeps_it_waiting_it_goes(bot: Bot, repo: Repo) -> None:
+    bot.agent(backend="docker", image="nobody/none:1")
+    with socket.create_server(("127.0.0.1", 0)) as engine:  # it takes calls and says nothing
+        bot.environ["DOCKER_HOST"] = f"tcp://127.0.0.1:{engine.getsockname()[1]}"
+        repo.open_pull(by="ana")
+        running = bot.start()
+        engine.settimeout(PATIENCE)
+        engine.accept()[0].close()  # whether there is one
+        with engine.accept()[0]:
+            told = time.monotonic()
+            running.tell(signal.SIGTERM).finish()
+            assert time.monotonic() - told < 15, "the engine alone would have been waited for for a minute"
+    [turn] = bot.turns()
+    assert turn["state"] in ("running", "waiting"), "the next call's"
 
 
 def test_a_service_manager_is_told_how_it_goes(bot: Bot, repo: Repo) -> None:
