@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from poller import deeds, eventlog, outbox, replies, reviews, tables
+from poller import deeds, eventlog, letters, outbox, replies, reviews, tables
 from poller.deltas.events import Event as Happened
 from poller.deltas.pulls import Heads
 from poller.mentions import mention_in
@@ -82,7 +82,10 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
         content = "rocket" if turn.state == "done" else "confused"
         deeds.react(conn, one.comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
     said, review = _review(turn, outcome, agent, aim)
-    bodies = words_after(turn, said, agent, bot=desk.bot, quote=_quote(asking), later=later is not None)
+    bodies = words_after(
+        turn, said, agent, bot=desk.bot, quote=_quote(asking), later=later is not None,
+        before=letters.notices(conn, turn.id),
+    )  # fmt: skip
     if not bodies:
         return
     if isinstance(later, Pushed):  # nothing to wait for: it is known by now
@@ -101,9 +104,18 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
 
 
 def words_after(
-    turn: Turn, outcome: Outcome, agent: Agent, *, bot: str = "", quote: str = "", later: bool = False
+    turn: Turn,
+    outcome: Outcome,
+    agent: Agent,
+    *,
+    bot: str = "",
+    quote: str = "",
+    later: bool = False,
+    before: int = 0,
 ) -> list[str]:
-    """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again."""
+    """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again.
+
+    `before`: how often it has said already why there is no answer."""
     if turn.state == "done" and outcome.kind == "done":
         return replies.parts(
             outcome.text, turn.id, mode=turn.mode, because=turn.surprise, usd=turn.cost_usd, bot=bot, quote=quote,
@@ -115,7 +127,7 @@ def words_after(
     if outcome.kind in ("limited", "refused", "too_long"):
         why = outcome.kind
     more = {"reason": outcome.reason, "so_far": outcome.so_far, "bot": bot}
-    return [replies.notice(why, turn.id, key=turn.key, usd=turn.cost_usd, **more)]
+    return [replies.notice(why, turn.id, key=turn.key, usd=turn.cost_usd, before=before, **more)]
 
 
 def _review(turn: Turn, outcome: Outcome, agent: Agent, aim: Aim | None) -> tuple[Outcome, Review | None]:

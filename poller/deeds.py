@@ -81,9 +81,12 @@ Pusher = Callable[[Push, str, int], Pushed]
 def put(
     conn: sa.Connection, told: React | Status | Push, *, forge: str, ref: str, turn_id: int, place: str, now: float
 ) -> None:
-    """To be done; what has this place in the turn already stays as it is."""
+    """To be done.  A push that has this place in the turn already stays as it is; anything else is noted anew, behind
+    what was noted since: a turn that runs again ends again."""
     what = {React: "react", Status: "status", Push: "push"}[type(told)]
     mine = (table.c.turn_id == turn_id, table.c.ref == ref, table.c.what == what, table.c.place == place)
+    if what != "push":
+        conn.execute(table.delete().where(*mine))
     if conn.execute(sa.select(table.c.id).where(*mine)).first() is None:
         conn.execute(
             table.insert().values(

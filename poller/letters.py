@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from poller.posting import Post, Review
-from poller.replies import marked, marks_in
+from poller.replies import NOTICE, marked, marks_in
 from poller.tables import outbox as table
 from sessions import leases, registry
 from sessions.decoding import decoder
@@ -53,6 +53,12 @@ def put(
                 conn, forge=forge, ref=ref, repo=repo, number=number, turn_id=turn_id, part=part, body=body,
                 review=_written(review if nth == 0 else None), state="waiting", not_before=now, created_at=now,
             )  # fmt: skip
+
+
+def notices(conn: sa.Connection, turn_id: int) -> int:
+    """How often a turn has said why there is no answer: each time that it ran, perhaps."""
+    mine = (table.c.turn_id == turn_id, table.c.part.startswith(NOTICE, autoescape=True))
+    return int(conn.scalar(sa.select(sa.func.count()).where(*mine)) or 0)
 
 
 def waiting(conn: sa.Connection) -> int:

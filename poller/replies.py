@@ -40,6 +40,8 @@ _LATER = "<!-- bottlepost later -->"
 _FOOTER = "<sub>bottlepost · turn "
 #: How the part of a comment begins that is kept up to date.
 STICKY = "sticky-"
+#: How the part of a comment begins that says why there is no answer.
+NOTICE = "notice-"
 #: Longer answers show so much of their beginning (characters, at most), and fold the rest.
 LONG, _SHOWN = 6_000, 2_500
 #: Where words may be folded: before a paragraph, a heading or a fence that belongs to nothing above it.
@@ -157,16 +159,17 @@ def notice(
     *,
     key: str,
     reason: str = "",
-    again: str = "",
     so_far: str = "",
     usd: float = 0.0,
     bot: str = "",
+    before: int = 0,
 ) -> str:
     """A comment that says why there is no answer.
 
-    `reason` is one line; `again`: when it is tried again, in words; `so_far`: what the agent had said by then."""
+    `reason` is one line; `so_far`: what the agent had said by then; `before`: how many such comments the turn has had,
+    which has run again since."""
     what, mend = _NOTICES[why]
-    lines = [f"{what}{f' It is tried again {again}.' if again else ''}"]
+    lines = [what]
     if reason.strip():
         lines.append(f"> {_one_line(reason)}")
     lines.append(f"{mend.format(turn=turn)} The operator sees the whole chain with `poll why '{_code(key)}'`.")
@@ -174,7 +177,8 @@ def notice(
         words = words if len(words) <= SO_FAR else harmless(words, code_too=True)
         (piece,), left = _pieces(words, SO_FAR, 1)
         lines += ["By then I had said:", piece + ("\n\n*(Cut here.)*" if left else "")]
-    return "\n\n".join([*lines, _footer(turn, None, usd=usd, bot=bot), marker(turn, f"notice-{why}")])
+    part = f"{NOTICE}{why}-{before + 1}" if before else f"{NOTICE}{why}"
+    return "\n\n".join([*lines, _footer(turn, None, usd=usd, bot=bot), marker(turn, part)])
 
 
 _NOTICES: dict[Why, tuple[str, str]] = {

@@ -184,8 +184,8 @@ def test_a_notice_says_what_happened_and_what_can_be_done(why: str) -> None:
     assert mention_in(body, "ana") is None
 
 
-def test_a_notice_tells_when_it_is_tried_again() -> None:
-    assert "It is tried again in 8 minutes." in notice("refused", 12, key="k", again="in 8 minutes")
+def test_the_second_notice_of_a_turn_is_another_part() -> None:
+    assert marks_in(notice("failed", 12, key="k", before=1)) == [("12", "notice-failed-2")]
 
 
 def test_a_limited_turn_shows_how_far_it_came_and_no_further() -> None:

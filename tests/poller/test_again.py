@@ -1,0 +1,39 @@
+"""A turn that runs again ends again, and is told of again."""
+
+from __future__ import annotations
+
+from poller.demo.pulls import Pull
+from poller.replies import marks_in
+from sessions.turns import Turn
+from tests.poller.house import House
+
+
+def failed(house: House, pull: Pull) -> Turn:
+    """The pull's turn, when its agent has failed as often as it may."""
+    house.environ["DEMO_AGENT"] = "fail"
+    for _ in range(12):
+        house.once(later=7200)
+        [turn] = house.turns(pull)
+        if turn.state == "failed":
+            return turn
+    raise AssertionError(turn.state)
+
+
+def told(house: House, pull: Pull) -> list[tuple[str, str]]:
+    return [mark for body in house.said(pull) for mark in marks_in(body) if not mark[0].startswith("-")]
+
+
+def states(house: House, pull: Pull) -> list[object]:
+    return [one["status"] for one in house.repo.statuses[pull.head_sha]]
+
+
+def test_a_turn_that_fails_twice_says_so_twice_and_its_status_follows(any_house: House) -> None:
+    house = any_house.agent(status=True)
+    pull = house.repo.open_pull(by="ana")
+    turn = failed(house, pull)
+    assert (told(house, pull), states(house, pull)[-1]) == ([(f"{turn.id}", "notice-failed")], "failure")
+    before = len(states(house, pull))
+    pull.comment("@bot retry", by="ana")
+    assert failed(house, pull).id == turn.id
+    assert told(house, pull) == [(f"{turn.id}", "notice-failed"), (f"{turn.id}", "notice-failed-2")]
+    assert states(house, pull)[before] == "pending" and states(house, pull)[-1] == "failure"
