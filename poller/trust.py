@@ -117,8 +117,8 @@ class Trust:
     def answering_for_others(self, event: Event) -> Ruling:
         """Whether its actor may let in what others bring: where everyone may ask, not everyone may do that."""
         said = self.ruling(event)
-        if self._asked != "everyone" or not said.allowed or event.actor is None:
-            return said
+        if self._asked != "everyone" or not said.allowed or said.bot or event.actor is None:
+            return said  # a bot stays one: whoever asks for this ruling listens to people only
         return self._as_said(event.repo_id, event.repo, event.actor, asked="writers")
 
     def _of_person(self, repo_id: int, repo: str, actor: Actor) -> Ruling:

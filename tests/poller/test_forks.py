@@ -163,6 +163,17 @@ def test_where_everyone_may_ask_only_writers_let_forks_in(house: House) -> None:
     assert [turn.state for turn in house.turns()] == ["done"]
 
 
+def test_a_bot_that_may_push_and_wake_lets_no_fork_in(house: House) -> None:
+    house.repo.collaborator("renovate", "write")
+    house.configure(trust={"who": "everyone", "bots": ["renovate"]})
+    pull = house.forked()
+    house.once()
+    pull.comment("@bot ok-to-test", by="renovate")
+    house.once()
+    assert house.turns() == []
+    assert house.verdicts()[-1][1].startswith("ok-to-test: commands are for people")
+
+
 def test_a_trusted_persons_own_fork_waits_too(house: House) -> None:
     pull = house.forked(by="ana")
     house.once()
