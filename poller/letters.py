@@ -57,7 +57,7 @@ def put(
 
 def notices(conn: sa.Connection, turn_id: int) -> int:
     """How often a turn has said why there is no answer: each time that it ran, perhaps."""
-    mine = (table.c.turn_id == turn_id, table.c.part.startswith(NOTICE, autoescape=True))
+    mine = (table.c.turn_id == turn_id, _is_notice())
     return int(conn.scalar(sa.select(sa.func.count()).where(*mine)) or 0)
 
 
@@ -100,9 +100,17 @@ def retry(conn: sa.Connection, turn_id: int, *, now: float) -> int:
     return conn.execute(table.update().where(*_given_up(turn_id)).values(**values)).rowcount
 
 
-def forget_failed(conn: sa.Connection, turn_id: int) -> None:
-    """The turn runs again: what it could not say of its failure is of no use any more."""
-    conn.execute(table.update().where(*_given_up(turn_id)).values(state="dropped", error="the turn runs again"))
+def run_again(conn: sa.Connection, turn_id: int, *, now: float) -> int | None:
+    """Let a turn run again; the number of the turn that does it, `None` for one that cannot.
+
+    What it has not yet said of its failure, or could not say, is of no use any more."""
+    number = registry.retry(conn, turn_id, now=now)
+    if number is not None:
+        is_stale = sa.and_(table.c.state == "waiting", table.c.owner == "", _is_notice())
+        unsaid = sa.or_(table.c.state == "failed", is_stale)
+        mine = (table.c.turn_id == turn_id, unsaid)
+        conn.execute(table.update().where(*mine).values(state="dropped", error="the turn runs again"))
+    return number
 
 
 def is_due(conn: sa.Connection, forge: str, but: set[int], *, now: float, longest: float) -> bool:
@@ -203,6 +211,10 @@ def _is_reviewed(conn: sa.Connection, row: Any, now: float) -> bool:
     others = (c.ref == row.ref, c.review != "", c.state == "waiting", c.id != row.id, c.owner != "")
     held = conn.execute(sa.select(c.owner, c.lease_until).where(*others))
     return any(not leases.is_free(one.owner, one.lease_until, now) for one in held)
+
+
+def _is_notice() -> sa.ColumnElement[bool]:
+    return table.c.part.startswith(NOTICE, autoescape=True)
 
 
 def _given_up(turn_id: int) -> tuple[sa.ColumnElement[bool], ...]:

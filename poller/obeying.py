@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
-from poller import eventlog, money, notices, outbox, pauses, standing, tables
+from poller import eventlog, letters, money, notices, outbox, pauses, standing, tables
 from poller.commands import Word
 from poller.config import Config
 from poller.deltas.events import Actor, Event
@@ -77,7 +77,7 @@ class Obeying:
         again = []
         for turn in last.values():
             if turn.state in ("failed", "dropped") and turn.agent in self._config.agents:
-                number = registry.retry(self._conn, turn.id, now=self._now)
+                number = letters.run_again(self._conn, turn.id, now=self._now)
                 again += [(turn.agent, number)] if number is not None else []
         return notices.retried(again)
 

@@ -43,10 +43,9 @@ def retry(config: Config, turn_id: int) -> int:
                 f"turn {turn_id} is {turn.state}; only a failed or dropped turn, or one whose answer could not be "
                 "posted, is tried again"
             )
-        number = registry.retry(conn, turn_id, now=clock_of(engine)())
+        number = letters.run_again(conn, turn_id, now=clock_of(engine)())
         if number is None:
             raise UsageError(f"turn {turn_id} was started by hand; run it by hand again: bottle run-resume …")
-        letters.forget_failed(conn, turn_id)
     joined = "" if number == turn_id else f"its events joined turn {number}, which "
     print(f"turn {turn_id}: {joined}runs with the next `poll --once`, or at once if `poll` is running")
     return 0

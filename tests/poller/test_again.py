@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from poller import letters
 from poller.demo.pulls import Pull
 from poller.replies import marks_in
+from sessions.database import reading
 from sessions.turns import Turn
 from tests.poller.house import House
 
@@ -37,3 +39,18 @@ def test_a_turn_that_fails_twice_says_so_twice_and_its_status_follows(any_house:
     assert failed(house, pull).id == turn.id
     assert told(house, pull) == [(f"{turn.id}", "notice-failed"), (f"{turn.id}", "notice-failed-2")]
     assert states(house, pull)[before] == "pending" and states(house, pull)[-1] == "failure"
+
+
+def test_a_notice_that_could_not_be_posted_is_forgotten_when_somebody_runs_the_turn_again(house: House) -> None:
+    pull = house.repo.open_pull(by="ana")
+    fault = house.world.fault(f"POST .*/issues/{pull.number}/comments", status=423, times=None)
+    turn = failed(house, pull)
+    house.world.faults.remove(fault)
+    with reading(house.app.engine) as conn:
+        assert [one.turn_id for one in letters.failures(conn, 0.0)] == [turn.id]
+    house.environ["DEMO_AGENT"] = ""
+    pull.comment("@bot retry", by="ana")
+    house.once()
+    assert told(house, pull) == [(f"{turn.id}", "1")]
+    with reading(house.app.engine) as conn:
+        assert letters.failures(conn, 0.0) == []
