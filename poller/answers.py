@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from poller import deeds, eventlog, letters, outbox, replies, reviews, tables
+from poller import deeds, eventlog, letters, replies, reviews, tables
 from poller.deltas.events import Event as Happened
 from poller.deltas.pulls import Heads
 from poller.mentions import mention_in
@@ -93,14 +93,14 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
         told = replies.about_push(later, branch=aim.head_ref if aim is not None else "", kept=kept)
         bodies = [replies.told_later(body, told) for body in bodies]
     if agent.sticky:
-        _supersede(conn, turn)
+        letters.supersede(conn, ref=turn.ref, part=_sticky_part(turn), turn_id=turn.id)
     repo, _, number = turn.key.removeprefix(f"{desk.forge}/").rpartition("#")
-    outbox.put(
+    letters.put(
         conn, forge=desk.forge, ref=turn.ref, repo=repo, number=int(number), turn_id=turn.id, bodies=bodies,
         now=desk.now, review=review,
     )  # fmt: skip
     if isinstance(later, deeds.Push):
-        deeds.hold(conn, turn_id=turn.id)
+        letters.hold(conn, turn_id=turn.id)
 
 
 def words_after(
@@ -158,14 +158,6 @@ def _pointing(remarks: int) -> str:
 
 def _sticky_part(turn: Turn) -> str:
     return f"{replies.STICKY}{turn.agent}"
-
-
-def _supersede(conn: sa.Connection, turn: Turn) -> None:
-    """What an earlier turn was still to say in the same comment would now undo it."""
-    c = tables.outbox.c
-    mine = (c.ref == turn.ref, c.part == _sticky_part(turn), c.turn_id < turn.id, c.owner == "")
-    values = {"state": "dropped", "error": "a later turn has said more"}
-    conn.execute(tables.outbox.update().where(*mine, c.state.in_(("held", "waiting"))).values(**values))
 
 
 def acknowledged(conn: sa.Connection, event: Happened, *, turn_id: int, desk: Desk) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from poller import replies, tables
+from poller import letters, replies, tables
 from poller.deltas.events import place_of
 from poller.forge import errors
 from poller.forge.questions import Questions
@@ -109,22 +109,6 @@ def forget(conn: sa.Connection, *, before: float) -> None:
     conn.execute(table.delete().where(table.c.state != "waiting", table.c.created_at < before))
 
 
-def hold(conn: sa.Connection, *, turn_id: int) -> None:
-    """The turn's words wait until `let_go`."""
-    c = tables.outbox.c
-    mine = (c.turn_id == turn_id, c.state == "waiting")
-    conn.execute(tables.outbox.update().where(*mine).values(state="held"))
-
-
-def let_go(conn: sa.Connection, *, turn_id: int, said: str, now: float) -> None:
-    """What the turn's words waited for is over, and this is to be `said` of it."""
-    c = tables.outbox.c
-    held = conn.execute(sa.select(c.id, c.body).where(c.turn_id == turn_id, c.state == "held")).all()
-    for row in held:
-        values = {"body": replies.told_later(row.body, said), "state": "waiting", "not_before": now}
-        conn.execute(tables.outbox.update().where(c.id == row.id).values(**values))
-
-
 class Deeds:
     """Does what is due of one forge."""
 
@@ -208,7 +192,7 @@ class Deeds:
             if not self._noted(conn, deed, "done", "" if pushed.state == "pushed" else note):
                 return False
             registry.note_posted(conn, deed.turn_id, note)
-            let_go(conn, turn_id=deed.turn_id, said=said, now=self._now())
+            letters.let_go(conn, turn_id=deed.turn_id, said=said, now=self._now())
             if wanted.status is not None and pushed.state == "pushed":
                 # It is the pull's head now, and no turn is going to be about it.
                 status = msgspec.structs.replace(wanted.status, sha=pushed.commit)
@@ -239,7 +223,7 @@ class Deeds:
         with begin(self._engine) as conn:
             mine = self._noted(conn, deed, state, error)
             if mine and deed.what == "push":
-                let_go(conn, turn_id=deed.turn_id, said="", now=self._now())
+                letters.let_go(conn, turn_id=deed.turn_id, said="", now=self._now())
         if error:
             # A locked or deleted comment, a bot that may not write statuses: of no consequence for the turn.
             log.warning("%s not done", deed.what, extra=fields(error=error))

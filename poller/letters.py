@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from poller.posting import Post, Review
-from poller.replies import NOTICE, marked, marks_in
+from poller.replies import NOTICE, marked, marks_in, told_later
 from poller.tables import outbox as table
 from sessions import leases, registry
 from sessions.decoding import decoder
@@ -71,6 +71,33 @@ def readdress(conn: sa.Connection, *, ref: str, repo: str) -> None:
     conn.execute(
         table.update().where(table.c.ref == ref, table.c.state.in_(("held", "waiting", "failed"))).values(repo=repo)
     )
+
+
+def hold(conn: sa.Connection, *, turn_id: int) -> None:
+    """The turn's words wait until `let_go`."""
+    mine = (table.c.turn_id == turn_id, table.c.state == "waiting")
+    conn.execute(table.update().where(*mine).values(state="held"))
+
+
+def let_go(conn: sa.Connection, *, turn_id: int, said: str, now: float) -> None:
+    """What the turn's words waited for is over, and this is to be `said` of it."""
+    held = (table.c.turn_id == turn_id, table.c.state == "held")
+    for row in conn.execute(sa.select(table.c.id, table.c.body).where(*held)).all():
+        values = {"body": told_later(row.body, said), "state": "waiting", "not_before": now}
+        conn.execute(table.update().where(table.c.id == row.id).values(**values))
+
+
+def supersede(conn: sa.Connection, *, ref: str, part: str, turn_id: int) -> None:
+    """What earlier turns were still to say under this name would now undo what this one says."""
+    mine = (table.c.ref == ref, table.c.part == part, table.c.turn_id < turn_id, table.c.owner == "")
+    values = {"state": "dropped", "error": "a later turn has said more"}
+    conn.execute(table.update().where(*mine, table.c.state.in_(("held", "waiting"))).values(**values))
+
+
+def is_told(conn: sa.Connection, *, ref: str, part: str) -> bool:
+    """Was anything of this name said on the pull, or is it to be said?"""
+    mine = (table.c.ref == ref, table.c.part == part)
+    return conn.execute(sa.select(table.c.id).where(*mine).limit(1)).first() is not None
 
 
 def unposted(conn: sa.Connection, turn_id: int) -> list[str]:

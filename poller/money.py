@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import sqlalchemy as sa
 
-from poller import notices, outbox, tables
+from poller import letters, notices
 from poller.deltas.events import place_of, pull_ref
 from poller.notices import Of
 from sessions import ledger
@@ -36,11 +36,6 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
     spent: float
     reserved: float
     until: float | None = None
-
-    @property
-    def key(self) -> str:
-        """Its name in the config."""
-        return f"limits.usd_per_{self.of}"
 
     def is_full(self, usd: float) -> bool:
         """Is there less left than this?  What is dearer than the whole cap may have all of it."""
@@ -118,13 +113,13 @@ class Purse:
         """On the pull, once for each time that the cap is whole again, and once for each that it is raised."""
         if self._agents[turn.agent].reply == "none":
             return
-        period = f"{cap.until:.0f}" if cap.until is not None else f"{cap.usd:g}"
-        part, c = f"cap-{cap.of}-{period}", tables.outbox.c
-        if conn.execute(sa.select(c.id).where(c.ref == turn.ref, c.part == part).limit(1)).first() is not None:
+        period = f"{cap.until:.0f}" if cap.until is not None else f"{cap.usd:.2f}"
+        part = f"cap-{cap.of}-{period}"
+        if letters.is_told(conn, ref=turn.ref, part=part):
             return
         repo, _, number = turn.key.removeprefix(f"{self._forge}/").rpartition("#")
         body = notices.at_the_cap(reason, turn.id, part, until=cap.until)
-        outbox.put(
+        letters.put(
             conn, forge=self._forge, ref=turn.ref, repo=repo, number=int(number), turn_id=turn.id, bodies=[body],
             now=now,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
-from poller import eventlog, letters, money, notices, outbox, pauses, standing, tables
+from poller import eventlog, letters, money, notices, pauses, standing, tables
 from poller.commands import Word
 from poller.config import Config
 from poller.deltas.events import Actor, Event
@@ -41,7 +41,7 @@ class Obeying:
         assert event.number is not None
         c = tables.event.c
         number = -int(self._conn.execute(sa.select(c.seq).where(c.id == event.id)).scalar_one())
-        outbox.put(
+        letters.put(
             self._conn, forge=event.forge, ref=event.ref, repo=event.repo, number=event.number, turn_id=number,
             bodies=[notices.said(text, number, part)], now=self._now,
         )  # fmt: skip

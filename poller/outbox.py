@@ -19,13 +19,10 @@ from poller.deltas.events import place_of
 from poller.forge import errors
 from poller.forge.courtesy import LONGEST
 from poller.forge.questions import Questions
-from poller.letters import put, readdress, unposted, waiting
 from poller.posting import Away, Post
 from sessions import processes, registry
 from sessions.database import begin, reading
 from sessions.logs import bound, fields
-
-__all__ = ["ATTEMPTS", "LEASE", "PATIENCE", "WAITS", "Outbox", "put", "readdress", "unposted", "waiting"]
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from poller import answers, eventlog, outbox, rounds, store
+from poller import answers, eventlog, letters, rounds, store
 from poller.config import Config
 from poller.deltas.events import Actor, Event, pull_ref
 from poller.deltas.pulls import Known
@@ -82,7 +82,7 @@ class Record:
         for number in store.numbers_of(self._conn, self._forge, repo_id):
             ref = pull_ref(self._forge, repo_id, number)
             registry.rename(self._conn, ref=ref, key=f"{self._forge}/{name}#{number}")
-            outbox.readdress(self._conn, ref=ref, repo=name)
+            letters.readdress(self._conn, ref=ref, repo=name)
         store.rename_pulls(self._conn, self._forge, repo_id, name)
 
     def _gone(self, repo_id: int) -> None:

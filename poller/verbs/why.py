@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from poller import eventlog, outbox, pauses, store, waiting
+from poller import eventlog, letters, pauses, store, waiting
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.deltas.events import Event, place_of
@@ -116,6 +116,6 @@ def _turn_step(conn: sa.Connection, turn: Turn, config: Config, *, now: float) -
         "started_at": stamp_of(turn.started_at) if turn.started_at is not None else None,
         "ended_at": stamp_of(turn.ended_at) if turn.ended_at is not None else None,
         "waits_for": waiting.obstacles(conn, turn, config, now=now) if turn.state == "waiting" else [],
-        "unposted": outbox.unposted(conn, turn.id),
+        "unposted": letters.unposted(conn, turn.id),
         "reply": config.agents[turn.agent].reply if turn.agent in config.agents else None,
     }  # fmt: skip

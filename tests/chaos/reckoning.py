@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from poller import outbox
+from poller import letters
 from poller.replies import marks_in
 from sessions import claude, registry
 from sessions.database import reading
@@ -186,7 +186,7 @@ def left(realm: Realm) -> bool:
     """Whether a turn or a post waits or is under way."""
     with _memory(realm) as conn:
         counts = registry.counts(conn)
-        return bool(counts.waiting or counts.running or outbox.waiting(conn))
+        return bool(counts.waiting or counts.running or letters.waiting(conn))
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from poller import outbox
+from poller import letters
 from poller.config import load
 from poller.demo.pulls import Pull
 from poller.demo.world import World
@@ -218,7 +218,7 @@ class Bot(RuleBasedStateMachine):
                 self.cellar.end(run, "done")
         self.nothing_is_done_twice()
         with reading(body.engine) as conn:
-            turns, waiting = registry.turns(conn), outbox.waiting(conn)
+            turns, waiting = registry.turns(conn), letters.waiting(conn)
         assert [turn for turn in turns if turn.state in ("waiting", "running", "failed")] == []
         assert (waiting, self.cellar.running) == (0, [])
         owed = {token for token, pull in self.asked.items() if pull.number not in self.closed}

@@ -200,3 +200,15 @@ def test_at_the_cap_the_pull_is_told_and_after_a_restart_with_more_money_it_goes
     house.configure(limits={"usd_per_pull": 1.0})
     house.once(later=money.AGAIN)
     assert [turn.state for turn in house.turns()] == ["done", "done"]
+
+
+def test_a_cap_of_millions_is_told_like_any_other(house: House) -> None:
+    house.configure(limits={"usd_per_pull": 2e6, "usd_per_day": None}).agent(limits={"usd": 1.0})
+    pull = house.repo.open_pull(by="ana")
+    house.once()
+    with begin(house.app.engine) as conn:
+        [turn] = registry.turns(conn)
+        conn.execute(session_tables.run.insert().values(**_run(turn, 2e6)))
+    pull.comment("@bot more?", by="ana")
+    house.once()
+    assert sum("part=cap-pull-2000000.00 " in words for words in house.said(pull)) == 1

@@ -31,7 +31,7 @@ class Post(Turned):
     def put(self, *texts: str) -> None:
         bodies = [f"{text}\n\n{replies.marker(self.turn.id, nth)}" for nth, text in enumerate(texts, start=1)]
         with begin(self.desk.engine) as conn:
-            outbox.put(
+            letters.put(
                 conn, forge=self.desk.config.forge, ref=self.ref, repo="acme/api", number=self.pull.number,
                 turn_id=self.turn.id, bodies=bodies, now=self.desk.now(),
             )  # fmt: skip
@@ -41,7 +41,7 @@ class Post(Turned):
         ref = self.ref_of(pull)
         with begin(self.desk.engine) as conn:
             turn = registry.add_turn(conn, ref=ref, key="k", agent=f"a{pull.number}", why="", now=self.desk.now())
-            outbox.put(
+            letters.put(
                 conn, forge=self.desk.config.forge, ref=ref, repo="acme/api", number=pull.number, turn_id=turn,
                 bodies=[f"{text}\n\n{replies.marker(turn, 1)}"], now=self.desk.now(),
             )  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poller import outbox, replies
+from poller import letters, outbox, replies
 from poller.posting import Remark, Review
 from sessions.database import begin
 from tests.poller.desk import Desk
@@ -28,7 +28,7 @@ class Table(Turned):
     def put(self, *texts: str, review: Review) -> None:
         bodies = [f"{text}\n\n{replies.marker(self.turn.id, nth)}" for nth, text in enumerate(texts, start=1)]
         with begin(self.desk.engine) as conn:
-            outbox.put(
+            letters.put(
                 conn, forge=self.desk.config.forge, ref=self.ref, repo="acme/api", number=self.pull.number,
                 turn_id=self.turn.id, bodies=bodies, now=self.desk.now(), review=review,
             )  # fmt: skip

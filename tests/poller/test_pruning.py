@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from poller import eventlog, outbox, pruning, store, tables
+from poller import eventlog, letters, pruning, store, tables
 from poller.app import COMPONENTS
 from poller.config import load
 from poller.deltas.events import Actor, Event, Subject
@@ -145,7 +145,7 @@ def test_a_turn_that_may_still_be_told_of_them_keeps_them(desk: Desk, pull: Pull
 def test_words_that_were_not_sent_keep_them(desk: Desk, pull: Pull) -> None:
     settle(desk)
     with begin(desk.engine) as conn:
-        outbox.put(
+        letters.put(
             conn, forge=desk.config.forge, ref=ref_of(desk, pull), repo="acme/api", number=1, turn_id=1,
             bodies=["A word. <!-- bottlepost turn=1 part=1 -->"], now=desk.now(),
         )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from poller import eventlog, outbox, store, tables
+from poller import eventlog, letters, store, tables
 from poller.app import COMPONENTS
 from poller.search import Search, Wanted, newest
 from sessions import registry
@@ -62,7 +62,7 @@ def test_it_is_read_as_if_it_had_been_written_today(former: Path | str) -> None:
         assert {place.known.row.title for place in places.values() if place.known is not None} == {
             "Add a small cache", "To be merged", "Zürich — naïve",
         }  # fmt: skip
-        assert outbox.waiting(conn) == 1
+        assert letters.waiting(conn) == 1
         assert [turn.state for turn in registry.turns(conn)] == ["done"] * 4
         assert sum(len(eventlog.decisions(conn, event.id)) for event in events) == 13
     engine.dispose()
@@ -110,7 +110,7 @@ def test_a_log_is_moved_some_events_at_a_time(empty: Path | str) -> None:
 _OPENER = """
 import sys
 import sqlalchemy as sa
-from poller import eventlog
+from poller import letters, eventlog
 from poller.app import COMPONENTS
 from sessions.database import open_database, reading
 sa.event.listen(sa.Engine, "begin", lambda conn: print("begin", flush=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from poller import outbox, replies
+from poller import letters, outbox, replies
 from poller.demo.pulls import Pull
 from poller.forge import errors
 from sessions import registry
@@ -66,7 +66,7 @@ def answered(desk: Desk, pull: Pull, words: str) -> outbox.Outbox:
     with begin(desk.engine) as conn:
         turn = registry.turns(conn)[-1]
         body = f"{words}\n\n{replies.marker(turn.id, 1)}"
-        outbox.put(
+        letters.put(
             conn, forge=desk.config.forge, ref=turn.ref, repo="acme/api", number=pull.number, turn_id=turn.id,
             bodies=[body], now=desk.now(),
         )  # fmt: skip
