@@ -21,8 +21,8 @@ from poller import pauses as held
 from poller import pruning, store, tables
 from poller.config import Config
 from poller.cycle import Cycle, Report
-from poller.deeds import Deeds
 from poller.deltas.events import Event
+from poller.doing import Deeds
 from poller.errand import PullErrand
 from poller.forge.client import Client
 from poller.forge.control import Control

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from poller import deeds, tables
+from poller import deeds, doing, tables
 from sessions.database import begin, reading
 from sessions.sources import Made, Pushed, Unpushable
 from tests.poller.desk import Desk
@@ -22,7 +22,7 @@ class Workbench(Turned):
         self.comment = self.pull.comment("hello", by="ana")
         desk.told()
         self.pushes: list[Pushed | Unpushable] = []
-        self.deeds = deeds.Deeds(
+        self.deeds = doing.Deeds(
             desk.engine, desk.questions, forge=desk.config.forge, pusher=self._push, now=lambda: desk.now()
         )
         with begin(desk.engine) as conn:

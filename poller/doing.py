@@ -1,0 +1,143 @@
+"""Does what is noted beside words: reactions, commit statuses, pushes.
+
+Knows that all three can be done again without harm: a reaction is there or not, the last status counts, and a push
+finds by the branch itself that it has happened.  Answers that tell of a push are held until it is over.  Must not know
+what a turn said, or git.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+import sqlalchemy as sa
+
+from poller import deeds, letters, replies
+from poller.deeds import Deed, Push, React, Status, What
+from poller.deltas.events import place_of
+from poller.forge import errors
+from poller.forge.questions import Questions
+from sessions import processes, registry
+from sessions.database import begin, reading
+from sessions.decoding import decoder
+from sessions.logs import bound, fields
+from sessions.sources import Pushed, Unpushable
+
+log = logging.getLogger(__name__)
+
+#: Seconds: for one try, before another process may make the next; waits between tries; and the number of tries.
+LEASE = 1800.0
+WAITS = (5.0, 30.0, 120.0, 600.0)
+ATTEMPTS: dict[What, int] = {"react": 6, "push": 10, "status": 50}
+
+Pusher = Callable[[Push, str, int], Pushed]
+"""Pushes for a repository of this name and id, or says why not.  Raises `Unpushable`, `ForgeError`."""
+
+
+class Deeds:
+    """Does what is due of one forge."""
+
+    def __init__(
+        self, engine: sa.Engine, questions: Questions, *, forge: str, pusher: Pusher, now: Callable[[], float]
+    ) -> None:
+        self._engine, self._questions, self._forge, self._now = engine, questions, forge, now
+        self._pusher, self._me = pusher, str(processes.me())
+
+    def flush(self, *, until: float | None = None, quick: bool = False) -> int:
+        """Do what is due; how many are done.  None is begun any more at the moment `until` (monotonic).
+
+        `quick`: only what takes one request.  One pull's trouble does not stop the others."""
+        done, tried = 0, set[int]()
+        while (until is None or time.monotonic() < until) and (deed := self._claimed(tried, quick=quick)) is not None:
+            tried.add(deed.id)
+            with bound(turn=deed.turn_id or None):
+                done += self._did(deed)
+        return done
+
+    def _claimed(self, tried: set[int], *, quick: bool) -> Deed | None:
+        now = self._now()
+        with reading(self._engine) as conn:
+            if not deeds.is_due(conn, self._forge, tried, now=now, quick=quick):
+                return None  # nobody waits for the one write transaction for nothing
+        with begin(self._engine) as conn:
+            return deeds.claim(conn, self._forge, tried, owner=self._me, now=now, lease=LEASE, quick=quick)
+
+    def _did(self, deed: Deed) -> bool:
+        try:
+            there = self._questions.repository(place_of(deed.ref)[0])
+            if there is None:
+                return self._settle(deed, "dropped", "its repository is gone, or was taken from the bot")
+            if deed.what == "push":
+                return self._push(deed, there.full_name)
+            self._ask(deed, there.full_name)
+        except (errors.ForgeError, Unpushable) as trouble:
+            return self._put_off(deed, trouble)
+        return self._settle(deed, "done", "")
+
+    def _ask(self, deed: Deed, repo: str) -> None:
+        if deed.what == "react":
+            reaction = decoder(React).decode(deed.told)
+            self._questions.react(repo, reaction.comment_id, reaction.content)
+        else:
+            status = decoder(Status).decode(deed.told)
+            self._questions.post_status(
+                repo, status.sha, state=status.state, context=status.context, description=status.description,
+                url=status.url,
+            )  # fmt: skip
+
+    def _push(self, deed: Deed, repo: str) -> bool:
+        wanted = decoder(Push).decode(deed.told)
+        try:
+            pushed = self._pusher(wanted, repo, place_of(deed.ref)[1])
+        except errors.NotFound as trouble:
+            pushed = Pushed(state="refused", why=(trouble.what,))
+        return self._pushed(deed, wanted, pushed)
+
+    def _pushed(self, deed: Deed, wanted: Push, pushed: Pushed) -> bool:
+        """Note it, and let go of the answer that was to tell of it: in one transaction, or in none."""
+        said = replies.about_push(pushed, branch=wanted.branch, kept=wanted.made.branch)
+        note = f"push {pushed.commit}" if pushed.state == "pushed" else f"not pushed: {'; '.join(pushed.why)}"[:500]
+        with begin(self._engine) as conn:
+            if not deeds.note(conn, deed, "done", "" if pushed.state == "pushed" else note, owner=self._me):
+                return False
+            registry.note_posted(conn, deed.turn_id, note)
+            letters.let_go(conn, turn_id=deed.turn_id, said=said, now=self._now())
+            if wanted.status is not None and pushed.state == "pushed":
+                # It is the pull's head now, and no turn is going to be about it.
+                status = msgspec.structs.replace(wanted.status, sha=pushed.commit)
+                deeds.put(
+                    conn, status, forge=self._forge, ref=deed.ref, turn_id=deed.turn_id,
+                    place=f"{status.sha} {status.state}", now=self._now(),
+                )  # fmt: skip
+        more = fields(branch=wanted.branch, commit=pushed.commit or None, why="; ".join(pushed.why) or None)
+        log.info("commits pushed" if pushed.state == "pushed" else "commits not pushed", extra=more)
+        return True
+
+    def _put_off(self, deed: Deed, trouble: errors.ForgeError | Unpushable) -> bool:
+        passing = isinstance(trouble, Unpushable | errors.NotGitea | errors.Refused) or trouble.passing
+        if passing and deed.attempts < ATTEMPTS[deed.what]:
+            wait = WAITS[min(deed.attempts, len(WAITS)) - 1]
+            if isinstance(trouble, errors.RateLimited):
+                wait = max(wait, trouble.retry_after or 0.0)
+            with begin(self._engine) as conn:
+                deeds.note(
+                    conn, deed, "waiting", str(trouble)[:500], owner=self._me, not_before=self._now() + wait
+                )  # fmt: skip
+            log.warning("%s not done yet", deed.what, extra=fields(error=trouble, again_in=f"{wait:.0f}s"))
+            return False
+        if deed.what == "push":
+            pushed = Pushed(state="refused", why=(str(trouble),))
+            return self._pushed(deed, decoder(Push).decode(deed.told), pushed)
+        return self._settle(deed, "failed", str(trouble)[:500])
+
+    def _settle(self, deed: Deed, state: str, error: str) -> bool:
+        with begin(self._engine) as conn:
+            mine = deeds.note(conn, deed, state, error, owner=self._me)
+            if mine and deed.what == "push":
+                letters.let_go(conn, turn_id=deed.turn_id, said="", now=self._now())
+        if error:
+            # A locked or deleted comment, a bot that may not write statuses: of no consequence for the turn.
+            log.warning("%s not done", deed.what, extra=fields(error=error))
+        return mine and state == "done"
