@@ -209,7 +209,7 @@ def _to_push(
     if aim.is_fork:
         return Pushed(state="refused", why=("the pull request comes from a fork",))
     wanted = deeds.Push(made=outcome.made, branch=aim.head_ref, agent=turn.agent, status=status)
-    deeds.put(conn, wanted, forge=desk.forge, ref=turn.ref, turn_id=turn.id, place=aim.head_ref, now=desk.now)
+    deeds.put(conn, wanted, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
     return wanted
 
 
@@ -219,7 +219,7 @@ def _status(
     told = deeds.Status(
         sha=sha, context=f"bottlepost/{turn.agent}", state=state, description=description[:DESCRIPTION], url=url
     )
-    deeds.put(conn, told, forge=desk.forge, ref=turn.ref, turn_id=turn.id, place=f"{sha} {state}", now=desk.now)
+    deeds.put(conn, told, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
     return told
 
 

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from poller import tables
+from poller.deltas.events import place_of
 from sessions import leases
 from sessions.sources import Made
 
@@ -58,15 +59,18 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: float
 
 
-def put(
-    conn: sa.Connection, told: React | Status | Push, *, forge: str, ref: str, turn_id: int, place: str, now: float
-) -> None:
-    """To be done.  A push that has this place in the turn already stays as it is; anything else is noted anew, behind
-    what was noted since: a turn that runs again ends again."""
+def put(conn: sa.Connection, told: React | Status | Push, *, forge: str, ref: str, turn_id: int, now: float) -> None:
+    """To be done.  A push that the turn has noted already stays as it is; anything else is noted anew, behind what was
+    noted since: a turn that runs again ends again.  Of the statuses that a commit was to have, only the newest may."""
     what = {React: "react", Status: "status", Push: "push"}[type(told)]
+    place = _place(told, ref)
     mine = (table.c.turn_id == turn_id, table.c.ref == ref, table.c.what == what, table.c.place == place)
     if what != "push":
         conn.execute(table.delete().where(*mine))
+    if what == "status":  # one that is in somebody's hands is waited for
+        older = (table.c.forge == forge, table.c.what == what, table.c.place == place, table.c.owner == "")
+        values = {"state": "dropped", "error": "the commit has a newer one"}
+        conn.execute(table.update().where(*older, table.c.state == "waiting").values(**values))
     if conn.execute(sa.select(table.c.id).where(*mine)).first() is None:
         conn.execute(
             table.insert().values(
@@ -80,8 +84,18 @@ def react(
     conn: sa.Connection, comment_id: int, content: str, *, forge: str, ref: str, now: float, turn_id: int = 0
 ) -> None:
     """React to a comment, once."""
-    told, place = React(comment_id=comment_id, content=content), f"{comment_id} {content}"
-    put(conn, told, forge=forge, ref=ref, turn_id=turn_id, place=place, now=now)
+    told = React(comment_id=comment_id, content=content)
+    put(conn, told, forge=forge, ref=ref, turn_id=turn_id, now=now)
+
+
+def is_newer_noted(conn: sa.Connection, deed: Deed) -> bool:
+    """Is the commit to have, or has it, a status that was noted after this one?"""
+    c = table.c
+    mine = conn.execute(sa.select(c.forge, c.place).where(c.id == deed.id)).one_or_none()
+    if mine is None:
+        return True
+    newer = (c.id > deed.id, c.what == "status", c.forge == mine.forge, c.place == mine.place)
+    return conn.execute(sa.select(c.id).where(*newer).limit(1)).first() is not None
 
 
 def forget(conn: sa.Connection, *, before: float) -> None:
@@ -114,12 +128,27 @@ def note(conn: sa.Connection, deed: Deed, state: str, error: str = "", *, owner:
     return bool(conn.execute(table.update().where(*mine).values(**told)).rowcount)
 
 
+def _place(told: React | Status | Push, ref: str) -> str:
+    """What tells it from others of the turn; of a status, also what it has in common with those of other turns."""
+    match told:
+        case React():
+            return f"{told.comment_id} {told.content}"
+        case Status():
+            return f"{place_of(ref)[0]} {told.sha} {told.context}"
+        case Push():
+            return told.branch
+
+
 def _due(forge: str, but: set[int], *, now: float, quick: bool) -> sa.Select[Any]:
-    """Pushes of one pull keep their order, the others those of one turn."""
+    """Pushes of one pull keep their order, reactions that of one turn, statuses that of one commit."""
     earlier, c = table.alias(), table.c
+    is_alike = sa.or_(
+        sa.and_(c.what == "push", earlier.c.ref == c.ref),
+        sa.and_(c.what == "react", earlier.c.ref == c.ref, earlier.c.turn_id == c.turn_id),
+        sa.and_(c.what == "status", earlier.c.forge == c.forge, earlier.c.place == c.place),
+    )
     before = sa.exists().where(
-        earlier.c.ref == c.ref, earlier.c.what == c.what, earlier.c.id < c.id,
-        sa.or_(c.what == "push", earlier.c.turn_id == c.turn_id), earlier.c.state == "waiting",
+        earlier.c.what == c.what, earlier.c.id < c.id, earlier.c.state == "waiting", is_alike
     )  # fmt: skip
     is_quick = c.what != "push" if quick else sa.true()
     mine = (c.state == "waiting", c.forge == forge, c.not_before <= now, c.id.not_in(but), ~before, is_quick)

@@ -108,8 +108,7 @@ class Deeds:
                 # It is the pull's head now, and no turn is going to be about it.
                 status = msgspec.structs.replace(wanted.status, sha=pushed.commit)
                 deeds.put(
-                    conn, status, forge=self._forge, ref=deed.ref, turn_id=deed.turn_id,
-                    place=f"{status.sha} {status.state}", now=self._now(),
+                    conn, status, forge=self._forge, ref=deed.ref, turn_id=deed.turn_id, now=self._now()
                 )  # fmt: skip
         more = fields(branch=wanted.branch, commit=pushed.commit or None, why="; ".join(pushed.why) or None)
         log.info("commits pushed" if pushed.state == "pushed" else "commits not pushed", extra=more)
@@ -122,6 +121,9 @@ class Deeds:
             if isinstance(trouble, errors.RateLimited):
                 wait = max(wait, trouble.retry_after or 0.0)
             with begin(self._engine) as conn:
+                if deed.what == "status" and deeds.is_newer_noted(conn, deed):
+                    deeds.note(conn, deed, "dropped", "the commit has a newer one", owner=self._me)
+                    return False
                 deeds.note(
                     conn, deed, "waiting", str(trouble)[:500], owner=self._me, not_before=self._now() + wait
                 )  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from poller import deeds, doing, tables
+from poller.forge import errors
 from sessions.database import begin, reading
 from sessions.sources import Made, Pushed, Unpushable
 from tests.poller.desk import Desk
@@ -42,12 +43,21 @@ class Workbench(Turned):
                 now=self.desk.now(),
             )  # fmt: skip
 
-    def put(self, told: deeds.Push | deeds.Status, place: str = "here") -> None:
+    def put(self, told: deeds.Push | deeds.Status, *, turn: int = 0) -> None:
         with begin(self.desk.engine) as conn:
             deeds.put(
-                conn, told, forge=self.desk.config.forge, ref=self.ref, turn_id=self.turn.id, place=place,
+                conn, told, forge=self.desk.config.forge, ref=self.ref, turn_id=turn or self.turn.id,
                 now=self.desk.now(),
             )  # fmt: skip
+
+    def status(self, state: deeds.State, *, turn: int = 0) -> None:
+        told = deeds.Status(sha=self.pull.head_sha, context="c", state=state, description="", url="")
+        self.put(told, turn=turn)
+
+    @property
+    def set(self) -> list[object]:
+        """The statuses that the head was given."""
+        return [one["status"] for one in self.desk.repo.statuses.get(self.pull.head_sha, [])]
 
     def flush(self, *, later: int = 0, quick: bool = False) -> int:
         self.pass_time(later)
@@ -88,10 +98,39 @@ def test_what_passes_is_tried_again_but_not_for_ever(bench: Workbench) -> None:
 
 def test_trouble_with_one_deed_stops_no_other(bench: Workbench) -> None:
     bench.desk.world.fault("POST .*/statuses", status=502, times=None)
-    bench.put(deeds.Status(sha=bench.pull.head_sha, context="c", state="pending", description="", url=""))
+    bench.status("pending")
     bench.react()
     assert bench.flush() == 1
     assert bench.states == ["waiting", "done"]
+
+
+def test_of_a_commits_statuses_only_the_newest_is_still_set(bench: Workbench) -> None:
+    bench.desk.world.fault("POST .*/statuses", status=500)
+    bench.status("success")
+    bench.flush()
+    bench.status("pending", turn=bench.turn.id + 1)
+    assert bench.flush() == 1
+    bench.flush(later=700)
+    assert (bench.set, bench.states) == (["pending"], ["dropped", "done"])
+
+
+def test_a_newer_status_waits_for_the_older_one_that_somebody_is_setting(bench: Workbench) -> None:
+    bench.status("success")
+    real = bench.desk.questions.post_status
+
+    def slow(*args: object, **named: object) -> None:
+        bench.desk.questions.post_status = real  # type: ignore[method-assign]
+        bench.status("pending", turn=bench.turn.id + 1)
+        other = doing.Deeds(
+            bench.desk.engine, bench.desk.questions, forge=bench.desk.config.forge, pusher=bench._push,
+            now=lambda: bench.desk.now(),
+        )  # fmt: skip
+        assert other.flush() == 0, "what is being set may land later"
+        raise errors.error_of(500, where="POST")
+
+    bench.desk.questions.post_status = slow  # type: ignore[method-assign, assignment]
+    assert bench.flush() == 1
+    assert (bench.set, bench.states) == (["pending"], ["dropped", "done"])
 
 
 def test_a_push_that_may_take_its_time_is_not_begun_where_somebody_waits(bench: Workbench) -> None:
