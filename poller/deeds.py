@@ -17,6 +17,8 @@ from sessions import leases
 from sessions.sources import Made
 
 What = Literal["react", "status", "push"]
+#: Seconds that anything may lie ahead: what lies further was dated by a clock that was put back since.
+LONGEST = 7200.0
 State = Literal["pending", "success", "failure"]
 table = tables.deed
 
@@ -56,6 +58,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     told: bytes
     ref: str
     attempts: int
+    created_at: float
     lease_until: float
 
 
@@ -111,9 +114,13 @@ def is_due(conn: sa.Connection, forge: str, but: set[int], *, now: float, quick:
 def claim(
     conn: sa.Connection, forge: str, but: set[int], *, owner: str, now: float, lease: float, quick: bool
 ) -> Deed | None:
-    """The next due deed, now `owner`'s for `lease` seconds, its try counted.  `quick`: no push."""
-    for row in conn.execute(_due(forge, but, now=now, quick=quick).order_by(table.c.id)).mappings():
-        if not leases.is_free(row["owner"], row["lease_until"], now):
+    """The next due deed, now `owner`'s for `lease` seconds, its try counted.  `quick`: no push.
+
+    What was put off longest ago comes first: nobody's trouble is tried again before everybody's turn has come."""
+    order = (table.c.not_before, table.c.id)
+    for row in conn.execute(_due(forge, but, now=now, quick=quick).order_by(*order)).mappings():
+        is_free = leases.is_free(row["owner"], row["lease_until"], now) or row["lease_until"] > now + 2 * lease
+        if not is_free:
             continue
         held = {"attempts": row["attempts"] + 1, "lease_until": now + lease}
         conn.execute(table.update().where(table.c.id == row["id"]).values(owner=owner, **held))
@@ -151,5 +158,6 @@ def _due(forge: str, but: set[int], *, now: float, quick: bool) -> sa.Select[Any
         earlier.c.what == c.what, earlier.c.id < c.id, earlier.c.state == "waiting", is_alike
     )  # fmt: skip
     is_quick = c.what != "push" if quick else sa.true()
-    mine = (c.state == "waiting", c.forge == forge, c.not_before <= now, c.id.not_in(but), ~before, is_quick)
+    is_time = sa.or_(c.not_before <= now, c.not_before > now + LONGEST)
+    mine = (c.state == "waiting", c.forge == forge, is_time, c.id.not_in(but), ~before, is_quick)
     return sa.select(table).where(*mine)

@@ -8,8 +8,10 @@ what a turn said, or git.
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -18,6 +20,7 @@ from poller import deeds, letters, replies
 from poller.deeds import Deed, Push, React, Status, What
 from poller.deltas.events import place_of
 from poller.forge import errors
+from poller.forge.courtesy import LONGEST
 from poller.forge.questions import Questions
 from sessions import processes, registry
 from sessions.database import begin, reading
@@ -27,13 +30,17 @@ from sessions.sources import Pushed, Unpushable
 
 log = logging.getLogger(__name__)
 
-#: Seconds: for one try, before another process may make the next; waits between tries; and the number of tries.
+#: Seconds for one try, before another process may make the next, and between tries.
 LEASE = 1800.0
-WAITS = (5.0, 30.0, 120.0, 600.0)
-ATTEMPTS: dict[What, int] = {"react": 6, "push": 10, "status": 50}
+WAITS = (5.0, 30.0, 120.0, 600.0, 3600.0)
+#: What may pass is tried so often; what others or the operator have to mend also for so long (seconds): an answer may
+#: wait for it.
+ATTEMPTS: dict[What, int] = {"react": 6, "push": 10, "status": 20}
+PATIENCE = 86_400.0
 
 Pusher = Callable[[Push, str, int], Pushed]
 """Pushes for a repository of this name and id, or says why not.  Raises `Unpushable`, `ForgeError`."""
+End = Literal["done", "over", "later", "away"]
 
 
 class Deeds:
@@ -44,16 +51,23 @@ class Deeds:
     ) -> None:
         self._engine, self._questions, self._forge, self._now = engine, questions, forge, now
         self._pusher, self._me = pusher, str(processes.me())
+        #: How often in a row nobody was there, and until when nobody is asked again.
+        self._absences, self._away_until = 0, 0.0
 
     def flush(self, *, until: float | None = None, quick: bool = False) -> int:
         """Do what is due; how many are done.  None is begun any more at the moment `until` (monotonic).
 
-        `quick`: only what takes one request.  One pull's trouble does not stop the others."""
+        `quick`: only what takes one request.  One pull's trouble does not stop the others; the forge's own does."""
         done, tried = 0, set[int]()
+        if 0 < self._away_until - self._now() <= WAITS[-1]:
+            return 0
         while (until is None or time.monotonic() < until) and (deed := self._claimed(tried, quick=quick)) is not None:
             tried.add(deed.id)
             with bound(turn=deed.turn_id or None):
-                done += self._did(deed)
+                end = self._tried(deed)
+            done += end == "done"
+            if end == "away":
+                break
         return done
 
     def _claimed(self, tried: set[int], *, quick: bool) -> Deed | None:
@@ -64,11 +78,15 @@ class Deeds:
         with begin(self._engine) as conn:
             return deeds.claim(conn, self._forge, tried, owner=self._me, now=now, lease=LEASE, quick=quick)
 
-    def _did(self, deed: Deed) -> bool:
+    def _tried(self, deed: Deed) -> End:
         try:
             there = self._questions.repository(place_of(deed.ref)[0])
-            if there is None:
-                return self._settle(deed, "dropped", "its repository is gone, or was taken from the bot")
+        except errors.ForgeError as trouble:
+            return self._wait_for_it(deed, trouble) if errors.is_everybodys(trouble) else self._put_off(deed, trouble)
+        self._absences = 0
+        if there is None:
+            return self._settle(deed, "dropped", "its repository is gone, or was taken from the bot")
+        try:
             if deed.what == "push":
                 return self._push(deed, there.full_name)
             self._ask(deed, there.full_name)
@@ -87,7 +105,7 @@ class Deeds:
                 url=status.url,
             )  # fmt: skip
 
-    def _push(self, deed: Deed, repo: str) -> bool:
+    def _push(self, deed: Deed, repo: str) -> End:
         wanted = decoder(Push).decode(deed.told)
         try:
             pushed = self._pusher(wanted, repo, place_of(deed.ref)[1])
@@ -95,13 +113,13 @@ class Deeds:
             pushed = Pushed(state="refused", why=(trouble.what,))
         return self._pushed(deed, wanted, pushed)
 
-    def _pushed(self, deed: Deed, wanted: Push, pushed: Pushed) -> bool:
+    def _pushed(self, deed: Deed, wanted: Push, pushed: Pushed) -> End:
         """Note it, and let go of the answer that was to tell of it: in one transaction, or in none."""
         said = replies.about_push(pushed, branch=wanted.branch, kept=wanted.made.branch)
         note = f"push {pushed.commit}" if pushed.state == "pushed" else f"not pushed: {'; '.join(pushed.why)}"[:500]
         with begin(self._engine) as conn:
             if not deeds.note(conn, deed, "done", "" if pushed.state == "pushed" else note, owner=self._me):
-                return False
+                return "over"
             registry.note_posted(conn, deed.turn_id, note)
             letters.let_go(conn, turn_id=deed.turn_id, said=said, now=self._now())
             if wanted.status is not None and pushed.state == "pushed":
@@ -112,29 +130,40 @@ class Deeds:
                 )  # fmt: skip
         more = fields(branch=wanted.branch, commit=pushed.commit or None, why="; ".join(pushed.why) or None)
         log.info("commits pushed" if pushed.state == "pushed" else "commits not pushed", extra=more)
-        return True
+        return "done"
 
-    def _put_off(self, deed: Deed, trouble: errors.ForgeError | Unpushable) -> bool:
-        passing = isinstance(trouble, Unpushable | errors.NotGitea | errors.Refused) or trouble.passing
-        if passing and deed.attempts < ATTEMPTS[deed.what]:
-            wait = WAITS[min(deed.attempts, len(WAITS)) - 1]
-            if isinstance(trouble, errors.RateLimited):
-                wait = max(wait, trouble.retry_after or 0.0)
+    def _wait_for_it(self, deed: Deed, trouble: errors.ForgeError) -> End:
+        """The forge is away, which is no try of anybody's: one deed asks for all, ever more seldom."""
+        self._absences += 1
+        wait = _wait(self._absences, trouble)
+        with begin(self._engine) as conn:
+            deeds.note(conn, deed, "waiting", str(trouble)[:500], owner=self._me, attempts=deed.attempts - 1)
+        self._away_until = self._now() + wait
+        log.warning("nothing done", extra=fields(error=trouble, again_in=f"{wait:.0f}s"))
+        return "away"
+
+    def _put_off(self, deed: Deed, trouble: errors.ForgeError | Unpushable) -> End:
+        is_everybodys = not isinstance(trouble, Unpushable) and errors.is_everybodys(trouble)
+        is_patient = is_everybodys or isinstance(trouble, Unpushable | errors.MissingScope)
+        is_passing = isinstance(trouble, Unpushable | errors.NotGitea) or is_patient or trouble.passing
+        is_early = is_patient and self._now() - deed.created_at < PATIENCE
+        if is_passing and (is_early or deed.attempts < ATTEMPTS[deed.what]):
+            wait = _wait(deed.attempts, trouble)
             with begin(self._engine) as conn:
                 if deed.what == "status" and deeds.is_newer_noted(conn, deed):
                     deeds.note(conn, deed, "dropped", "the commit has a newer one", owner=self._me)
-                    return False
+                    return "over"
                 deeds.note(
                     conn, deed, "waiting", str(trouble)[:500], owner=self._me, not_before=self._now() + wait
                 )  # fmt: skip
             log.warning("%s not done yet", deed.what, extra=fields(error=trouble, again_in=f"{wait:.0f}s"))
-            return False
+            return "away" if is_everybodys else "later"
         if deed.what == "push":
             pushed = Pushed(state="refused", why=(str(trouble),))
             return self._pushed(deed, decoder(Push).decode(deed.told), pushed)
         return self._settle(deed, "failed", str(trouble)[:500])
 
-    def _settle(self, deed: Deed, state: str, error: str) -> bool:
+    def _settle(self, deed: Deed, state: Literal["done", "failed", "dropped"], error: str) -> End:
         with begin(self._engine) as conn:
             mine = deeds.note(conn, deed, state, error, owner=self._me)
             if mine and deed.what == "push":
@@ -142,4 +171,11 @@ class Deeds:
         if error:
             # A locked or deleted comment, a bot that may not write statuses: of no consequence for the turn.
             log.warning("%s not done", deed.what, extra=fields(error=error))
-        return mine and state == "done"
+        return "done" if mine and state == "done" else "over"
+
+
+def _wait(tries: int, trouble: errors.ForgeError | Unpushable) -> float:
+    """Seconds until the next try, after so many."""
+    wait = WAITS[min(max(tries, 1), len(WAITS)) - 1] * random.uniform(0.8, 1.0)  # noqa: S311
+    asked = trouble.retry_after if isinstance(trouble, errors.ForgeError) else None
+    return max(wait, min(asked or 0.0, LONGEST))

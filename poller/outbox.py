@@ -33,8 +33,6 @@ WAITS = (5.0, 30.0, 120.0, 600.0, 3600.0)
 ATTEMPTS, PATIENCE = 12, 7 * 86_400.0
 #: Seconds for which a request that nobody answered may still be taken by the forge.
 SETTLE = 5.0
-#: What a gateway says when there is nobody behind it.
-_NOBODY = (502, 503, 504)
 
 End = Literal["sent", "again", "later", "away", "over"]
 
@@ -152,7 +150,7 @@ class Outbox:
         wait = WAITS[min(post.attempts, len(WAITS)) - 1] * random.uniform(0.8, 1.0)  # noqa: S311
         wait = max(wait, min(trouble.retry_after or 0.0, LONGEST))
         values: dict[str, Any] = {"not_before": self._now() + wait, "error": str(trouble)}
-        if _is_an_answer(trouble):
+        if errors.is_an_answer(trouble):
             values["tried_at"] = 0.0
         with begin(self._engine) as conn:
             letters.give_back(conn, post, owner=self._me, **values)
@@ -202,14 +200,6 @@ class Outbox:
             return None
 
 
-def _is_an_answer(trouble: errors.ForgeError) -> bool:
-    """Did the forge itself refuse?  Then nothing of it is still to come."""
-    away = isinstance(trouble, errors.Unreachable | errors.NotGitea) or trouble.status in _NOBODY
-    return not away
-
-
 def _is_everybodys(trouble: errors.ForgeError) -> bool:
     """Would every other post meet the same?"""
-    if isinstance(trouble, errors.Misshapen):
-        return False
-    return not _is_an_answer(trouble) or isinstance(trouble, errors.RateLimited | errors.Refused | errors.MissingScope)
+    return errors.is_everybodys(trouble) or isinstance(trouble, errors.MissingScope)

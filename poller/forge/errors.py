@@ -103,6 +103,23 @@ class Declined(ForgeError):
     exit_code = 1
 
 
+#: What a gateway says when there is nobody behind it.
+_NOBODY = (502, 503, 504)
+
+
+def is_an_answer(trouble: ForgeError) -> bool:
+    """Did the forge itself refuse?  Then nothing of what was asked is still to come."""
+    away = isinstance(trouble, Unreachable | NotGitea) or trouble.status in _NOBODY
+    return not away
+
+
+def is_everybodys(trouble: ForgeError) -> bool:
+    """Would every other request meet the same?"""
+    if isinstance(trouble, Misshapen):
+        return False
+    return not is_an_answer(trouble) or isinstance(trouble, RateLimited | Refused)
+
+
 def error_of(
     status: int,
     *,

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from poller import deeds, doing, tables
 from poller.forge import errors
+from sessions import processes
 from sessions.database import begin, reading
 from sessions.sources import Made, Pushed, Unpushable
 from tests.poller.desk import Desk
@@ -90,14 +91,14 @@ def test_a_comment_that_is_gone_or_locked_is_left_alone(bench: Workbench) -> Non
 
 def test_what_passes_is_tried_again_but_not_for_ever(bench: Workbench) -> None:
     bench.react()
-    bench.desk.world.fault("POST .*/reactions", status=502, times=None)
+    bench.desk.world.fault("POST .*/reactions", status=500, times=None)
     for _ in range(8):
-        bench.flush(later=700)
+        bench.flush(later=3600)
     assert bench.states == ["failed"]
 
 
 def test_trouble_with_one_deed_stops_no_other(bench: Workbench) -> None:
-    bench.desk.world.fault("POST .*/statuses", status=502, times=None)
+    bench.desk.world.fault("POST .*/statuses", status=500, times=None)
     bench.status("pending")
     bench.react()
     assert bench.flush() == 1
@@ -145,8 +146,66 @@ def test_a_push_that_may_take_its_time_is_not_begun_where_somebody_waits(bench: 
 
 def test_a_push_that_cannot_be_made_for_long_is_given_up_with_its_reason(bench: Workbench) -> None:
     bench.put(deeds.Push(made=MADE, branch="feature-1", agent="reviewer"))
-    bench.pushes = [Unpushable("the forge is away")] * 20
+    bench.pushes = [Unpushable("the forge is away")] * 40
     for _ in range(12):
-        bench.flush(later=700)
+        bench.flush(later=3600)
+    assert bench.states == ["waiting"], "whoever minds the forge has a day"
+    for _ in range(12):
+        bench.flush(later=3600)
     assert bench.states == ["done"]
     assert bench.noted == ("not pushed: the forge is away",)
+
+
+def test_days_without_a_forge_cost_nothing_and_end_in_no_stampede(bench: Workbench) -> None:
+    bench.put(deeds.Push(made=MADE, branch="feature-1", agent="reviewer"))
+    bench.status("pending")
+    for content in ("eyes", "rocket", "confused"):
+        bench.react(content)
+    down = bench.desk.world.fault("/", status=502, times=None)
+    asked = []
+    for _ in range(40):
+        bench.desk.world.reset_requests()
+        bench.flush(later=60)
+        asked.append(len(bench.desk.world.requests))
+    assert max(asked) <= 3, "one deed tries it for all"
+    assert sum(asked[:10]) > sum(asked[10:]), "ever more rarely"
+    bench.flush(later=3 * 86_400)
+    with reading(bench.desk.engine) as conn:
+        assert set(conn.scalars(sa.select(tables.deed.c.attempts))) == {0}
+    bench.desk.world.faults.remove(down)
+    bench.pushes = [Pushed(state="pushed", commit="d" * 40, many=1)]
+    assert bench.flush(later=3600) == 5
+    assert set(bench.states) == {"done"}
+
+
+def test_a_gateway_that_answers_writers_only_does_not_keep_one_trouble_before_the_others(bench: Workbench) -> None:
+    bench.desk.world.fault("POST .*/statuses", status=502, times=None)
+    bench.status("pending")
+    bench.react()
+    assert bench.flush() == 0
+    assert bench.flush(later=1) == 1
+    assert bench.states == ["waiting", "done"]
+
+
+def test_a_scope_that_the_token_lacks_is_waited_for(bench: Workbench) -> None:
+    real = bench.desk.questions.post_status
+
+    def refused(*args: object, **named: object) -> None:
+        raise errors.error_of(403, where="POST", message="required=[write:repository], token scope=write:issue")
+
+    bench.desk.questions.post_status = refused  # type: ignore[method-assign, assignment]
+    bench.status("success")
+    for _ in range(22):
+        bench.flush(later=3600)
+    assert bench.states == ["waiting"]
+    bench.desk.questions.post_status = real  # type: ignore[method-assign]
+    assert bench.flush(later=3600) == 1
+
+
+def test_a_date_from_a_clock_that_was_put_back_keeps_no_deed_waiting(bench: Workbench) -> None:
+    bench.react()
+    elsewhere = str(processes.me()).replace(str(processes.me().host), "elsewhere")
+    far = bench.desk.now() + 365 * 86_400
+    with begin(bench.desk.engine) as conn:
+        conn.execute(tables.deed.update().values(not_before=far, owner=elsewhere, lease_until=far))
+    assert bench.flush() == 1
