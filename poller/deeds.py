@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from poller import tables
 from poller.deltas.events import place_of
 from sessions import leases
-from sessions.sources import Made
+from sessions.sources import Made, Unpushable
 
 What = Literal["react", "status", "push"]
 #: Seconds that anything may lie ahead: what lies further was dated by a clock that was put back since.
@@ -47,6 +47,10 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     agent: str
     status: Status | None = None
+
+
+class NotThere(Unpushable):
+    """The forge shows no such pull or branch; which is believed when it still says so some minutes later."""
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,12 +16,13 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from poller import deeds, letters, replies
-from poller.deeds import Deed, Push, React, Status, What
+from poller import deeds, letters, posting, replies, store
+from poller.deeds import Deed, NotThere, Push, React, Status, What
 from poller.deltas.events import place_of
 from poller.forge import errors
 from poller.forge.courtesy import LONGEST
 from poller.forge.questions import Questions
+from poller.posting import Away
 from sessions import processes, registry
 from sessions.database import begin, reading
 from sessions.decoding import decoder
@@ -37,6 +38,8 @@ WAITS = (5.0, 30.0, 120.0, 600.0, 3600.0)
 #: wait for it.
 ATTEMPTS: dict[What, int] = {"react": 6, "push": 10, "status": 20}
 PATIENCE = 86_400.0
+#: So often the forge has to say that something is not there.
+SURE = 4
 
 Pusher = Callable[[Push, str, int], Pushed]
 """Pushes for a repository of this name and id, or says why not.  Raises `Unpushable`, `ForgeError`."""
@@ -80,19 +83,27 @@ class Deeds:
 
     def _tried(self, deed: Deed) -> End:
         try:
-            there = self._questions.repository(place_of(deed.ref)[0])
+            repo = posting.address(self._questions, deed.ref, self._name_of(deed.ref)).repo
+        except Away as away:
+            return self._wait_for_its_return(deed, str(away))
         except errors.ForgeError as trouble:
             return self._wait_for_it(deed, trouble) if errors.is_everybodys(trouble) else self._put_off(deed, trouble)
         self._absences = 0
-        if there is None:
-            return self._settle(deed, "dropped", "its repository is gone, or was taken from the bot")
         try:
             if deed.what == "push":
-                return self._push(deed, there.full_name)
-            self._ask(deed, there.full_name)
+                wanted = decoder(Push).decode(deed.told)
+                return self._pushed(deed, wanted, self._pusher(wanted, repo, place_of(deed.ref)[1]))
+            self._ask(deed, repo)
         except (errors.ForgeError, Unpushable) as trouble:
             return self._put_off(deed, trouble)
         return self._settle(deed, "done", "")
+
+    def _name_of(self, ref: str) -> str | None:
+        """What its repository was called when somebody last looked."""
+        repo_id, _ = place_of(ref)
+        with reading(self._engine) as conn:
+            known = store.known_repositories(conn, self._forge, [repo_id]).get(repo_id)
+        return known.name if known is not None else None
 
     def _ask(self, deed: Deed, repo: str) -> None:
         if deed.what == "react":
@@ -104,14 +115,6 @@ class Deeds:
                 repo, status.sha, state=status.state, context=status.context, description=status.description,
                 url=status.url,
             )  # fmt: skip
-
-    def _push(self, deed: Deed, repo: str) -> End:
-        wanted = decoder(Push).decode(deed.told)
-        try:
-            pushed = self._pusher(wanted, repo, place_of(deed.ref)[1])
-        except errors.NotFound as trouble:
-            pushed = Pushed(state="refused", why=(trouble.what,))
-        return self._pushed(deed, wanted, pushed)
 
     def _pushed(self, deed: Deed, wanted: Push, pushed: Pushed) -> End:
         """Note it, and let go of the answer that was to tell of it: in one transaction, or in none."""
@@ -142,12 +145,18 @@ class Deeds:
         log.warning("nothing done", extra=fields(error=trouble, again_in=f"{wait:.0f}s"))
         return "away"
 
+    def _wait_for_its_return(self, deed: Deed, why: str) -> End:
+        if deed.what == "react" or self._now() - deed.created_at >= registry.GRACE:
+            return self._refused(deed, why) if deed.what == "push" else self._settle(deed, "dropped", why)
+        wait = WAITS[-1]
+        values = {"attempts": deed.attempts - 1, "not_before": self._now() + wait}
+        with begin(self._engine) as conn:
+            deeds.note(conn, deed, "waiting", why, owner=self._me, **values)
+        log.warning("%s not done yet", deed.what, extra=fields(error=why, again_in=f"{wait:.0f}s"))
+        return "later"
+
     def _put_off(self, deed: Deed, trouble: errors.ForgeError | Unpushable) -> End:
-        is_everybodys = not isinstance(trouble, Unpushable) and errors.is_everybodys(trouble)
-        is_patient = is_everybodys or isinstance(trouble, Unpushable | errors.MissingScope)
-        is_passing = isinstance(trouble, Unpushable | errors.NotGitea) or is_patient or trouble.passing
-        is_early = is_patient and self._now() - deed.created_at < PATIENCE
-        if is_passing and (is_early or deed.attempts < ATTEMPTS[deed.what]):
+        if not self._is_over(deed, trouble):
             wait = _wait(deed.attempts, trouble)
             with begin(self._engine) as conn:
                 if deed.what == "status" and deeds.is_newer_noted(conn, deed):
@@ -157,21 +166,35 @@ class Deeds:
                     conn, deed, "waiting", str(trouble)[:500], owner=self._me, not_before=self._now() + wait
                 )  # fmt: skip
             log.warning("%s not done yet", deed.what, extra=fields(error=trouble, again_in=f"{wait:.0f}s"))
-            return "away" if is_everybodys else "later"
+            return "away" if _is_everybodys(trouble) else "later"
         if deed.what == "push":
-            pushed = Pushed(state="refused", why=(str(trouble),))
-            return self._pushed(deed, decoder(Push).decode(deed.told), pushed)
+            return self._refused(deed, str(trouble))
         return self._settle(deed, "failed", str(trouble)[:500])
+
+    def _is_over(self, deed: Deed, trouble: errors.ForgeError | Unpushable) -> bool:
+        """Is there no use in another try?"""
+        if isinstance(trouble, NotThere) or (isinstance(trouble, errors.NotFound) and deed.what == "status"):
+            return deed.attempts >= SURE
+        is_others = isinstance(trouble, Unpushable | errors.MissingScope) or _is_everybodys(trouble)
+        if is_others and self._now() - deed.created_at < PATIENCE:
+            return False
+        passes = isinstance(trouble, Unpushable | errors.NotGitea) or is_others or trouble.passing
+        return not passes or deed.attempts >= ATTEMPTS[deed.what]
+
+    def _refused(self, deed: Deed, why: str) -> End:
+        return self._pushed(deed, decoder(Push).decode(deed.told), Pushed(state="refused", why=(why,)))
 
     def _settle(self, deed: Deed, state: Literal["done", "failed", "dropped"], error: str) -> End:
         with begin(self._engine) as conn:
             mine = deeds.note(conn, deed, state, error, owner=self._me)
-            if mine and deed.what == "push":
-                letters.let_go(conn, turn_id=deed.turn_id, said="", now=self._now())
         if error:
             # A locked or deleted comment, a bot that may not write statuses: of no consequence for the turn.
             log.warning("%s not done", deed.what, extra=fields(error=error))
         return "done" if mine and state == "done" else "over"
+
+
+def _is_everybodys(trouble: errors.ForgeError | Unpushable) -> bool:
+    return isinstance(trouble, errors.ForgeError) and errors.is_everybodys(trouble)
 
 
 def _wait(tries: int, trouble: errors.ForgeError | Unpushable) -> float:

@@ -88,7 +88,7 @@ class Outbox:
         try:
             with reading(self._engine) as conn:
                 bot = store.forge(conn, self._forge).bot
-            at = posting.address(self._questions, post)
+            at = posting.address(self._questions, post.ref, post.repo)
             repo = at.repo
             number = self._looked(post, repo, bot=bot.id) if bot is not None else None
             if number is None:

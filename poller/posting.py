@@ -85,14 +85,16 @@ class Address(msgspec.Struct, frozen=True):
     date: str
 
 
-def address(questions: Questions, post: Post) -> Address:
-    """Where to post.  Raises `Away`.  Never by the name alone: another repository may have it now."""
-    repo_id, _ = place_of(post.ref)
+def address(questions: Questions, ref: str, repo: str | None) -> Address:
+    """Where the pull is that was in `repo`.  Raises `Away`, when two questions agree.
+
+    Never by the name alone: another repository may have it now."""
+    repo_id, _ = place_of(ref)
     there, date = questions.repository_and_date(repo_id)
     if there is not None:
         return Address(there.full_name, date)
-    if questions.is_repository(post.repo, repo_id):
-        return Address(post.repo, date)
+    if repo is not None and questions.is_repository(repo, repo_id):
+        return Address(repo, date)
     raise Away("its repository is gone, or was taken from the bot")
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from poller.config import Config
-from poller.deeds import Push
+from poller.deeds import NotThere, Push
 from poller.forge import errors
 from poller.forge.questions import Questions
 from poller.forge.way import Way
@@ -53,7 +53,7 @@ class Pusher:
         self._state, self._environ = state, environ
 
     def __call__(self, wanted: Push, repo: str, number: int) -> Pushed:
-        """Push, or say why not.  Raises `Unpushable` and `ForgeError` for what may be otherwise later."""
+        """Push, or say why not.  Raises `Unpushable` (also `NotThere`) and `ForgeError` for what may change."""
         agent = self._agents.get(wanted.agent)
         if agent is None or not agent.push:
             return _refused("the config does not allow it any more")
@@ -68,7 +68,10 @@ class Pusher:
 
     def _objection(self, wanted: Push, repo: str, number: int) -> str:
         """What was true when the turn began need not be true now."""
-        heads = self._questions.heads(repo, number)
+        try:
+            heads = self._questions.heads(repo, number)
+        except errors.NotFound:
+            raise NotThere("the pull request is gone") from None
         if heads.state == "closed":
             return "the pull request is closed"
         if heads.fork:
@@ -79,7 +82,7 @@ class Pusher:
             if self._questions.is_protected(repo, wanted.branch):
                 return "its branch is protected"
         except errors.NotFound:
-            return "its branch is gone"
+            raise NotThere("its branch is gone") from None
         return ""
 
 

@@ -187,6 +187,34 @@ def test_a_gateway_that_answers_writers_only_does_not_keep_one_trouble_before_th
     assert bench.states == ["waiting", "done"]
 
 
+def test_one_404_of_a_repository_drops_nothing(bench: Workbench) -> None:
+    bench.put(deeds.Push(made=MADE, branch="feature-1", agent="reviewer"))
+    bench.pushes = [Pushed(state="pushed", commit="d" * 40, many=1)]
+    bench.desk.world.fault("/repositories/", status=404, times=None)
+    assert bench.flush() == 1
+
+
+def test_a_push_waits_for_a_repository_that_was_taken_away_and_says_so_when_it_never_returns(bench: Workbench) -> None:
+    bench.put(deeds.Push(made=MADE, branch="feature-1", agent="reviewer"))
+    taken = bench.desk.world.fault("/repos", status=404, times=None)
+    assert (bench.flush(), bench.states) == (0, ["waiting"])
+    bench.flush(later=6 * 86_400)
+    assert bench.states == ["waiting"]
+    bench.flush(later=86_400)
+    assert (bench.states, taken.struck) == (["done"], 6)
+    assert bench.noted == ("not pushed: its repository is gone, or was taken from the bot",)
+
+
+def test_that_a_branch_is_gone_is_believed_when_the_forge_still_says_so(bench: Workbench) -> None:
+    bench.put(deeds.Push(made=MADE, branch="feature-1", agent="reviewer"))
+    bench.pushes = [deeds.NotThere("its branch is gone")] * 4
+    for _ in range(3):
+        bench.flush(later=600)
+    assert bench.noted == ()
+    bench.flush(later=600)
+    assert bench.noted == ("not pushed: its branch is gone",)
+
+
 def test_a_scope_that_the_token_lacks_is_waited_for(bench: Workbench) -> None:
     real = bench.desk.questions.post_status
 
