@@ -21,9 +21,6 @@ from sessions.config import Agent
 from sessions.sources import Pushed
 from sessions.turns import Outcome, Turn
 
-#: Characters of a status' description.
-DESCRIPTION = 140
-
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """The pull as a turn found it right before its launch.  `is_own`: the bot itself has opened it."""
@@ -217,7 +214,7 @@ def _status(
     conn: sa.Connection, turn: Turn, sha: str, state: deeds.State, description: str, *, url: str, desk: Desk
 ) -> deeds.Status:
     told = deeds.Status(
-        sha=sha, context=f"bottlepost/{turn.agent}", state=state, description=description[:DESCRIPTION], url=url
+        sha=sha, context=f"bottlepost/{turn.agent}", state=state, description=description[: deeds.DESCRIPTION], url=url
     )
     deeds.put(conn, told, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
     return told

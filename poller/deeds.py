@@ -14,11 +14,14 @@ import sqlalchemy as sa
 from poller import tables
 from poller.deltas.events import place_of
 from sessions import leases
+from sessions import tables as session_tables
 from sessions.sources import Made, Unpushable
 
 What = Literal["react", "status", "push"]
 #: Seconds that anything may lie ahead: what lies further was dated by a clock that was put back since.
 LONGEST = 7200.0
+#: Characters of a status' description.
+DESCRIPTION = 140
 State = Literal["pending", "success", "failure"]
 table = tables.deed
 
@@ -108,6 +111,20 @@ def is_newer_noted(conn: sa.Connection, deed: Deed) -> bool:
 def forget(conn: sa.Connection, *, before: float) -> None:
     """Remove what was over long ago."""
     conn.execute(table.delete().where(table.c.state != "waiting", table.c.created_at < before))
+
+
+def left_open(conn: sa.Connection, forge: str) -> list[tuple[Deed, str]]:
+    """Statuses that say "pending" of turns which are over, each with what to say in its place."""
+    turn, c = session_tables.turn, table.c
+    joined = table.join(turn, turn.c.id == c.turn_id)
+    is_over = turn.c.state.not_in(("waiting", "running"))
+    query = sa.select(table, turn.c.state.label("end"), turn.c.reason).select_from(joined)
+    found = []
+    for row in conn.execute(query.where(c.forge == forge, c.state == "open", is_over)).mappings():
+        why = f": {row['reason']}" if row["reason"] else ""
+        said = f"turn {row['turn_id']} {row['end']}{why}" if row["end"] != "done" else "it went on with another commit"
+        found.append((Deed(**{name: row[name] for name in Deed.__struct_fields__}), said[:DESCRIPTION]))
+    return found
 
 
 def is_due(conn: sa.Connection, forge: str, but: set[int], *, now: float, quick: bool) -> bool:

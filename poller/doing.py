@@ -38,6 +38,7 @@ WAITS = (5.0, 30.0, 120.0, 600.0, 3600.0)
 #: wait for it.
 ATTEMPTS: dict[What, int] = {"react": 6, "push": 10, "status": 20}
 PATIENCE = 86_400.0
+_UNDONE: dict[What, str] = {"react": "reaction not made", "push": "not pushed", "status": "status not set"}
 #: So often the forge has to say that something is not there.
 SURE = 4
 
@@ -64,6 +65,8 @@ class Deeds:
         done, tried = 0, set[int]()
         if 0 < self._away_until - self._now() <= WAITS[-1]:
             return 0
+        if not quick:
+            self._end_statuses()
         while (until is None or time.monotonic() < until) and (deed := self._claimed(tried, quick=quick)) is not None:
             tried.add(deed.id)
             with bound(turn=deed.turn_id or None):
@@ -72,6 +75,17 @@ class Deeds:
             if end == "away":
                 break
         return done
+
+    def _end_statuses(self) -> None:
+        """Of turns that were dropped while they waited, or that have gone on with another commit."""
+        with reading(self._engine) as conn:
+            if not deeds.left_open(conn, self._forge):
+                return
+        with begin(self._engine) as conn:
+            for deed, said in deeds.left_open(conn, self._forge):
+                pending = decoder(Status).decode(deed.told)
+                ended = msgspec.structs.replace(pending, state="failure", description=said)
+                deeds.put(conn, ended, forge=self._forge, ref=deed.ref, turn_id=deed.turn_id, now=self._now())
 
     def _claimed(self, tried: set[int], *, quick: bool) -> Deed | None:
         now = self._now()
@@ -93,10 +107,10 @@ class Deeds:
             if deed.what == "push":
                 wanted = decoder(Push).decode(deed.told)
                 return self._pushed(deed, wanted, self._pusher(wanted, repo, place_of(deed.ref)[1]))
-            self._ask(deed, repo)
+            state = self._asked(deed, repo)
         except (errors.ForgeError, Unpushable) as trouble:
             return self._put_off(deed, trouble)
-        return self._settle(deed, "done", "")
+        return self._settle(deed, state, "")
 
     def _name_of(self, ref: str) -> str | None:
         """What its repository was called when somebody last looked."""
@@ -105,16 +119,17 @@ class Deeds:
             known = store.known_repositories(conn, self._forge, [repo_id]).get(repo_id)
         return known.name if known is not None else None
 
-    def _ask(self, deed: Deed, repo: str) -> None:
+    def _asked(self, deed: Deed, repo: str) -> Literal["open", "done"]:
         if deed.what == "react":
             reaction = decoder(React).decode(deed.told)
             self._questions.react(repo, reaction.comment_id, reaction.content)
-        else:
-            status = decoder(Status).decode(deed.told)
-            self._questions.post_status(
-                repo, status.sha, state=status.state, context=status.context, description=status.description,
-                url=status.url,
-            )  # fmt: skip
+            return "done"
+        status = decoder(Status).decode(deed.told)
+        self._questions.post_status(
+            repo, status.sha, state=status.state, context=status.context, description=status.description,
+            url=status.url,
+        )  # fmt: skip
+        return "open" if status.state == "pending" else "done"
 
     def _pushed(self, deed: Deed, wanted: Push, pushed: Pushed) -> End:
         """Note it, and let go of the answer that was to tell of it: in one transaction, or in none."""
@@ -184,13 +199,15 @@ class Deeds:
     def _refused(self, deed: Deed, why: str) -> End:
         return self._pushed(deed, decoder(Push).decode(deed.told), Pushed(state="refused", why=(why,)))
 
-    def _settle(self, deed: Deed, state: Literal["done", "failed", "dropped"], error: str) -> End:
+    def _settle(self, deed: Deed, state: Literal["open", "done", "failed", "dropped"], error: str) -> End:
         with begin(self._engine) as conn:
             mine = deeds.note(conn, deed, state, error, owner=self._me)
+            if mine and error:
+                # A locked or deleted comment, a bot that may not write statuses: of no consequence for the turn.
+                registry.note_posted(conn, deed.turn_id, f"{_UNDONE[deed.what]}: {error}")
         if error:
-            # A locked or deleted comment, a bot that may not write statuses: of no consequence for the turn.
             log.warning("%s not done", deed.what, extra=fields(error=error))
-        return "done" if mine and state == "done" else "over"
+        return "done" if mine and not error else "over"
 
 
 def _is_everybodys(trouble: errors.ForgeError | Unpushable) -> bool:

@@ -251,7 +251,7 @@ deed = sa.Table(
     sa.Column("place", sa.String, nullable=False),  # tells it from others of the turn
     sa.Column("forge", sa.String, nullable=False),
     sa.Column("told", sa.LargeBinary, nullable=False),  # JSON
-    sa.Column("state", sa.String, nullable=False),  # waiting | done | failed | dropped
+    sa.Column("state", sa.String, nullable=False),  # waiting | open (pending) | done | failed | dropped
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("not_before", sa.Float, nullable=False),
     sa.Column("owner", sa.String, nullable=False, server_default=""),

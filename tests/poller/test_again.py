@@ -54,3 +54,31 @@ def test_a_notice_that_could_not_be_posted_is_forgotten_when_somebody_runs_the_t
     assert told(house, pull) == [(f"{turn.id}", "1")]
     with reading(house.app.engine) as conn:
         assert letters.failures(conn, 0.0) == []
+
+
+def test_a_turn_that_is_dropped_while_it_waits_leaves_no_status_pending(house: House) -> None:
+    house.agent(status=True)
+    house.environ["DEMO_AGENT"] = "fail"
+    pull = house.repo.open_pull(by="ana")
+    house.once()
+    [turn] = house.turns(pull)
+    assert (turn.state, states(house, pull)) == ("waiting", ["pending"])
+    pull.comment("@bot stop", by="ana")
+    house.once()
+    assert states(house, pull) == ["pending", "failure"]
+    assert house.repo.statuses[pull.head_sha][-1]["description"] == f"turn {turn.id} dropped: stopped by ana"
+    house.once()
+    assert len(states(house, pull)) == 2
+
+
+def test_a_turn_that_goes_on_with_another_commit_leaves_none_pending_on_the_first(house: House) -> None:
+    house.agent(status=True)
+    house.environ["DEMO_AGENT"] = "fail 1"
+    pull = house.repo.open_pull(by="ana")
+    house.once()
+    first = pull.head_sha
+    pull.push(by="ana")
+    house.once(later=7200)
+    assert [turn.state for turn in house.turns(pull)] == ["done"]
+    assert states(house, pull) == ["pending", "success"]
+    assert [one["status"] for one in house.repo.statuses[first]] == ["pending", "failure"]
