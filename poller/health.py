@@ -49,10 +49,8 @@ def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]
     problems += [f"the sweep of {name} failed: {error}" for name, error in sweeps.failing.items()]
     problems += _of_turns(conn, now=now)
     problems += [
-        f"the answer of turn {one.turn_id} could not be posted on {one.place}: {one.error}; "
-        f"`poll retry {one.turn_id}` posts it"
-        if one.turn_id > 0
-        else f"the answer to a command could not be posted on {one.place}: {one.error}; it can be given again"
+        f"the answer {f'of turn {one.turn_id}' if one.turn_id > 0 else 'to a command'} could not be posted on "
+        f"{one.place}: {one.error}; {one.mend}"
         for one in letters.failures(conn, now - DAY)
     ]
     return {

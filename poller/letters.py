@@ -23,11 +23,12 @@ _AFTER_ANOTHER = "a part before it could not be posted"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A post that was given up.  `place` is `owner/repo#N`."""
+    """A post that was given up.  `place` is `owner/repo#N`; `mend`: what brings it there after all, in words."""
 
     place: str
     turn_id: int
     error: str
+    mend: str
 
 
 def put(
@@ -102,9 +103,12 @@ def is_told(conn: sa.Connection, *, ref: str, part: str) -> bool:
 
 def unposted(conn: sa.Connection, turn_id: int) -> list[str]:
     """What a turn has said and the forge has not got yet, in words."""
-    query = sa.select(table).where(table.c.turn_id == turn_id, table.c.state == "waiting").order_by(table.c.id)
+    unsent = (table.c.turn_id == turn_id, table.c.state.in_(("held", "waiting")))
     found = []
-    for row in conn.execute(query):
+    for row in conn.execute(sa.select(table).where(*unsent).order_by(table.c.id)):
+        if row.state == "held":
+            found.append(f"part {row.part}, not before its commits are pushed")
+            continue
         tried = f" after {row.attempts} attempts: {row.error}" if row.error else ""
         found.append(f"part {row.part}, not yet{tried}")
     return found
@@ -114,10 +118,20 @@ def failures(conn: sa.Connection, since: float) -> list[Failure]:
     """Posts that were given up since then, a line for each turn."""
     given_up = (table.c.state == "failed", table.c.ended_at >= since)
     rows = conn.execute(sa.select(table).where(*given_up).order_by(table.c.id.desc()))
-    found = {
-        row.turn_id: Failure(place=f"{row.repo}#{row.number}", turn_id=row.turn_id, error=row.error) for row in rows
-    }
-    return list(found.values())
+    last = {row.turn_id: row for row in rows}
+    return [
+        Failure(place=f"{row.repo}#{row.number}", turn_id=turn_id, error=row.error, mend=mend(conn, turn_id))
+        for turn_id, row in last.items()
+    ]
+
+
+def mend(conn: sa.Connection, turn_id: int) -> str:
+    """What can be done about a post of this turn that was given up."""
+    turn = registry.turn(conn, turn_id)
+    if turn is None:  # somebody's command was answered, or a notice given
+        return "the command can be given again"
+    runs = turn.state in ("failed", "dropped")
+    return f"`poll retry {turn_id}` {'runs the turn again' if runs else 'posts it'}"
 
 
 def retry(conn: sa.Connection, turn_id: int, *, now: float) -> int:

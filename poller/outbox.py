@@ -180,12 +180,9 @@ class Outbox:
             if not letters.end(conn, post, state="failed", error=str(trouble), owner=self._me, now=self._now()):
                 return "later"
             registry.note_posted(conn, post.turn_id, f"failed: {trouble.what}")
-        is_a_turns = post.turn_id > 0  # else somebody's command was answered, or a notice given
-        again = f"poll retry {post.turn_id}" if is_a_turns else "the command given again"
-        told = f"{repo}#{post.number}: an answer could not be posted: {trouble}"
-        told += f"; `{again}` posts it" if is_a_turns else ""
-        self.given_up.append(told)
-        log.error("answer cannot be posted", extra=fields(error=trouble, again=again))
+            mend = letters.mend(conn, post.turn_id)
+        self.given_up.append(f"{repo}#{post.number}: an answer could not be posted: {trouble}; {mend}")
+        log.error("answer cannot be posted", extra=fields(error=trouble, mend=mend))
         return "over"
 
     def _is_over(self, post: Post) -> bool:

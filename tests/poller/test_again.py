@@ -47,7 +47,8 @@ def test_a_notice_that_could_not_be_posted_is_forgotten_when_somebody_runs_the_t
     turn = failed(house, pull)
     house.world.faults.remove(fault)
     with reading(house.app.engine) as conn:
-        assert [one.turn_id for one in letters.failures(conn, 0.0)] == [turn.id]
+        [failure] = letters.failures(conn, 0.0)
+        assert (failure.turn_id, failure.mend) == (turn.id, f"`poll retry {turn.id}` runs the turn again")
     house.environ["DEMO_AGENT"] = ""
     pull.comment("@bot retry", by="ana")
     house.once()

@@ -164,7 +164,7 @@ def test_patience_has_an_end_but_not_before_a_week_is_over(post: Post) -> None:
     with reading(post.desk.engine) as conn:
         (failure,) = letters.failures(conn, post.desk.now() - 1)
     assert (failure.place, failure.turn_id) == (f"acme/api#{post.pull.number}", post.turn.id)
-    assert f"`poll retry {post.turn.id}`" in post.outbox.given_up[0]
+    assert f"`poll retry {post.turn.id}` posts it" in post.outbox.given_up[0]
 
 
 def test_what_was_given_up_is_posted_when_a_person_says_so(post: Post) -> None:
@@ -178,6 +178,15 @@ def test_what_was_given_up_is_posted_when_a_person_says_so(post: Post) -> None:
         assert letters.retry(conn, post.turn.id, now=post.desk.now()) == 0
     assert post.flush() == 2
     assert post.said == ["one", "two"]
+
+
+def test_what_waits_for_a_push_is_named_with_what_waits_for_the_forge(post: Post) -> None:
+    post.put("one", "two")
+    with begin(post.desk.engine) as conn:
+        letters.hold(conn, turn_id=post.turn.id)
+        assert letters.unposted(conn, post.turn.id)[0] == "part 1, not before its commits are pushed"
+        letters.let_go(conn, turn_id=post.turn.id, said="", now=post.desk.now())
+        assert letters.unposted(conn, post.turn.id) == ["part 1, not yet", "part 2, not yet"]
 
 
 def test_an_hour_without_a_forge_loses_nothing_and_ends_in_no_stampede(post: Post) -> None:
