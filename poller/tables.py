@@ -153,7 +153,7 @@ permission = sa.Table(
     sa.Column("forge", sa.String, primary_key=True),
     sa.Column("repo_id", sa.Integer, primary_key=True),
     sa.Column("user_id", sa.Integer, primary_key=True),
-    sa.Column("asked", sa.String, primary_key=True),  # writers | collaborators
+    sa.Column("asked", sa.String, primary_key=True),  # writers | collaborators | login … (of nobody)
     sa.Column("allowed", sa.Boolean),
     sa.Column("why", sa.String, nullable=False),
     sa.Column("asked_at", sa.Float, nullable=False),

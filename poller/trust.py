@@ -74,21 +74,30 @@ class Trust:
     def look_up(self) -> None:
         """Find out who has the logins in the config, before somebody else can take one."""
         for login in {*self._logins, *self._trust.bots}:
-            self._id_of(login)
+            self._id_of(login, anew=True)
         self._is_whole = True
 
-    def _id_of(self, login: str) -> int | None:
-        """Whose login it was when it was looked for first: an account that takes it later is somebody else."""
+    def _id_of(self, login: str, *, anew: bool = False) -> int | None:
+        """Whose login it was when it was looked for first: an account that takes it later is somebody else.
+
+        That nobody has it is believed for some minutes, unless `anew`."""
         if self._known is None:
             self._known = namesakes.known(self._conn, self._forge)
-        if login not in self._known and login not in self._sought:
+        if login not in self._known and login not in self._sought and (anew or not self._was_nobodys(login)):
             self._sought.add(login)
             if (account := self._control().user(login)) is not None:
                 self._known[login] = self.found[login] = account.id
+            else:
+                nobody = Permission(allowed=None, why="nobody has this login", asked_at=self._now)
+                self.learned[0, 0, _asked_for(login)] = nobody
         return self._known.get(login)
 
+    def _was_nobodys(self, login: str) -> bool:
+        said = store.permission(self._conn, self._forge, 0, 0, asked=_asked_for(login))
+        return said is not None and 0 <= self._now - said.asked_at < FRESH
+
     def _is_among(self, actor: Actor, logins: tuple[str, ...]) -> bool:
-        return any(self._id_of(login) == actor.id for login in logins)
+        return any(self._id_of(login, anew=login == actor.login.lower()) == actor.id for login in logins)
 
     def is_bot(self, actor: Actor) -> bool:
         """Is it a program, as far as anything tells?"""
@@ -179,6 +188,11 @@ class Trust:
             namesakes.save(conn, self._forge, login, user_id)
         if self._is_whole:
             namesakes.forget(conn, self._forge, but={*self._logins, *self._trust.bots})
+
+
+def _asked_for(login: str) -> str:
+    """Under which word it is remembered, beside what was asked about people's rights."""
+    return f"login {login}"
 
 
 def _names(named: bool) -> str:

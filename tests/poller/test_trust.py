@@ -89,6 +89,22 @@ def test_who_has_a_listed_login_is_found_out_before_he_speaks(desk: Desk) -> Non
         assert namesakes.known(conn, "g") == {"ana": ana.id}, "and nobody is called robo"
 
 
+def asked_for(desk: Desk, login: str) -> int:
+    return sum(request.path.endswith(f"/users/{login}") for request in desk.world.requests)
+
+
+def test_that_nobody_has_a_listed_login_is_believed_for_some_minutes(desk: Desk) -> None:
+    rules, ana = Rules(who=("ana", "soon")), account(desk, "ana")
+    for _ in range(3):
+        assert ruled(desk, rules, said_by(account(desk, "ben")))[0] is False
+    assert asked_for(desk, "soon") == 1
+    desk.world.clock.advance(seconds=int(FRESH))
+    assert ruled(desk, rules, said_by(ana))[0] is True
+    assert ruled(desk, rules, said_by(account(desk, "ben")))[0] is False
+    assert asked_for(desk, "soon") == 2
+    assert ruled(desk, rules, said_by(account(desk, "soon")))[0] is True, "who speaks is looked for at once"
+
+
 def test_who_leaves_the_list_and_comes_back_is_looked_for_anew(desk: Desk) -> None:
     for logins in (("ana", "ben"), ("ben",)):
         with begin(desk.engine) as conn:
