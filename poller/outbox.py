@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -92,9 +93,12 @@ class Outbox:
             repo = at.repo
             number = self._looked(post, repo, bot=bot.id) if bot is not None else None
             if number is None:
-                if not self._is_still_ours(post, asked_at=post.asked_at or at.date):
-                    return "later"
-                number = posting.sent(self._questions, post, repo, bot=bot.id if bot is not None else 0)
+                is_ours = partial(self._is_still_ours, post, asked_at=post.asked_at or at.date)
+                number = posting.sent(
+                    self._questions, post, repo, bot=bot.id if bot is not None else 0, is_ours=is_ours
+                )  # fmt: skip
+            if number is None:
+                return "later"
         except Away as away:
             return self._wait_for_its_return(post, str(away))
         except errors.ForgeError as trouble:

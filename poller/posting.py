@@ -6,6 +6,7 @@ and that everything is taken twice if it is sent twice.  Must not know SQL, or w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -115,21 +116,32 @@ def found(questions: Questions, post: Post, repo: str, *, bot: int) -> int | Non
     return None
 
 
-def sent(questions: Questions, post: Post, repo: str, *, bot: int) -> int:
-    """Post it, once; the id that it was given.  Raises `ForgeError`."""
+def sent(questions: Questions, post: Post, repo: str, *, bot: int, is_ours: Callable[[], bool]) -> int | None:
+    """Post it, once; the id that it was given.  Raises `ForgeError`.
+
+    `is_ours` is asked right before anything is written, when everything that takes long is read; `None`: it is not."""
     if post.review is None:
         there = _kept_up(questions, post, repo, bot=bot)
-        if there is not None and questions.edit_comment(repo, there, post.body):
-            return there
-        return questions.post_comment(repo, post.number, post.body).id
-    clear(questions, post, repo, bot=bot)
+        if there is not None:
+            if not is_ours():
+                return None
+            if questions.edit_comment(repo, there, post.body):
+                return there
+        return questions.post_comment(repo, post.number, post.body).id if is_ours() else None
     post = _fitted(questions, post, repo)
     assert post.review is not None
+    left = _left_over(questions, post, repo, bot=bot)
+    if left and not is_ours():
+        return None
+    for review_id in left:
+        questions.delete_review(repo, post.number, review_id)
     remarks = [
         {"path": one.path, "body": one.body, "old_position" if one.old else "new_position": one.line}
         for one in post.review.remarks
     ]
     review = {"event": post.review.event, "commit_id": post.review.commit, "body": post.body, "comments": remarks}
+    if not is_ours():
+        return None
     return questions.post_review(repo, post.number, {name: value for name, value in review.items() if value})
 
 
@@ -158,11 +170,10 @@ def _fitted(questions: Questions, post: Post, repo: str) -> Post:
     return msgspec.structs.replace(post, body=replies.cut(body, post.turn_id, post.part, limit=MOST)[0], review=review)
 
 
-def clear(questions: Questions, post: Post, repo: str, *, bot: int) -> None:
-    """Remove what a review of ours left that failed half-way: the next one would join it."""
-    for one in questions.reviews(repo, post.number):
-        if one.state == "PENDING" and one.actor is not None and one.actor.id == bot:
-            questions.delete_review(repo, post.number, one.id)
+def _left_over(questions: Questions, post: Post, repo: str, *, bot: int) -> list[int]:
+    """Ids of what a review of ours left that failed half-way: the next one would join it."""
+    mine = [one for one in questions.reviews(repo, post.number) if one.actor is not None and one.actor.id == bot]
+    return [one.id for one in mine if one.state == "PENDING"]
 
 
 def gentler(post: Post, trouble: errors.ForgeError) -> list[Post]:

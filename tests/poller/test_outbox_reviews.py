@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from poller import letters, outbox, replies
+from poller import letters, outbox, replies, tables
 from poller.posting import Remark, Review
 from sessions.database import begin
 from tests.poller.desk import Desk
@@ -75,6 +75,19 @@ def test_what_a_cut_left_pending_is_removed_and_the_review_begun_again(table: Ta
     assert table.reviews[0][0] == "PENDING"
     assert table.flush() == 1
     assert table.reviews == [("COMMENT", "looks good", ["why this?"])], "once each"
+
+
+def test_whoever_was_slow_to_read_the_diff_has_lost_it_to_somebody_else(table: Table) -> None:
+    table.put("looks good", review=Review(remarks=(HERE,), fit=True))
+    real = table.desk.questions.diff
+
+    def slow(repo: str, number: int, *, limit: int) -> tuple[str, bool]:
+        with begin(table.desk.engine) as conn:
+            conn.execute(tables.outbox.update().values(owner="somebody", lease_until=table.desk.now() + 100))
+        return real(repo, number, limit=limit)
+
+    table.desk.questions.diff = slow  # type: ignore[method-assign]
+    assert (table.flush(), table.reviews) == (0, [])
 
 
 def test_somebody_elses_pending_review_is_left_alone(table: Table) -> None:
