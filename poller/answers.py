@@ -114,10 +114,12 @@ def words_after(
 
     `before`: how often it has said already why there is no answer."""
     if turn.state == "done" and outcome.kind == "done":
-        return replies.parts(
-            outcome.text, turn.id, mode=turn.mode, because=turn.surprise, usd=turn.cost_usd, bot=bot, quote=quote,
-            later=later, named=_sticky_part(turn) if agent.sticky else "",
-        )  # fmt: skip
+        return [
+            replies.answer(
+                outcome.text, turn.id, mode=turn.mode, because=turn.surprise, usd=turn.cost_usd, bot=bot, quote=quote,
+                later=later, named=_sticky_part(turn) if agent.sticky else "1",
+            )
+        ]  # fmt: skip
     if turn.state not in ("done", "failed"):
         return []
     why: replies.Why = "failed"

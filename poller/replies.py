@@ -47,7 +47,7 @@ LONG, _SHOWN = 6_000, 2_500
 #: Where words may be folded: before a paragraph, a heading or a fence that belongs to nothing above it.
 _FOLD = re.compile(r"\n\n(?=[^\W\d_]|#{1,6} |```)")
 
-Why = Literal["failed", "limited", "refused", "too_long", "stopped", "closed"]
+Why = Literal["failed", "limited", "refused", "too_long"]
 
 
 def marker(turn: int, part: int | str) -> str:
@@ -65,7 +65,7 @@ def has_marker(body: str, turn: int, part: int | str) -> bool:
     return (str(turn), str(part)) in marks_in(body)
 
 
-def parts(
+def answer(
     text: str,
     turn: int,
     *,
@@ -75,15 +75,13 @@ def parts(
     bot: str = "",
     quote: str = "",
     later: bool = False,
-    named: str = "",
+    named: str = "1",
     limit: int = LIMIT,
-    most: int = 1,
-) -> list[str]:
-    """The agent's words as at most `most` comments of `limit` characters, each ended by its mark (part 1, 2, …).
+) -> str:
+    """The agent's words as one comment of at most `limit` characters, ended by the mark of the part `named`.
 
     The footer says how the conversation went on, why not simply (`because`), what the turn cost, and how the `bot` is
-    asked for help.  `quote` comes first; `later`: there is room for what `told_later` adds; `named`: the part's name,
-    instead of its number, where there is one part only.
+    asked for help.  `quote` comes first; `later`: there is room for what `told_later` adds.
 
     Mentions are silenced, so that the forge notifies nobody: `@ana` gets a zero-width space behind the `@`.  E-mail
     addresses and paths stay, and so does code (decorators, package names), in which the forge looks for no mentions.
@@ -94,14 +92,11 @@ def parts(
     if len(words) > room:
         # A cut can break code open, and what was code would notify people.
         words = harmless(text, code_too=True).strip()
-    pieces, left = _pieces(words, room, most)
+    (piece,), left = _pieces(words, room, 1)
     if left:
-        pieces[-1] += f"\n\n*(Cut here: {left:,} more characters are in the log of turn {turn}.)*"
-    pieces = [folded(piece) for piece in pieces]
-    pieces[0] = f"{quote}\n\n{pieces[0]}" if quote else pieces[0]
-    pieces[-1] += f"\n\n{_LATER}" if later else ""
-    pieces[-1] += f"\n\n{_footer(turn, mode, because=because, usd=usd, bot=bot)}"
-    return [f"{piece}\n\n{marker(turn, named or nth)}" for nth, piece in enumerate(pieces, start=1)]
+        piece += f"\n\n*(Cut here: {left:,} more characters are in the log of turn {turn}.)*"
+    told = [quote] * bool(quote) + [folded(piece)] + [_LATER] * later
+    return "\n\n".join([*told, _footer(turn, mode, because=because, usd=usd, bot=bot), marker(turn, named)])
 
 
 def folded(words: str) -> str:
@@ -197,14 +192,6 @@ _NOTICES: dict[Why, tuple[str, str]] = {
     "too_long": (
         "Our conversation has become too long for the model.",
         "The next event starts a new one.",
-    ),
-    "stopped": (
-        "I was stopped, and leave it there.",
-        "Mention me to go on.",
-    ),
-    "closed": (
-        "The pull request was closed while I was at work, and I have stopped.",
-        "Reopened soon, it finds me where I was.",
     ),
 }
 

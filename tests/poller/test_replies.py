@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -16,13 +17,14 @@ from poller.replies import (
     NOTHING_SAID,
     SILENCER,
     about_push,
+    answer,
+    cut,
     folded,
     harmless,
     has_marker,
     marker,
     marks_in,
     notice,
-    parts,
     quoted,
     told_later,
     with_remarks,
@@ -32,9 +34,8 @@ from sessions.sources import Pushed
 MARKDOWN = st.text(st.sampled_from("@ana `~>-*_<!/.\n\tbottlepost turn=1 part=1-->\r\x00é"), max_size=80)
 
 
-def only(text: str, **options: object) -> str:
-    (part,) = parts(text, 12, **options)
-    return part
+def only(text: str, **options: Any) -> str:
+    return answer(text, 12, **options)
 
 
 def test_a_marker_has_exactly_this_form() -> None:
@@ -89,7 +90,7 @@ def test_mentions_in_the_agents_words_notify_nobody(text: str, said: str) -> Non
 
 @given(MARKDOWN)
 def test_no_words_mention_anybody_outside_code(text: str) -> None:
-    assert all(mention_in(part, "ana") is None for part in parts(text, 12))
+    assert mention_in(only(text), "ana") is None
 
 
 @given(MARKDOWN)
@@ -113,23 +114,19 @@ def test_an_agent_cannot_forge_a_marker(text: str) -> None:
     assert marks_in(only(text)) == [("12", "1")]
 
 
-@given(MARKDOWN, st.integers(min_value=1, max_value=3))
-def test_every_part_carries_its_own_marker_and_no_other(text: str, most: int) -> None:
-    made = parts(text, 12, limit=450, most=most)
-    assert 1 <= len(made) <= most
-    for nth, part in enumerate(made, start=1):
-        assert part.endswith(f"\n\n{marker(12, nth)}")
-        assert marks_in(part) == [("12", str(nth))]
-        assert has_marker(part, 12, nth) and not has_marker(part, 1, nth) and not has_marker(part, 12, nth + 1)
+@given(MARKDOWN)
+def test_every_answer_carries_its_own_marker_and_no_other(text: str) -> None:
+    part = only(text, limit=450)
+    assert part.endswith(f"\n\n{marker(12, 1)}")
+    assert marks_in(part) == [("12", "1")]
+    assert has_marker(part, 12, 1) and not has_marker(part, 1, 1) and not has_marker(part, 12, 2)
 
 
-@given(
-    MARKDOWN.map(lambda text: text * 20),
-    st.integers(min_value=500, max_value=900),
-    st.integers(min_value=1, max_value=3),
-)
-def test_no_part_is_longer_than_the_limit(text: str, limit: int, most: int) -> None:
-    assert all(len(part) <= limit for part in parts(text, 12, limit=limit, most=most))
+@given(MARKDOWN.map(lambda text: text * 20), st.integers(min_value=500, max_value=900))
+def test_nothing_is_longer_than_the_limit(text: str, limit: int) -> None:
+    assert len(only(text, limit=limit)) <= limit
+    for piece in cut(only(text), 12, "1", limit=limit):
+        assert len(piece) <= limit and marks_in(piece) == [("12", "1")]
 
 
 @given(MARKDOWN)
@@ -145,9 +142,10 @@ def test_a_long_answer_is_cut_at_a_line_and_says_so() -> None:
 
 
 def test_a_fence_that_a_cut_leaves_open_is_closed() -> None:
-    first, second = parts("```py\n" + "x = 1\n" * 200, 12, limit=1000, most=2)
+    words = "```py\n" + "x = 1\n" * 200
+    assert "x = 1\n```\n\n*(Cut here: " in only(words, limit=1000)
+    first, second, *_ = cut(words, 12, "1", limit=1000)
     assert "x = 1\n```\n" in first and second.startswith("```\nx = 1\n")
-    assert "more characters" in second and "more characters" not in first
 
 
 def test_code_that_a_cut_breaks_open_notifies_nobody() -> None:
@@ -173,7 +171,7 @@ def test_a_marker_is_found_after_people_have_edited_the_comment(body: str) -> No
     assert not has_marker(body, 1, 1) and not has_marker(body, 12, 2)
 
 
-@pytest.mark.parametrize("why", ["failed", "limited", "refused", "too_long", "stopped", "closed"])
+@pytest.mark.parametrize("why", ["failed", "limited", "refused", "too_long"])
 def test_a_notice_says_what_happened_and_what_can_be_done(why: str) -> None:
     body = notice(
         why, 12, key="gitea.example.com/acme/api#7", reason="exit 1: `@ana`\n<!-- bottlepost turn=1 part=1 -->"
