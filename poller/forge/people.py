@@ -7,7 +7,7 @@ operator trusts.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -90,13 +90,8 @@ class People(ABC):
 
     def are_teams_mixed(self, full_name: str) -> bool:
         """Do some of its teams only read, so that nobody can tell which members write?"""
-        try:
-            teams = self._get(f"/repos/{quoted(full_name)}/teams", list[_Team] | None) or []
-        except errors.MissingScope:
-            raise
-        except (errors.Forbidden, errors.NotFound, errors.Declined):
-            return False
-        return not all(team.may_write("repo.code") for team in teams)
+        teams = self._teams(full_name)
+        return isinstance(teams, list) and not all(team.may_write("repo.code") for team in teams)
 
     def _named_permission(self, full_name: str, login: str) -> _Named | None:
         """What the permission endpoint says; `None` when it does not answer the bot, as it does only to admins.
@@ -115,23 +110,31 @@ class People(ABC):
         return said
 
     def _writer_by_teams(self, full_name: str, login: str, user_id: int | None) -> Permission:
-        base = f"/repos/{quoted(full_name)}"
-        try:
-            assignees = self._get(f"{base}/assignees", list[Actor] | None) or []
-            if not any(_is(person, login, user_id) for person in assignees):
-                return Permission(False, f"{login} cannot write to {full_name}")
-            teams = self._get(f"{base}/teams", list[_Team] | None) or []
-        except errors.MissingScope:
-            raise
-        except (errors.Forbidden, errors.NotFound):
+        assignees = self.could_be_assigned(full_name)
+        if assignees is not None and not any(_is(person, login, user_id) for person in assignees):
+            return Permission(False, f"{login} cannot write to {full_name}")
+        teams = self._teams(full_name) if assignees is not None else "untold"
+        if teams == "untold":
             return Permission(None, f"the bot may not ask who writes to {full_name}")
-        except errors.Declined as declined:
-            if declined.status == 405:  # a user's own repository has no teams: who can be assigned, can write
-                return Permission(True, f"{login} can write to {full_name}")
-            raise
+        if teams == "none":  # who can be assigned, can write
+            return Permission(True, f"{login} can write to {full_name}")
         if teams and all(team.may_write("repo.code") for team in teams):
             return Permission(True, f"{login} can write to {full_name}, as all its teams can")
         return Permission(None, f"{login} may be in a team of {full_name} that only reads; name people in trust.who")
+
+    def _teams(self, full_name: str) -> list[_Team] | Literal["none", "untold"]:
+        """A repository's teams; "none": it is a user's own, which cannot have any; "untold": the bot may not ask."""
+        try:
+            found: list[_Team] | None = self._get(f"/repos/{quoted(full_name)}/teams", list[_Team] | None)
+        except errors.MissingScope:
+            raise
+        except (errors.Forbidden, errors.NotFound):
+            return "untold"
+        except errors.Declined as declined:
+            if declined.status == 405:
+                return "none"
+            raise
+        return found or []
 
     def could_be_assigned(self, full_name: str) -> list[Actor] | None:
         """Everybody who can write in a repository, and perhaps some who cannot; `None`: the bot may not ask."""
@@ -145,16 +148,9 @@ class People(ABC):
 
     def only_writers_edit(self, full_name: str) -> bool:
         """Is everybody who can change others' comments somebody who can push?  False also when nobody tells."""
-        try:
-            teams = self._get(f"/repos/{quoted(full_name)}/teams", list[_Team] | None) or []
-        except errors.MissingScope:
-            raise
-        except (errors.Forbidden, errors.NotFound):
-            return False
-        except errors.Declined as declined:
-            if declined.status == 405:  # a user's own repository has no teams, and who may write may write everything
-                return True
-            raise
+        teams = self._teams(full_name)
+        if isinstance(teams, str):
+            return teams == "none"  # then who may write may write everything
         units = ("repo.pulls", "repo.issues")
         return all(
             team.units_map is not None and (team.may_write("repo.code") or not any(map(team.may_write, units)))
