@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
                     401, "user does not exist [uid: 0, name: ]" if old else "invalid username, password or token"
                 )
             if route is None or not route.has(world.version):
-                return _NOT_ALLOWED if known_path(path) and route is None else _UNKNOWN, login
+                return _NOT_ALLOWED if known_path(path, world.version) else _UNKNOWN, login
             _check_scope(call, route.scope)
             return route.handler(call), login
         except Refused as refused:

@@ -48,6 +48,9 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     has_lock: bool
     #: `POST pulls/comments/{id}/resolve` is there.
     has_resolve: bool
+    #: `POST pulls/{n}/comments/{id}/replies` is there (Gitea), `POST pulls/{n}/reviews/{id}/comments` (Forgejo).
+    has_replies: bool
+    takes_remarks: bool
     #: Admins may say with which `updated_at` an edit or a comment is stamped.
     backdates: bool
 
@@ -77,6 +80,8 @@ _OLD = Version(
     knows_team_writers=True,
     has_lock=False,
     has_resolve=False,
+    has_replies=False,
+    takes_remarks=False,
     backdates=False,
 )
 _STABLE = Version(
@@ -99,6 +104,8 @@ _STABLE = Version(
     knows_team_writers=False,
     has_lock=True,
     has_resolve=False,
+    has_replies=False,
+    takes_remarks=False,
     backdates=False,
 )
 _NEXT = msgspec.structs.replace(
@@ -112,6 +119,8 @@ _NEXT = msgspec.structs.replace(
     checks_lines=True,
     has_resolve=True,
 )
+#: What is new in it is known from its source only.
+_AFTER = msgspec.structs.replace(_NEXT, name="1.27.0+dev", has_replies=True)
 #: Branched off at 1.22; known from its source only.
-_FORGEJO = msgspec.structs.replace(_OLD, name="11.0.1+gitea-1.22.0", backdates=True)
-VERSIONS = {"1.22.6": _OLD, "1.25.4": _STABLE, "1.26-dev": _NEXT, "forgejo-11": _FORGEJO}
+_FORGEJO = msgspec.structs.replace(_OLD, name="11.0.1+gitea-1.22.0", takes_remarks=True, backdates=True)
+VERSIONS = {"1.22.6": _OLD, "1.25.4": _STABLE, "1.26-dev": _NEXT, "1.27-dev": _AFTER, "forgejo-11": _FORGEJO}

@@ -103,3 +103,51 @@ def test_the_diff_is_one_that_git_would_write() -> None:
         text = client.get("/repos/acme/api/pulls/1.diff").text
     assert "diff --git a/new.py b/new.py\nnew file mode 100644\n--- /dev/null\n+++ b/new.py\n@@ -0,0 +1 @@\n" in text
     assert "-# A project" in text
+
+
+def test_a_reply_goes_into_the_thread_of_a_remark_that_its_author_may_see() -> None:
+    pull = a_pull("1.27-dev")
+    plain = pull.comment("hello", by="ana")
+    (remark,) = pull.review(by="ana", inline=[("README.md", -1, "why?")]).comments
+    hidden = pull.start_review(by="ana").add_inline("README.md", 1, "not yet")
+    other = pull.repo.open_pull(by="ana")
+
+    def replied(number: int, row: int, body: str = "so") -> httpx.Response:
+        return client.post(f"/repos/acme/api/pulls/{number}/comments/{row}/replies", json={"body": body})
+
+    with asking(pull.world) as client:
+        made = replied(1, remark.id)
+        assert made.status_code == 201
+        told = made.json()
+        assert (told["pull_request_review_id"], told["original_position"]) == (remark.review and remark.review.id, 1)
+        refused = [
+            replied(1, plain.id),
+            replied(1, remark.id, ""),
+            replied(1, hidden.id),
+            replied(other.number, remark.id),
+        ]
+        assert [one.status_code for one in refused] == [400, 422, 404, 404]
+        assert [one.json()["message"] != "" for one in refused] == [True] * 4, (
+            "unlike what a route says that is lacking"
+        )
+
+
+def test_forgejo_takes_remarks_into_anybodys_review() -> None:
+    pull = a_pull("forgejo-11")
+    review = pull.review(by="ana", inline=[("README.md", -1, "why?")])
+    with asking(pull.world) as client:
+        there = f"/repos/acme/api/pulls/1/reviews/{review.id}/comments"
+        made = client.post(there, json={"path": "README.md", "old_position": 1, "new_position": 0, "body": "so"})
+        assert made.status_code == 200
+        assert [one["body"] for one in sorted(client.get(there).json(), key=lambda one: one["id"])] == ["why?", "so"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_older_ones_can_do_neither(version: str) -> None:
+    pull = a_pull(version)
+    review = pull.review(by="ana", inline=[("README.md", 1, "why?")])
+    with asking(pull.world) as client:
+        sent = {"path": "README.md", "new_position": 1, "body": "so"}
+        there = [f"comments/{review.comments[0].id}/replies", f"reviews/{review.id}/comments"]
+        answers = [client.post(f"/repos/acme/api/pulls/1/{one}", json=sent) for one in there]
+    assert [(one.status_code, "json" in one.headers["Content-Type"]) for one in answers] == [(404, False), (405, False)]

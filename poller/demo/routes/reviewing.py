@@ -11,7 +11,7 @@ from poller.demo.access import is_admin, may_write
 from poller.demo.git import line_of
 from poller.demo.routes.answers import NOTHING, Answer, Call, done
 from poller.demo.shapes.people import Json
-from poller.demo.shapes.talk import review_json
+from poller.demo.shapes.talk import inline_json, review_json
 
 if TYPE_CHECKING:
     from poller.demo.pulls import Pull
@@ -88,6 +88,41 @@ def delete_review(call: Call) -> Answer:
         return Answer(status=403, empty=True)
     review.delete(by=me)
     return NOTHING
+
+
+def reply(call: Call) -> Answer:
+    """`pulls/{n}/comments/{id}/replies`: 201, in the thread of that remark; 404 for what this reader cannot see."""
+    from poller.demo.routes.reading import find_row
+
+    pull, me = _writable(call), call.me()
+    row = find_row(call, call.repo())
+    if row.type != "code":
+        raise call.error(400, "comment is not a review comment")
+    is_hidden = row.review is not None and row.review.state == "PENDING" and row.review.user is not me
+    if row.pull.number != pull.number or is_hidden:
+        raise call.not_found()
+    if not call.text("body"):
+        raise call.error(422, "[Body]: Required")
+    return done(inline_json(pull.reply(row, call.text("body"), by=me), call.view), 201)
+
+
+def add_remark(call: Call) -> Answer:
+    """Forgejo's `reviews/{id}/comments`: 200, in anybody's review; at the place of another remark it is a reply."""
+    pull, review, me = _writable(call), call.review(), call.me()
+    path, body = call.text("path"), call.text("body")
+    line = _whole(call.sent.get("new_position"))
+    if (old := _whole(call.sent.get("old_position"))) > 0:
+        line = -old
+    there = next((row for row in review.comments if (row.path, row.line) == (path, line)), None)
+    row = pull.reply(there, body, by=me) if there is not None else review.add_inline(path, line, body)
+    return done(inline_json(row, call.view))
+
+
+def _writable(call: Call) -> Pull:
+    pull = call.pull()
+    if pull.repo.archived:
+        raise call.error(423, f"{pull.repo.full_name} is archived")
+    return pull
 
 
 def dismiss(call: Call) -> Answer:

@@ -73,6 +73,20 @@ ROUTES = [
     Route("POST", f"{_R}/pulls/{{number}}/reviews/{{review}}", reviewing.submit_review, "repository"),
     Route("DELETE", f"{_R}/pulls/{{number}}/reviews/{{review}}", reviewing.delete_review, "repository"),
     Route("GET", f"{_R}/pulls/{{number}}/reviews/{{review}}/comments", reading.review_comments, "repository"),
+    Route(
+        "POST",
+        f"{_R}/pulls/{{number}}/reviews/{{review}}/comments",
+        reviewing.add_remark,
+        "repository",
+        lambda version: version.takes_remarks,
+    ),
+    Route(
+        "POST",
+        f"{_R}/pulls/{{number}}/comments/{{id}}/replies",
+        reviewing.reply,
+        "repository",
+        lambda version: version.has_replies,
+    ),
     Route("POST", f"{_R}/pulls/{{number}}/reviews/{{review}}/dismissals", reviewing.dismiss, "repository"),
     Route("POST", f"{_R}/pulls/{{number}}/reviews/{{review}}/undismissals", reviewing.dismiss, "repository"),
     Route("POST DELETE", f"{_R}/pulls/{{number}}/requested_reviewers", reviewing.requested_reviewers, "repository"),
@@ -121,6 +135,6 @@ def find(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
     return None
 
 
-def known_path(path: str) -> bool:
-    """Whether another method would find a route."""
-    return any(pattern.fullmatch(path) for pattern, _ in _compiled())
+def known_path(path: str, version: Version) -> bool:
+    """Whether another method would find a route that this version has."""
+    return any(pattern.fullmatch(path) and route.has(version) for pattern, route in _compiled())
