@@ -86,7 +86,7 @@ class PullErrand:
                 return kept_out
             diff = self._diff(known, events, mode)
             if heads.fork and self._questions.heads(known.row.repo, known.row.number).head_sha != heads.head_sha:
-                return NotNow(reason="the fork was pushed to just now", at=self._now() + 1.0)
+                return NotNow(reason="the fork was pushed to just now", at=self._now() + 1.0, patient=True)
         except errors.NotFound as trouble:
             gone = self._questions.what_is_gone(known.row.repo, known.row.repo_id, known.row.number)
             if gone == "pull":

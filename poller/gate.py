@@ -65,7 +65,7 @@ class Gate:
             if standing.is_approved(conn, self._config.forge, ref, heads.head_sha):
                 return None
         reason = f"the fork's head {heads.head_sha[:12]} has not been let in: it waits for ok-to-test"
-        return NotNow(reason=reason, at=self._now() + LATER)
+        return NotNow(reason=reason, at=self._now() + LATER, patient=True)
 
     def _control(self) -> Control:
         """Made when it is first needed; only who holds `_asking` asks."""

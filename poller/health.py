@@ -2,7 +2,8 @@
 
 Unhealthy is: no successful cycle for two hours (or ten times `poll.every`), a last cycle that failed, a repository,
 pull or sweep that cannot be read, an agent that the model's service refuses, a turn that waits after a failure, and,
-for a day, a turn that failed or an answer that could not be posted.  What somebody has paused is no trouble.
+for a day, a turn that failed or an answer that could not be posted.  What somebody has paused is no trouble, nor is a
+turn that waits for money or for consent.
 
 Knows rows and the config.  Must not know how it is shown.
 """
@@ -20,6 +21,7 @@ from poller.config import Config
 from poller.halves import stamp_of
 from poller.quiet import wants_quiet
 from sessions import ledger, pauses, registry
+from sessions.turns import Turn
 
 #: Seconds without a successful cycle after which something is wrong, however rarely cron calls.
 STALE = 7200.0
@@ -70,11 +72,17 @@ def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]
         "cost": _cost(conn, now=now),
         "caps": [_cap(cap) for cap in money.caps(conn, config.limits, now=now)],
         "paused": [{"agent": one.agent, "until": stamp_of(one.until), "why": one.why} for one in pauses.pauses(conn)],
+        "patient": [_patient(turn) for turn in registry.turns(conn, state="waiting") if turn.reason and turn.patient],
         "held": [_held(conn, one) for one in held.pauses(conn, config.forge)],
         "sweeps": {"pulls": sweeps.pulls, "repositories": sweeps.repositories, "overdue": sweeps.overdue},
         "requests": _requests(forge, now=now),
         "outbox": letters.waiting(conn),
     }
+
+
+def _patient(turn: Turn) -> dict[str, Any]:
+    """A turn that waits for money, or for somebody's consent: it is as it was asked for."""
+    return {"turn": turn.id, "key": turn.key, "until": stamp_of(turn.not_before), "reason": turn.reason}
 
 
 def _held(conn: sa.Connection, pause: held.Pause) -> dict[str, Any]:
@@ -120,7 +128,7 @@ def _of_turns(conn: sa.Connection, *, now: float) -> list[str]:
         until = f"paused until {stamp_of(pause.until)}" if pause.until > now else "to be tried again"
         found.append(f"agent {pause.agent} is {until}: {pause.why}; its events are kept")
     for turn in registry.turns(conn, state="waiting"):
-        if turn.reason:
+        if turn.reason and not turn.patient:
             found.append(f"turn {turn.id} on {turn.key} waits until {stamp_of(turn.not_before)}: {turn.reason}")
     for turn in registry.turns(conn, state="failed", limit=20):
         # Whoever ran one by hand was told, and `poll retry` has nothing to repeat.

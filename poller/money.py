@@ -45,6 +45,11 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
         """Would there be less left even if nothing ran?"""
         return self.spent + min(usd, self.usd) > self.usd + _DUST
 
+    def said(self, usd: float) -> str:
+        """That a turn which may cost so much does not fit, in one line."""
+        asked = min(usd, self.usd)
+        return notices.cap_reached(self.of, usd=self.usd, spent=self.spent, reserved=self.reserved, turn=asked)
+
 
 def caps(
     conn: sa.Connection, limits: Limits, *, now: float, ref: str | None = None, but: int | None = None
@@ -100,14 +105,14 @@ class Purse:
         full = next((cap for cap in found if cap.is_full(usd)), None)
         if full is None:
             return min([usd, *(cap.usd for cap in found)])
-        reason = notices.cap_reached(full.of, usd=full.usd, spent=full.spent, reserved=full.reserved)
+        reason = full.said(usd)
         if not full.is_spent(usd):  # what runs has reserved the rest, and will not need all of it
-            return NotNow(reason=reason, at=now if full.until is not None else now + SOON)
+            return NotNow(reason=reason, at=now if full.until is not None else now + SOON, patient=True)
         if turn.reason != reason:
             with bound(pull=turn.key, turn=turn.id):
                 log.warning("turn not begun: %s", reason, extra=fields(agent=turn.agent))
         self._tell(conn, turn, full, reason, now=now)
-        return NotNow(reason=reason, at=min(now + AGAIN, full.until or now + AGAIN))
+        return NotNow(reason=reason, at=min(now + AGAIN, full.until or now + AGAIN), patient=True)
 
     def _tell(self, conn: sa.Connection, turn: Turn, cap: Cap, reason: str, *, now: float) -> None:
         """On the pull, once for each time that the cap is whole again, and once for each that it is raised."""

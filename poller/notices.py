@@ -179,10 +179,18 @@ def nobody_there(bot: str, turns: int) -> str:
     )
 
 
-def cap_reached(of: Of, *, usd: float, spent: float, reserved: float) -> str:
-    """One line, for the log too."""
-    running = f", and ${reserved:,.2f} are reserved by turns that run" if reserved > 0 else ""
-    return f"of the ${usd:,.2f} for {_OF[of]} (limits.usd_per_{of}) ${spent:,.2f} are spent{running}"
+def cap_reached(of: Of, *, usd: float, spent: float, reserved: float, turn: float) -> str:
+    """One line, for the log too.  `turn`: what one may cost."""
+    running = f", and {_dollars(reserved)} are reserved by turns that run" if reserved > 0 else ""
+    return (
+        f"a turn may cost {_dollars(turn)}, and of the {_dollars(usd)} for {_OF[of]} (limits.usd_per_{of}) "
+        f"{_dollars(spent)} are spent{running}"
+    )
+
+
+def _dollars(usd: float) -> str:
+    """To the cent; of less than one what there is of it."""
+    return f"${usd:,.2f}" if usd >= 0.01 or usd <= 0 else f"${usd:.4f}"
 
 
 def at_the_cap(reason: str, turn: int, part: str, *, until: float | None) -> str:

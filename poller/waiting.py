@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from poller import money, notices, store
+from poller import money, store
 from poller import pauses as held
 from poller.config import Config
 from poller.halves import stamp_of
@@ -45,7 +45,5 @@ def _full_caps(conn: sa.Connection, turn: Turn, config: Config, *, now: float) -
         return []
     usd = config.agents[turn.agent].limits.usd
     return [
-        notices.cap_reached(cap.of, usd=cap.usd, spent=cap.spent, reserved=cap.reserved)
-        for cap in money.caps(conn, config.limits, now=now, ref=turn.ref, but=turn.id)
-        if cap.is_full(usd)
+        cap.said(usd) for cap in money.caps(conn, config.limits, now=now, ref=turn.ref, but=turn.id) if cap.is_full(usd)
     ]

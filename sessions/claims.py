@@ -42,7 +42,7 @@ def claim(
         if isinstance(allowed, NotNow):
             if allowed.at <= now:
                 return None  # others have to end first
-            put_off = {"reason": allowed.reason, "not_before": max(allowed.at, now + 1.0)}
+            put_off = {"reason": allowed.reason, "patient": allowed.patient, "not_before": max(allowed.at, now + 1.0)}
             conn.execute(t.turn.update().where(t.turn.c.id == number).values(**put_off))
             continue
         turn = hold(conn, number, owner=owner, now=now, lease=lease, anew=True)
@@ -181,11 +181,12 @@ def put_back(
     not_before: float,
     attempts: int | None = None,
     deaths: int | None = None,
+    patient: bool = False,
 ) -> Turn:
     """It waits again, without an outcome."""
     registry.take_over_waiting(conn, turn, now=now)
     tries = turn.attempts if attempts is None else attempts
-    values = {"state": "waiting", "reason": reason, "not_before": not_before, "attempts": tries}
+    values = {"state": "waiting", "reason": reason, "patient": patient, "not_before": not_before, "attempts": tries}
     values |= {"deaths": turn.deaths if deaths is None else deaths}
     _change(conn, turn, owner="", lease_until=0.0, handing_over=False, **values)
     return _read(conn, turn.id)
@@ -203,7 +204,7 @@ def finish(
     """Record what came of it, in the turn and in its session."""
     if verdict.turn == "waiting":
         registry.take_over_waiting(conn, turn, now=now)
-    values: dict[str, Any] = {"state": verdict.turn, "kind": outcome.kind, "reason": verdict.reason}
+    values: dict[str, Any] = {"state": verdict.turn, "kind": outcome.kind, "reason": verdict.reason, "patient": False}
     values |= {"answer": outcome.text, "exit": outcome.exit, "handing_over": False}
     values |= {"not_before": verdict.not_before, "ended_at": now, "owner": "", "lease_until": 0.0}
     _change(conn, turn, **values)

@@ -136,11 +136,16 @@ class Holder:
                 self._stop.wait(pause)
         return write()
 
-    def _put_back(self, reason: str, *, at: float, more: int = 0, deaths: int | None = None) -> None:
+    def _put_off(self, what: NotNow) -> None:
+        self._put_back(what.reason, at=what.at, patient=what.patient)
+
+    def _put_back(
+        self, reason: str, *, at: float, more: int = 0, deaths: int | None = None, patient: bool = False
+    ) -> None:
         with begin(self.terms.engine) as conn:
             self.turn = claims.put_back(
                 conn, self.turn, reason=reason, now=self.terms.clock(), not_before=at,
-                attempts=self.turn.attempts + more, deaths=deaths,
+                attempts=self.turn.attempts + more, deaths=deaths, patient=patient,
             )  # fmt: skip
         self._say("turn waits", reason=reason)
 

@@ -95,4 +95,4 @@ def ready(
     except Interrupted as end:
         if end.asked:
             return Dropped(reason=end.asked)
-        return NotNow(reason="it was interrupted while its code was fetched", at=terms.clock())
+        return NotNow(reason="it was interrupted while its code was fetched", at=terms.clock(), patient=True)

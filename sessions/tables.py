@@ -96,6 +96,7 @@ turn = sa.Table(
     sa.Column("exit", sa.Integer),
     sa.Column("kind", sa.String, nullable=False, default=""),  # of the last outcome
     sa.Column("reason", sa.String, nullable=False, default=""),
+    sa.Column("patient", sa.Boolean, nullable=False, server_default=sa.false()),  # it waits, and nothing is wrong
     sa.Column("answer", sa.Text, nullable=False, default=""),
     sa.Column("cost_usd", sa.Float, nullable=False, default=0.0),
     sa.Column("reserved", sa.Float, nullable=False, server_default="0"),  # what it may cost while it runs
@@ -187,7 +188,7 @@ def _to_2(op: Operations) -> None:
 def _to_3(op: Operations) -> None:
     """Machines that share a database; money set aside; a pull's turns and sessions by index; counts of any size."""
     op.add_column("session", _like(session.c.place))
-    for column in ("reserved", "deaths"):
+    for column in ("reserved", "deaths", "patient"):
         op.add_column("turn", _like(turn.c[column]))
     op.create_index("sessions_of_ref", "session", ["ref"])
     op.create_index("turns_of_ref", "turn", ["ref"])

@@ -132,6 +132,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     #: conversation and is sent again by itself; after "interrupted" it may never have been heard.
     kind: str = ""
     reason: str = ""
+    #: It waits for that reason, and nothing is wrong with it.
+    patient: bool = False
     answer: str = ""
     cost_usd: float = 0.0
     #: What its next (or present) launch may cost; counts only while it runs.
@@ -231,10 +233,11 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotNow(msgspec.Struct, frozen=True, kw_only=True):
-    """Back to waiting until `at` (epoch seconds); no attempt is counted."""
+    """Back to waiting until `at` (epoch seconds); no attempt is counted.  `patient`: nothing is wrong with that."""
 
     reason: str
     at: float
+    patient: bool = False
 
 
 class Errand(Protocol):

@@ -161,7 +161,7 @@ class Worker(Holder):
             self._drop(ready.reason)
             return None
         if isinstance(ready, NotNow):
-            self._put_back(ready.reason, at=ready.at)
+            self._put_off(ready)
             return None
         if isinstance(ready, Outcome):
             self._count_try(opening.mode)
@@ -176,7 +176,7 @@ class Worker(Holder):
     def _start(self, opening: lifecycle.Opening, ready: Ready, agent: Agent) -> Launch | Outcome | None:
         now = self.terms.clock()
         if opening.renewed and not self._beat() and (dear := self._reserved_anew()) is not None:
-            self._put_back(dear.reason, at=dear.at)
+            self._put_off(dear)
             return None
         agent = self._within_its_means(agent)
         if asked := self._recorded(opening, ready, agent, now=now):

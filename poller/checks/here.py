@@ -94,6 +94,7 @@ def agents(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
     except ConfigError as trouble:
         found, _, mend = str(trouble).rpartition("; ")
         yield fail("agents", found, mend, exit_code=2)
+    yield from _money(config)
     for name, agent in config.agents.items():
         yield _agent(f"agent {name}", agent, environ)
 
@@ -115,6 +116,16 @@ def _backend(backend: str, agents: Mapping[str, Agent], state: Path, environ: Ma
             yield fail(f"backend {backend}{which}", found, mend or "see the message, or choose another `backend`")
             return
     yield claude(environ) if backend == "process" else ok(f"backend {backend}", "its programs are there")
+
+
+def _money(config: Config) -> Iterator[Check]:
+    """What a turn may cost is set aside before it begins: a cap with room for one lets no second begin."""
+    dearest = max((agent.limits.usd for agent in config.agents.values()), default=0.0)
+    for of in ("day", "month", "pull", "repository"):
+        cap: float | None = getattr(config.limits, f"usd_per_{of}")
+        if cap is not None and cap < 2 * dearest:
+            found = f"limits.usd_per_{of} is ${cap:.2f}, and one turn may cost ${dearest:.2f} (the agent's limits.usd)"
+            yield warn("money", f"{found}: after the first no other begins", "raise the one, or lower the other")
 
 
 def _agent(name: str, agent: Agent, environ: Mapping[str, str]) -> Check:

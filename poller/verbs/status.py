@@ -33,6 +33,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         by = f" by {one['by']}" if one["by"] else ""
         waiting = f"; {one['waiting']} turns wait" if one["waiting"] else ""
         yield f"  paused{by}: {one['what']}, since {one['since']}: {one['reason']}{waiting}"
+    for one in found["patient"]:
+        yield f"  turn {one['turn']} on {one['key']} waits, looked at again at {one['until']}: {one['reason']}"
     if found["left_alone_until"] is not None:
         yield f"  left alone until {found['left_alone_until']}: the forge has asked for patience"
     if found["age_seconds"] is not None:

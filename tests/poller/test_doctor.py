@@ -218,6 +218,13 @@ def test_a_database_that_is_none_is_said_and_kept(examine: Examine, tmp_path: Pa
     assert file.read_bytes().startswith(b"not a database")
 
 
+def test_a_cap_that_has_room_for_one_turn_only_is_told_of(examine: Examine) -> None:
+    said = "agents: {a: {backend: process, limits: {usd: 2}}}\nlimits: {usd_per_day: 20, usd_per_pull: 3}"
+    found = examine(more=said)["money"]
+    assert found.status == "warn" and "limits.usd_per_pull is $3.00, and one turn may cost $2.00" in found.found
+    assert "money" not in examine(more=said.replace("usd: 2}", "usd: 1}"))
+
+
 def test_what_an_agent_needs_is_looked_for(examine: Examine) -> None:
     checks = examine(more="agents: {a: {backend: process}, b: {backend: process, env: [], prompts: words}}")
     assert checks["agent a"].status == "warn" and "ANTHROPIC_API_KEY is not set" in checks["agent a"].found

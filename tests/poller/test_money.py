@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from poller import money, tables
 from poller.deltas.events import pull_ref
+from poller.health import health
 from poller.money import Purse
 from sessions import claims, ledger, registry
 from sessions import tables as session_tables
@@ -95,10 +96,22 @@ def test_at_the_cap_one_comment_says_so_and_the_next_day_goes_on(engine: sa.Engi
         assert till.claim() is None
         till.now += money.AGAIN
     [post] = till.posts()
-    assert "(limits.usd_per_day) $0.80 are spent" in post
+    assert "a turn may cost $1.00, and of the $1.50 for" in post and "(limits.usd_per_day) $0.80 are spent" in post
     assert "I wait until 2026-11-22 00:00 UTC" in post and "part=cap-day-" in post
     till.now = ledger.day_of(NOON) + ledger.DAY
     assert till.claim() is not None
+
+
+def test_whoever_waits_for_money_is_shown_and_is_no_trouble(any_house: House) -> None:
+    till = Till(any_house.app.engine, usd_per_day=1.5)
+    till.spend(0.8)
+    till.enqueue(2)
+    assert till.claim() is None
+    with reading(any_house.app.engine) as conn:
+        found = health(conn, any_house.app.config, now=till.now)
+    assert not [problem for problem in found["problems"] if "turn" in problem]
+    [one] = found["patient"]
+    assert one["turn"] == 2 and one["reason"].startswith("a turn may cost $1.00")
 
 
 def test_a_turn_that_is_dearer_than_a_whole_cap_gets_the_cap(engine: sa.Engine) -> None:
