@@ -101,13 +101,17 @@ def turns(
     *,
     ref: str | None = None,
     key: str | None = None,
+    named: str | None = None,
     identity: str | None = None,
     state: str | None = None,
     limit: int | None = None,
 ) -> list[Turn]:
-    """Turns that fit, oldest first; with `limit` the last ones."""
+    """Turns that fit, oldest first; with `limit` the last ones.  `named`: a key, or its end behind the forge."""
     wanted = {t.turn.c.ref: ref, t.turn.c.key: key, t.session.c.identity: identity, t.turn.c.state: state}
-    return _turns(conn, *(column == value for column, value in wanted.items() if value is not None), limit=limit)
+    where = [column == value for column, value in wanted.items() if value is not None]
+    if named is not None:
+        where.append(sa.or_(t.turn.c.key == named, t.turn.c.key.endswith(f"/{named}", autoescape=True)))
+    return _turns(conn, *where, limit=limit)
 
 
 def waiting(conn: sa.Connection) -> int:

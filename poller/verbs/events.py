@@ -13,6 +13,7 @@ from types import FrameType
 import msgspec
 import sqlalchemy as sa
 
+from poller import eventlog
 from poller.app import database_at_hand, has_no_database, open_tables
 from poller.config import Config
 from poller.deltas.events import Event
@@ -55,6 +56,14 @@ def whole_key(key: str, config: Config) -> str:
     return key if key.startswith(f"{config.forge}/") else f"{config.forge}/{key}"
 
 
+def known_pull(conn: sa.Connection, key: str, config: Config) -> str:
+    """The identity of the pull that somebody names.  Raises `UsageError`."""
+    ref = eventlog.pull_named(conn, whole_key(key, config))
+    if ref is None:
+        raise UsageError(f"{key}: no such pull in the log; expected owner/repo#N")
+    return ref
+
+
 def _whole(wanted: Wanted, config: Config) -> Wanted:
     return wanted if wanted.key is None else msgspec.structs.replace(wanted, key=whole_key(wanted.key, config))
 
@@ -62,6 +71,9 @@ def _whole(wanted: Wanted, config: Config) -> Wanted:
 def events(config: Config, wanted: Wanted, *, limit: int | None, as_lines: bool) -> int:
     """Print what is wanted of the log as it is now; with `limit` the newest so many."""
     with database_at_hand(config) as engine:
+        if wanted.key is not None:
+            with reading(engine) as conn:
+                known_pull(conn, wanted.key, config)
         for line in Listener(engine, _whole(wanted, config), limit=limit).lines():
             _show(line, as_lines=as_lines)
     return 0

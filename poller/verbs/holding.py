@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from poller import pauses
+from poller import pauses, store
 from poller.app import database_at_hand, open_tables
 from poller.config import Config
+from poller.deltas.events import place_of
 from poller.halves import stamp_of
 from poller.pauses import Pause, Scope
 from sessions.database import begin, clock_of
@@ -23,12 +24,15 @@ def pause(config: Config, place: str | None, *, reason: str) -> int:
     try:
         with begin(engine) as conn:
             scope = _scope(conn, config, place)
+            is_known = _is_known(conn, config, scope)
             before = pauses.pause(conn, scope, reason=reason, now=clock_of(engine)())
             turns = pauses.turns_within(conn, scope)
     finally:
         engine.dispose()
     said = f"{scope.name} is paused: {reason}" if before is None else f"{scope.name} stays paused, now for: {reason}"
     print(escaped(f"{said}; its events are kept"))
+    if not is_known:
+        print(f"  nothing was ever seen of {scope.name}: the pause waits for it to come; is the number right?")
     if turns["waiting"]:
         print(f"  {_counted(turns['waiting'], 'waiting turn')} held back")
     if turns["running"]:
@@ -66,6 +70,13 @@ def _scope(conn: sa.Connection, config: Config, place: str | None) -> Scope:
     if is_owner and scope.name.lower() not in owners and not pauses.is_known_owner(conn, scope):
         raise UsageError(f"{place}: nothing of this owner is watched; expected owner, owner/repo or owner/repo#N")
     return scope
+
+
+def _is_known(conn: sa.Connection, config: Config, scope: Scope) -> bool:
+    """Is there such a pull, as far as anybody has looked?  Of anything larger it was asked before."""
+    if "#" not in scope.name:
+        return True
+    return bool(store.places(conn, config.forge, [place_of(scope.place.rstrip("|"))]))
 
 
 def _concerns(one: Pause, scope: Scope) -> bool:

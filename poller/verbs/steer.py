@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
-from poller import eventlog, letters
+from poller import letters
 from poller.app import database_at_hand
 from poller.config import Config
-from poller.verbs.events import whole_key
+from poller.verbs.events import known_pull
 from sessions import registry
 from sessions.database import begin, clock_of
 from sessions.shell import UsageError
@@ -16,7 +14,10 @@ from sessions.shell import UsageError
 def reset(config: Config, key: str, *, agent: str | None, bottle: bool) -> int:
     """Forget the conversation (and the bottle) of a pull: the next event starts afresh.  Says what was dropped."""
     with database_at_hand(config) as engine, begin(engine) as conn:
-        ref = _ref(conn, key, config)
+        ref = known_pull(conn, key, config)
+        if agent is not None and agent not in config.agents and registry.session(conn, ref=ref, agent=agent) is None:
+            names = ", ".join(sorted(config.agents))
+            raise UsageError(f"--agent {agent}: is neither in the config nor has a session on {key}; expected {names}")
         dropped = registry.forget(conn, ref=ref, now=clock_of(engine)(), agent=agent, bottle=bottle)
     if not dropped:
         print(f"{key}: there was no session{f' of {agent}' if agent else ''} to forget")
@@ -49,10 +50,3 @@ def retry(config: Config, turn_id: int) -> int:
     joined = "" if number == turn_id else f"its events joined turn {number}, which "
     print(f"turn {turn_id}: {joined}runs with the next `poll --once`, or at once if `poll` is running")
     return 0
-
-
-def _ref(conn: sa.Connection, key: str, config: Config) -> str:
-    ref = eventlog.pull_named(conn, whole_key(key, config))
-    if ref is None:
-        raise UsageError(f"{key}: no such pull in the log; expected owner/repo#N")
-    return ref

@@ -73,6 +73,7 @@ def test_lost_conversation_is_told_from_the_log_too_and_the_answer_says_so(bot: 
 def test_after_a_reset_nothing_is_carried_over(bot: Bot, repo: Repo) -> None:
     pull = repo.open_pull(by="ana")
     bot.once()
+    assert "expected reviewer" in bot.poll("reset", bot.key(pull), "--agent", "nobody", code=2).complaint
     bot.poll("reset", bot.key(pull))
     pull.comment("@bot and now?", by="ana")
     bot.once()

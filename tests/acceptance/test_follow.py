@@ -12,6 +12,7 @@ import pytest
 
 from poller import eventlog
 from poller.app import COMPONENTS
+from poller.demo.repos import Repo
 from sessions.database import begin, open_database
 from tests.acceptance.bot import Bot
 from tests.acceptance.calls import PATIENCE, Running, until
@@ -145,3 +146,11 @@ def test_what_cannot_be_asked_is_said_in_one_line(bot: Bot, option: str, value: 
 def test_nothing_is_made_by_asking(bot: Bot, tmp_path: Path) -> None:
     bot.poll("events", "--kind", "repository", "--actor", "ana", "--since", "1h", "--limit", "3")
     assert not bot.state.exists()
+
+
+def test_a_pull_that_nobody_knows_is_no_empty_log(bot: Bot, repo: Repo) -> None:
+    repo.open_pull(by="ana")
+    bot.once()
+    for name in ("acme/api#2", "nonsense"):
+        assert f"{name}: no such pull in the log" in bot.poll("events", "--pull", name, code=2).complaint
+    assert len(bot.poll("events", "--pull", "acme/api#1", "--format", "jsonl").rows) == 1
