@@ -42,20 +42,17 @@ def spent_since(
     conn: sa.Connection,
     since: float,
     *,
-    until: float | None = None,
     ref: str | None = None,
     agent: str | None = None,
-    session_id: int | None = None,
     within: str | None = None,
 ) -> Spent:
-    """What was used from `since` on (and before `until`): by all, or by one pull (`ref`), agent or session.
+    """What was used from `since` on: by all, or by one pull (`ref`) or agent.
 
     `within`: by everything whose ref begins so."""
     c = t.run.c
     sums = [sa.func.coalesce(sa.func.sum(c[name]), 0) for name in ("cost_usd", *Usage.__struct_fields__)]
-    wanted = {c.ref: ref, c.agent: agent, c.session_id: session_id}
+    wanted = {c.ref: ref, c.agent: agent}
     where = [column == value for column, value in wanted.items() if value is not None]
-    where += [] if until is None else [c.at < until]
     where += [] if within is None else [c.ref.startswith(within, autoescape=True)]
     usd, *tokens, runs = conn.execute(sa.select(*sums, sa.func.count()).where(c.at >= since, *where)).one()
     usage = Usage(**dict(zip(Usage.__struct_fields__, map(int, tokens), strict=True)))

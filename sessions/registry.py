@@ -29,8 +29,6 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0
     #: Live sessions.
     sessions: int = 0
-    #: When the next waiting turn may start (epoch seconds).
-    next_at: float | None = None
 
 
 def enqueue(conn: sa.Connection, *, ref: str, key: str, agent: str, event_id: str, why: str, now: float) -> int | None:
@@ -122,12 +120,7 @@ def waiting(conn: sa.Connection) -> int:
 def counts(conn: sa.Connection) -> Counts:
     by_state = conn.execute(sa.select(t.turn.c.state, sa.func.count()).group_by(t.turn.c.state))
     live = sa.select(sa.func.count()).select_from(t.session).where(t.session.c.closed_at.is_(None))
-    next_at = sa.select(sa.func.min(t.turn.c.not_before)).where(t.turn.c.state == "waiting")
-    return Counts(
-        **{row[0]: row[1] for row in by_state},
-        sessions=conn.execute(live).scalar_one(),
-        next_at=conn.execute(next_at).scalar(),
-    )
+    return Counts(**{row[0]: row[1] for row in by_state}, sessions=conn.execute(live).scalar_one())
 
 
 def note_posted(conn: sa.Connection, turn_id: int, what: str) -> None:
