@@ -33,6 +33,12 @@ class Refused(Exception):
     exit_code = 2
 
 
+class Lost(Exception):
+    """Somebody else sees it through.  One line: what, and where its end will be found."""
+
+    exit_code = 1
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn
     session: Session
@@ -62,7 +68,7 @@ class Terminal:
         self._settings, self._environ, self._stop = settings, environ, stop
 
     def run(self, agent: str, task: str, *, on_progress: OnProgress | None = None) -> Ended:
-        """A new bottle, a new conversation.  Raises `Refused`, `DatabaseError`."""
+        """A new bottle, a new conversation.  Raises `Refused`, `Lost`, `DatabaseError`."""
         settings = agent_of(self._settings, agent)
         check(settings.backend, settings, environ=self._environ)
         with opened(self._settings) as engine:
@@ -75,7 +81,7 @@ class Terminal:
     def run_resume(
         self, identity: str, *, claude_session: str, task: str, on_progress: OnProgress | None = None
     ) -> Ended:
-        """The same bottle, the same conversation.  Raises `Refused`, `DatabaseError`."""
+        """The same bottle, the same conversation.  Raises `Refused`, `Lost`, `DatabaseError`."""
         check_id(identity, claude_session)
         with opened(self._settings) as engine:
             collect_left(engine, self._settings, identity, environ=self._environ)
@@ -100,7 +106,13 @@ class Terminal:
             lease=LEASE,
             tries=1,
         )
-        after, session, outcome = dispatcher.run_one(turn, session, stop=self._stop, on_progress=on_progress)
+        try:
+            after, session, outcome = dispatcher.run_one(turn, session, stop=self._stop, on_progress=on_progress)
+        except claims.LeaseLost:
+            raise Lost(
+                f"bottle {session.identity}: nothing was heard of this call for {LEASE:.0f} s and more, and somebody "
+                f"else watches over turn {turn.id} now; `bottle log {session.identity}` shows its end"
+            ) from None
         return Ended(turn=after, session=session, outcome=outcome)
 
 

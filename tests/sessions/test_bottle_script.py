@@ -8,13 +8,16 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sessions import registry, state, tables
-from sessions.database import begin, open_database
+from sessions import byhand, claims, registry, state, tables
+from sessions.config import Agent, Limits, Settings
+from sessions.database import begin, open_database, reading
+from sessions.turns import Progress
 from tests.sessions.stage import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -282,3 +285,30 @@ def test_start_does_not_import_what_it_does_not_need(environ: dict[str, str], tm
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
     assert not imported & {"rich", "jinja2", "docker", "alembic", "apscheduler", "httpx", "gitea", "requests", "poller"}
     assert os.path.exists(tmp_path / "config.yaml")
+
+
+def test_call_that_stood_still_for_too_long_says_who_has_its_turn(
+    tmp_path: Path, scripted_environ: dict[str, str]
+) -> None:
+    """A machine that slept, while another call came by: no bug, and the run goes on."""
+    settings = Settings(
+        state=tmp_path / "state", database=None, limits=Limits(), agents={"reviewer": Agent(backend="process", env=())}
+    )
+    with byhand.opened(settings) as engine:
+
+        def overtake(progress: Progress) -> None:
+            if progress.what == "running":
+                with begin(engine) as conn:
+                    claims.hold(conn, progress.turn.id, owner="", now=1.0, lease=0.0, anew=False)
+
+        terminal = byhand.Terminal(settings, environ=scripted_environ, stop=threading.Event())
+        with pytest.raises(byhand.Lost, match="somebody else watches over turn 1 now; `bottle log reviewer-") as lost:
+            terminal.run("reviewer", "[agent: sleep 3]", on_progress=overtake)
+        assert lost.value.exit_code == 1
+
+        def recorded() -> bool:
+            byhand.collect_left(engine, settings, environ=scripted_environ)
+            with reading(engine) as conn:
+                return [turn.state for turn in registry.turns(conn)] == ["done"]
+
+        eventually(recorded)
