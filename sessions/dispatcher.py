@@ -250,11 +250,13 @@ class _Shift:
         outcome: Outcome | None = None
         try:
             with bound(pull=turn.key, turn=turn.id, bottle=worker.session.identity):
-                outcome = worker.adopt(wait=self.wait) if adopted else worker.run(wait=self.wait)
+                try:
+                    outcome = worker.adopt(wait=self.wait) if adopted else worker.run(wait=self.wait)
+                except claims.LeaseLost as lost:
+                    log.warning("%s; it is in other hands", lost)
+                    worker.withdraw()
         except Left:
             pass
-        except claims.LeaseLost as lost:
-            log.warning("%s; it is in other hands", lost)
         except (DatabaseError, EngineError, OSError) as error:
             # Its files stay; whoever adopts it once the lease is over collects them.
             log.error("turn %s: %s", turn.id, files.told(error) if isinstance(error, OSError) else error)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sessions import claims, places, state, transcript
+from sessions import claims, places, registry, runs, state, transcript
 from sessions.bottles import Bottle
 from sessions.claude import Ended
 from sessions.database import DatabaseError, begin, reading
@@ -159,6 +159,18 @@ class Holder:
         with begin(self.terms.engine) as conn:
             claims.release(conn, self.turn)
         raise Left
+
+    def withdraw(self) -> None:
+        """The turn was lost to somebody else: if it is not this run that he sees through, it ends."""
+        with reading(self.terms.engine) as conn:
+            turn, session = registry.turn(conn, self.turn.id), registry.session_of(conn, self.session.identity)
+        if self.turn.started_at is None or turn is None or session is None:
+            return
+        is_here = not self.terms.place or session.place in ("", self.terms.place)
+        if not is_here or turn.state != "running" or turn.directory != self.turn.directory:
+            agent = self.terms.agents.get(self.turn.agent)
+            launch = runs.launch_of(self.terms.state, self.turn, self.session, agent=agent)
+            self._bottle().stop(launch, grace=self.terms.grace)
 
     # -- telling -------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from sessions import claims, housekeeping, places, processes, registry
 from sessions import tables as t
+from sessions.bottles.keeper import MARKER
 from sessions.boxing import Runner
 from sessions.database import DatabaseError, begin
 from tests.sessions.stage import REF, Stage, eventually
@@ -152,6 +153,20 @@ def test_who_cannot_tell_that_he_is_there_ends_his_run(stage: Stage, monkeypatch
         sa.event.remove(stage.engine, "begin", away)
     assert len(ended) == 1 and "the server is away" in ended[0]
     assert stage.turn(1).state == "running", "its end is recorded by whoever comes next"
+
+
+def test_machine_that_slept_ends_its_run_when_another_has_the_turn(stage: Stage, other: Stage) -> None:
+    stage.want("opened", "[agent: sleep 60]")
+    away = str(msgspec.structs.replace(processes.me(), host="other"))
+    with stage.running():
+        eventually(lambda: stage.turns(state="running") and (stage.bottle() / "turns" / "1" / "pid").exists())
+        there, mark = stage.bottle() / "turns" / "1", f"{stage.session().identity}/1"
+        with begin(other.engine) as conn:
+            claims.hold(conn, 1, owner=away, now=other.clock(), lease=60.0, anew=True)
+            places.settle(conn, stage.session(), places.name_of(other.state))
+        eventually(lambda: (there / "exit").exists())
+        assert not list(processes.marked(MARKER, mark))
+    assert stage.turn(1).state == "running", "there"
 
 
 def test_a_state_directory_has_one_name_whoever_asks(tmp_path: Path) -> None:
