@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy as sa
 
-from sessions import claims, claude, preparing, processes, registry, state
+from sessions import claims, claude, places, preparing, processes, registry, state
 from sessions import tables as t
 from sessions.bottles import EngineError, bottle_for, cwd_of
 from sessions.config import Agent, Settings
@@ -73,9 +73,10 @@ class Terminal:
         check(settings.backend, settings, environ=self._environ)
         with opened(self._settings) as engine:
             now = clock_of(engine)()
+            here = place_of(engine, self._settings)
             with begin(engine) as conn:
                 session = new_session(conn, state=self._settings.state, agent=agent, backend=settings.backend, now=now)
-                turn = enter(conn, session, why="bottle run", now=now)
+                turn = enter(conn, session, why="bottle run", now=now, here=here)
             return self._see_through(engine, Task(task), turn, session, on_progress=on_progress)
 
     def run_resume(
@@ -85,11 +86,11 @@ class Terminal:
         check_id(identity, claude_session)
         with opened(self._settings) as engine:
             collect_left(engine, self._settings, identity, environ=self._environ)
-            now = clock_of(engine)()
+            now, here = clock_of(engine)(), place_of(engine, self._settings)
             with begin(engine) as conn:
                 session = known(conn, self._settings, identity, claude_session, now=now)
                 check(session.backend, agent_of(self._settings, session.agent), environ=self._environ)
-                turn = enter(conn, session, why="bottle run-resume", now=now)
+                turn = enter(conn, session, why="bottle run-resume", now=now, here=here)
             errand = Task(task, only=claude_session)
             return self._see_through(engine, errand, turn, session, on_progress=on_progress)
 
@@ -224,7 +225,12 @@ def opened(settings: Settings) -> Iterator[sa.Engine]:
         engine.dispose()
 
 
-def enter(conn: sa.Connection, session: Session, *, why: str, now: float) -> Turn:
+def place_of(engine: sa.Engine, settings: Settings) -> str:
+    """The name of this machine's state directory, of which the others are told; "" where there are no others."""
+    return places.Presence(engine, settings.state).told(now=clock_of(engine)())
+
+
+def enter(conn: sa.Connection, session: Session, *, why: str, now: float, here: str = "") -> Turn:
     """A turn that is ours from its first moment: nobody else knows what it is to do.  Raises `Refused`."""
     running = registry.turns(conn, ref=session.ref, state="running")
     if running:
@@ -237,6 +243,8 @@ def enter(conn: sa.Connection, session: Session, *, why: str, now: float) -> Tur
         conn, ref=session.ref, key=session.key, agent=session.agent, why=why, now=now, by_hand=True
     )
     turn = claims.hold(conn, number, owner=str(processes.me()), now=now, lease=LEASE, anew=True)
+    if not session.place:
+        places.settle(conn, session, here)
     return claims.belongs_to(conn, turn, session)
 
 
@@ -247,24 +255,25 @@ def collect_left(
     nobody polls, nobody else does.
 
     What still runs is left alone, as are the poller's: their answers are to be posted."""
-    now = clock_of(engine)()
+    now, here = clock_of(engine)(), place_of(engine, settings)
 
-    def left(conn: sa.Connection) -> list[Turn]:
-        found = claims.orphans(conn, now=now)
-        return [turn for turn in found if turn.by_hand and turn.identity and identity in (None, turn.identity)]
+    def left(conn: sa.Connection) -> list[tuple[Turn, Session]]:
+        found = [one for one in claims.orphans(conn, now=now) if one.by_hand and identity in (None, one.identity)]
+        known = [(turn, registry.session_of(conn, turn.identity)) for turn in found]
+        return [(turn, one) for turn, one in known if one and not places.is_elsewhere(conn, one, here, now=now)]
 
     with reading(engine) as conn:
         if not left(conn):
             return
     with begin(engine) as conn:
         mine = str(processes.me())
-        held = [claims.hold(conn, one.id, owner=mine, now=now, lease=LEASE, anew=False) for one in left(conn)]
-        sessions = {one.identity: registry.session_of(conn, one.identity) for one in held}
+        held = [
+            (claims.hold(conn, turn.id, owner=mine, now=now, lease=LEASE, anew=False), session)
+            for turn, session in left(conn)
+        ]
     dispatcher = Dispatcher(
         engine=engine, state=settings.state, agents=settings.agents, errand=Task(""), parallel=1, environ=environ,
         lease=LEASE, tries=1,
     )  # fmt: skip
-    for turn in held:
-        session = sessions[turn.identity]
-        assert session is not None, "the turn has one"
+    for turn, session in held:
         dispatcher.adopt_one(turn, session)

@@ -114,6 +114,7 @@ class Dispatcher:
         self, turn: Turn, session: Session, *, stop: threading.Event, on_progress: OnProgress | None = None
     ) -> tuple[Turn, Session, Outcome | None]:
         """Run this turn, which the caller holds, in this thread; when `stop` is set, its run is ended."""
+        self._tell()
         terms = msgspec.structs.replace(self._terms, on_progress=on_progress or _nothing)
         worker = Worker(terms, turn, session, stop=stop, end_on_stop=True)
         with bound(pull=turn.key, turn=turn.id, bottle=session.identity):
@@ -122,6 +123,7 @@ class Dispatcher:
 
     def adopt_one(self, turn: Turn, session: Session) -> None:
         """Record what this turn, which the caller holds, has come to; one that still runs is left to whoever comes."""
+        self._tell()
         terms = msgspec.structs.replace(self._terms, errand=Nobodys(), tries=1, on_progress=_nothing)
         with bound(pull=turn.key, turn=turn.id, bottle=session.identity), contextlib.suppress(Left, claims.LeaseLost):
             Worker(terms, turn, session, stop=threading.Event(), end_on_stop=False).adopt(wait=False)

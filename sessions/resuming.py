@@ -124,12 +124,12 @@ def resume(settings: Settings, identity: str, claude_session: str | None, *, env
         )
     with byhand.opened(settings) as engine:
         byhand.collect_left(engine, settings, identity, environ=environ)
-        now = clock_of(engine)()
+        now, here = clock_of(engine)(), byhand.place_of(engine, settings)
         with begin(engine) as conn:
             session = byhand.known(conn, settings, identity, claude_session, now=now)
             agent = byhand.agent_of(settings, session.agent)
             byhand.check(session.backend, agent, environ=environ)
-            turn = byhand.enter(conn, session, why="bottle resume", now=now)
+            turn = byhand.enter(conn, session, why="bottle resume", now=now, here=here)
         with bound(pull=turn.key, turn=turn.id, bottle=identity):
             log.info("resuming session %s at the terminal (%s)", session.claude_session, session.backend)
             return Visit(engine, settings, turn, session).run(agent, environ=environ)

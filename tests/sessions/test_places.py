@@ -11,10 +11,12 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from sessions import claims, housekeeping, places, processes, registry
+from sessions import byhand, claims, housekeeping, places, processes, registry, state
 from sessions import tables as t
 from sessions.bottles.keeper import MARKER
 from sessions.boxing import Runner
+from sessions.byhand import Terminal
+from sessions.config import Limits, Settings
 from sessions.database import DatabaseError, begin
 from tests.sessions.stage import REF, Stage, eventually
 
@@ -153,6 +155,25 @@ def test_who_cannot_tell_that_he_is_there_ends_his_run(stage: Stage, monkeypatch
         sa.event.remove(stage.engine, "begin", away)
     assert len(ended) == 1 and "the server is away" in ended[0]
     assert stage.turn(1).state == "running", "its end is recorded by whoever comes next"
+
+
+def test_turn_by_hand_is_left_to_the_machine_where_a_person_began_it(stage: Stage, other: Stage) -> None:
+    here, there = (
+        Settings(state=one.state, database=str(one.database), limits=Limits(), agents=one.agents)
+        for one in (stage, other)
+    )
+    terminal = Terminal(here, environ=stage.environ, stop=threading.Event())
+    began = terminal.run("reviewer", "hello").session
+    assert stage.session(ref=began.ref).place == places.name_of(stage.state)
+    away = str(msgspec.structs.replace(processes.me(), host="gone"))
+    with begin(stage.engine) as conn:
+        byhand.enter(conn, began, why="bottle run-resume", now=stage.clock())
+        conn.execute(t.turn.update().where(t.turn.c.id == 2).values(owner=away, lease_until=stage.clock() - 1))
+    byhand.collect_left(other.engine, there, environ=other.environ)
+    assert (other.run().adopted, other.turn(2).state) == (0, "running")
+    assert began.identity not in state.identities(other.state)
+    byhand.collect_left(stage.engine, here, environ=stage.environ)
+    assert stage.turn(2).state != "running"
 
 
 def test_machine_that_slept_ends_its_run_when_another_has_the_turn(stage: Stage, other: Stage) -> None:
