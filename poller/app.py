@@ -239,9 +239,10 @@ class App:
             return bool(held.paused(conn, ref=event.ref, key=event.key))
 
     def post(self, *, until: float | None = None) -> int:
-        """Do what is due beside words, then send what is due; nothing is begun any more at `until` (monotonic)."""
-        self.deeds.flush(until=until)
-        sent = self.outbox.flush(until=until)
+        """Send what is due, then do what is due beside words; nothing is begun any more at `until` (monotonic)."""
+        sent = self.outbox.flush(until=until)  # first: this is what people wait for
+        if self.deeds.flush(until=until):
+            sent += self.outbox.flush(until=until)  # words that waited for a push
         with self._posting:
             self._posted += sent
         return sent

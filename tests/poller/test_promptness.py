@@ -1,4 +1,4 @@
-"""What a turn needs is loaded while the forge is told that somebody was heard, and never for nothing."""
+"""What people wait for comes first, and what it needs is loaded in time, and never for nothing."""
 
 from __future__ import annotations
 
@@ -43,3 +43,12 @@ def test_engine_is_left_alone_when_nothing_is_to_run(house: House, asked: Asked)
     house.repo.open_pull(by="ana").comment("why?", by="ana")
     assert without_its_turns(house).told and not house.turns()
     assert "warm" not in [thread.name for thread in threading.enumerate()] and asked == []
+
+
+def test_answer_comes_before_the_marks_that_go_with_it(house: House) -> None:
+    house.agent(on=["mentioned"], status=True)
+    pull = house.repo.open_pull(by="ana")
+    pull.comment("@bot why?", by="ana")
+    assert house.once().posted == 1
+    posts = [request.path.rpartition("/")[2] for request in house.world.requests if request.method == "POST"]
+    assert posts[2] == "comments" and sorted(posts[:2]) == sorted(posts[3:]) == sorted(["reactions", pull.head_sha])
