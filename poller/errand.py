@@ -144,6 +144,7 @@ class PullErrand:
             base=heads.base_ref,
             branch=f"pull-{row.number}",
             head=heads.head_sha,
+            base_head=heads.base_sha,
             exact=heads.fork,  # of a fork's head somebody may have approved this commit, and no other
         )
 

@@ -38,6 +38,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     #: The commit that the turn is about, "" = whatever `head_ref` is.  `exact`: that one or none.
     head: str = ""
+    #: The commit that the base's branch was seen at, "" = nobody has looked.
+    base_head: str = ""
     exact: bool = False
 
 

@@ -123,6 +123,8 @@ class Heads(msgspec.Struct, frozen=True, kw_only=True):
     head_sha: str
     head_ref: str
     base_ref: str
+    #: "" where the branch is gone.
+    base_sha: str = ""
     fork: bool
     state: Literal["open", "closed"]
     merged: bool

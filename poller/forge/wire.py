@@ -287,6 +287,7 @@ def heads(found: PullDetail) -> pulls.Heads:
         head_sha=found.head.sha,
         head_ref=found.head.ref,
         base_ref=found.base.ref,
+        base_sha=found.base.sha,
         fork=found.head.repo is None or found.head.repo_id != found.base.repo_id,
         state=found.state,
         merged=found.merged,

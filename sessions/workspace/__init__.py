@@ -81,8 +81,12 @@ def _checkout(
     source: Source, room: Room, *, state: Path, turn: int, environ: Mapping[str, str], tick: Tick
 ) -> Checkout:
     with mirror.held(state, source.mirror, environ=environ, tick=tick) as source_of:
-        tips = source_of.fetch(source)
         record = room.record if room.is_whole() else None
+        seen = mirror.Tips(source.head, source.base_head)
+        # The forge has just said where both are: it need not be asked for what is all here.
+        if record is not None and _is_current(record, source, seen) and all(map(source_of.has, (seen.head, seen.base))):
+            return _as_it_was(record, turn)
+        tips = source_of.fetch(source)
         if record is not None and _is_current(record, source, tips):
             return _as_it_was(record, turn)
         before = record.head if record is not None and record.head != tips.head else ""

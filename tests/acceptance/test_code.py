@@ -51,6 +51,19 @@ def test_push_moves_the_code_and_keeps_what_the_agent_had_made(coder: tuple[Bot,
     assert git("show", "bottlepost/kept-2:notes.txt", at=work) == "half an idea"
 
 
+def test_code_that_has_not_moved_is_not_asked_for_again(coder: tuple[Bot, GitServer], forge: Forge) -> None:
+    bot, server = coder
+    pull = forge.open_pull({"greet.py": "print('hello')\n"})
+    bot.once()
+    asked = len(server.asked)
+    pull.comment("@bot why?", by="ana")
+    assert bot.tally()["turns"]["done"] == 1
+    assert asked and len(server.asked) == asked
+    forge.push(pull, {"greet.py": "print('hello, ana')\n"})
+    assert bot.tally()["turns"]["done"] == 1
+    assert len(server.asked) > asked
+
+
 def test_unfetchable_code_fails_its_turn_with_the_reason_and_no_other(
     coder: tuple[Bot, GitServer], forge: Forge
 ) -> None:

@@ -51,6 +51,26 @@ def test_unmoved_pull_leaves_the_directory_as_the_agent_left_it(desk: Desk) -> N
     assert (desk.read("notes.txt"), desk.read("app.txt")) == ("mine", "changed")
 
 
+def test_forge_is_not_asked_for_what_it_has_just_been_seen_at(desk: Desk) -> None:
+    first = desk.checkout()
+    desk.asks(head=first.head, base_head=first.base)
+    asked = len(desk.server.asked)
+    assert desk.checkout().untouched and len(desk.server.asked) == asked
+    base = desk.origin.commit("main", {"README.md": "# Another\n"})
+    desk.asks(base_head=base)
+    assert desk.checkout().base == base and len(desk.server.asked) > asked
+
+
+@pytest.mark.parametrize("lost", ["mirrors", "state/reviewer-abcde/work/.git"])
+def test_forge_is_asked_where_something_is_missing_here(desk: Desk, lost: str) -> None:
+    first = desk.checkout()
+    desk.asks(head=first.head, base_head=first.base)
+    shutil.rmtree(desk.state / lost)
+    asked = len(desk.server.asked)
+    assert desk.checkout().head == first.head and len(desk.server.asked) > asked
+    assert desk.agent("rev-parse", "HEAD") == first.head
+
+
 def test_push_moves_the_directory_forward(desk: Desk) -> None:
     first = desk.checkout()
     head = desk.push({"new.txt": "new\n"})
