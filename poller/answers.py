@@ -66,19 +66,43 @@ def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk
     """The turn has come to this, for now or for good."""
     if turn.state == "waiting":
         return
-    aim = _aim(conn, turn.id)
+    read = reviews.read(outcome.structured, outcome.text) if agent.reply == "review" else None
+    end = _End(turn=turn, outcome=outcome, agent=agent, aim=_aim(conn, turn.id), read=read)
+    later = _done(conn, end, desk)
+    if agent.reply != "none":
+        _said(conn, end, later, desk)
+
+
+class _End(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn's end.  `read`: its words as a review, where they are to be one."""
+
+    turn: Turn
+    outcome: Outcome
+    agent: Agent
+    aim: Aim | None
+    read: reviews.Said | None
+
+
+def _done(conn: sa.Connection, end: _End, desk: Desk) -> deeds.Push | Pushed | None:
+    """The status and the push; what there is to say of a push."""
+    turn, agent, aim, read = end.turn, end.agent, end.aim, end.read
     status: deeds.Status | None = None
     if agent.status and aim is not None:
-        state: deeds.State = "success" if turn.state == "done" and not _is_rejected(outcome, agent) else "failure"
+        # A status is what others may wait for: it goes by the verdict, where there is one.
+        is_rejected = read is not None and read.verdict == "request_changes"
+        state: deeds.State = "success" if turn.state == "done" and not is_rejected else "failure"
         status = _status(conn, turn, aim.head_sha, state, _described(turn), url=aim.url, desk=desk)
-    later = _to_push(conn, turn, outcome, aim, status=status, desk=desk)
-    if agent.reply == "none":
-        return
+    return _to_push(conn, turn, end.outcome, aim, status=status, desk=desk)
+
+
+def _said(conn: sa.Connection, end: _End, later: deeds.Push | Pushed | None, desk: Desk) -> None:
+    """The words, and the reactions on what was asked."""
+    turn, outcome, agent, aim = end.turn, end.outcome, end.agent, end.aim
     asking = _asking(eventlog.events(conn, turn.events), bot=desk.bot)
     for one in asking if turn.state != "dropped" else ():
         content = "rocket" if turn.state == "done" else "confused"
         deeds.react(conn, one.comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
-    said, review = _review(turn, outcome, agent, aim)
+    said, review = _review(end)
     bodies = words_after(
         turn, said, agent, bot=desk.bot, quote=_quote(asking), later=later is not None,
         before=letters.notices(conn, turn.id),
@@ -129,11 +153,11 @@ def words_after(
     return [replies.notice(why, turn.id, key=turn.key, usd=turn.cost_usd, before=before, **more)]
 
 
-def _review(turn: Turn, outcome: Outcome, agent: Agent, aim: Aim | None) -> tuple[Outcome, Review | None]:
+def _review(end: _End) -> tuple[Outcome, Review | None]:
     """The outcome with the review's summary as its words, and what makes the post a review."""
-    if agent.reply != "review" or turn.state != "done" or outcome.kind != "done":
+    turn, outcome, agent, aim, said = end.turn, end.outcome, end.agent, end.aim, end.read
+    if said is None or turn.state != "done" or outcome.kind != "done":
         return outcome, None
-    said = reviews.read(outcome.structured, outcome.text)
     may_judge = aim is not None and not aim.is_own  # a verdict on the bot's own pull is its own praise
     event: Event = "COMMENT"
     if said.verdict == "request_changes" and may_judge:
@@ -226,11 +250,6 @@ def _described(turn: Turn) -> str:
     what: dict[str, Literal["answered", "stopped"]] = {"done": "answered", "dropped": "stopped"}
     said = f"turn {turn.id} {what.get(turn.state, 'failed')}"
     return f"{said}: {turn.reason}" if turn.reason else said
-
-
-def _is_rejected(outcome: Outcome, agent: Agent) -> bool:
-    """A status is what others may wait for: it goes by the verdict, where there is one."""
-    return agent.reply == "review" and reviews.read(outcome.structured, outcome.text).verdict == "request_changes"
 
 
 def _aim(conn: sa.Connection, turn_id: int) -> Aim | None:
