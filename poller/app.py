@@ -207,7 +207,8 @@ class App:
     def followed_up(self, report: Report, *, wait: bool, stop: threading.Event, drain: bool = False) -> Once:
         """What comes behind a cycle: the due turns, the outbox."""
         self._warm({name for told in report.told for name in told.turns})
-        self.acknowledge()
+        if report.told:
+            self.acknowledge()
         tally = self.turns(wait=wait, stop=stop, drain=drain)
         self.post()
         if not stop.is_set():

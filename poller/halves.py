@@ -145,7 +145,7 @@ class Halves:
                 return Found()
             budget = rounds.Budget.now(forge, config.poll, now=now, others=moved.sent)
             units = budget.afforded(units, opened=store.open_count(conn, config.forge))
-            swept = self._sweep(conn, moved, units)
+            swept = self._sweep(conn, moved, units, forge)
             changed = self._repositories(conn, swept.names, swept.lost_repos, swept.archived, at=moved.now)
             told, trust = self._triaged(conn, changed, swept.looks, moved.bot)
         spent = self._client.requests - sent
@@ -172,10 +172,10 @@ class Halves:
             | {f"sweep of {name}": error for name, error in rounds.failures(units, swept).items()},
         )
 
-    def _sweep(self, conn: sa.Connection, moved: Moved, units: list[Unit]) -> Swept:
+    def _sweep(self, conn: sa.Connection, moved: Moved, units: list[Unit], known: Forge) -> Swept:
         config = self._config
         watching = Watching.of(config, conn, now=self._now, all_known=True)
-        scope = self._scope(conn, watching, None, store.forge(conn, config.forge), paged=moved.paged)
+        scope = self._scope(conn, watching, None, known, paged=moved.paged)
         repositories = store.known_repositories(conn, config.forge)
         ground = Ground(
             opened=store.open_spots(conn, config.forge),

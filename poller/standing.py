@@ -37,10 +37,12 @@ def of(conn: sa.Connection, forge: str, ref: str) -> Standing:
 def change(conn: sa.Connection, forge: str, ref: str, **values: Any) -> None:
     """Write down some of it."""
     repo_id, number = place_of(ref)
-    place = {"forge": forge, "repo_id": repo_id, "number": number}
-    known = of(conn, forge, ref)
-    whole = {name: getattr(known, name) for name in ("asked", "unattended", "ignored_by")} | values
-    store.upsert(conn, standing, place, whole)
+    c = standing.c
+    mine = (c.forge == forge, c.repo_id == repo_id, c.number == number)
+    if not conn.execute(standing.update().where(*mine).values(**values)).rowcount:
+        blank = {"asked": False, "unattended": 0, "ignored_by": ""}
+        place = {"forge": forge, "repo_id": repo_id, "number": number}
+        conn.execute(standing.insert().values(**place, **blank | values))
 
 
 def attended(conn: sa.Connection, forge: str, ref: str) -> None:
