@@ -63,7 +63,8 @@ class Outbox:
         tried = set[int]()
         while (until is None or time.monotonic() < until) and (post := self._claimed(tried)) is not None:
             tried.add(post.id)
-            with bound(pull=f"{self._forge}/{post.repo}#{post.number}", turn=post.turn_id, bottle=post.bottle):
+            turn = post.turn_id if post.turn_id > 0 else None  # an answer to a command is no turn's
+            with bound(pull=f"{self._forge}/{post.repo}#{post.number}", turn=turn, bottle=post.bottle):
                 end = self._tried(post)
             count += end == "sent"
             if end == "again":

@@ -141,7 +141,7 @@ decision = sa.Table(
     metadata,
     sa.Column("event_id", sa.String, sa.ForeignKey("event.id"), primary_key=True),
     sa.Column("agent", sa.String, primary_key=True),
-    sa.Column("verdict", sa.String, nullable=False),  # wake | ignore | refuse | close
+    sa.Column("verdict", sa.String, nullable=False),  # wake | hold | ignore | refuse | command | close
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("turn_id", sa.Integer),
 )
@@ -204,7 +204,7 @@ outbox = sa.Table(
     "outbox",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("turn_id", sa.Integer, nullable=False),
+    sa.Column("turn_id", sa.Integer, nullable=False),  # below zero: of no turn, but of the event with this `seq`
     sa.Column("part", sa.String, nullable=False),  # as its marker names it
     sa.Column("forge", sa.String, nullable=False),
     sa.Column("ref", sa.String, nullable=False),
