@@ -6,6 +6,7 @@ Must not know the forge.
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any, Literal
 
 import msgspec
@@ -78,9 +79,10 @@ def put(conn: sa.Connection, told: React | Status | Push, *, forge: str, ref: st
     if what != "push":
         conn.execute(table.delete().where(*mine))
     if what == "status":  # one that is in somebody's hands is waited for
-        older = (table.c.forge == forge, table.c.what == what, table.c.place == place, table.c.owner == "")
-        values = {"state": "dropped", "error": "the commit has a newer one"}
-        conn.execute(table.update().where(*older, table.c.state == "waiting").values(**values))
+        older = (table.c.forge == forge, table.c.what == what, _slot(table.c.place) == _slot(sa.literal(place)))
+        unheld = (*older, table.c.state == "waiting", table.c.owner == "")
+        conn.execute(table.update().where(*unheld).values(state="dropped", error="the commit has a newer one"))
+        conn.execute(table.update().where(*older, table.c.state == "open").values(state="done"))
     if conn.execute(sa.select(table.c.id).where(*mine)).first() is None:
         conn.execute(
             table.insert().values(
@@ -104,7 +106,7 @@ def is_newer_noted(conn: sa.Connection, deed: Deed) -> bool:
     mine = conn.execute(sa.select(c.forge, c.place).where(c.id == deed.id)).one_or_none()
     if mine is None:
         return True
-    newer = (c.id > deed.id, c.what == "status", c.forge == mine.forge, c.place == mine.place)
+    newer = (c.id > deed.id, c.what == "status", c.forge == mine.forge, _slot(c.place) == _slot(sa.literal(mine.place)))
     return conn.execute(sa.select(c.id).where(*newer).limit(1)).first() is not None
 
 
@@ -156,13 +158,18 @@ def note(conn: sa.Connection, deed: Deed, state: str, error: str = "", *, owner:
     return bool(conn.execute(table.update().where(*mine).values(**told)).rowcount)
 
 
+def _slot(place: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """Of a status' place: all but the state.  Of what is in one slot the last counts."""
+    return sa.func.rtrim(place, ascii_lowercase)
+
+
 def _place(told: React | Status | Push, ref: str) -> str:
     """What tells it from others of the turn; of a status, also what it has in common with those of other turns."""
     match told:
         case React():
             return f"{told.comment_id} {told.content}"
         case Status():
-            return f"{place_of(ref)[0]} {told.sha} {told.context}"
+            return f"{place_of(ref)[0]} {told.sha} {told.context} {told.state}"
         case Push():
             return told.branch
 
@@ -173,7 +180,7 @@ def _due(forge: str, but: set[int], *, now: float, quick: bool) -> sa.Select[Any
     is_alike = sa.or_(
         sa.and_(c.what == "push", earlier.c.ref == c.ref),
         sa.and_(c.what == "react", earlier.c.ref == c.ref, earlier.c.turn_id == c.turn_id),
-        sa.and_(c.what == "status", earlier.c.forge == c.forge, earlier.c.place == c.place),
+        sa.and_(c.what == "status", earlier.c.forge == c.forge, _slot(earlier.c.place) == _slot(c.place)),
     )
     before = sa.exists().where(
         earlier.c.what == c.what, earlier.c.id < c.id, earlier.c.state == "waiting", is_alike

@@ -116,13 +116,15 @@ def test_of_a_commits_statuses_only_the_newest_is_still_set(bench: Workbench) ->
     assert (bench.set, bench.states) == (["pending"], ["dropped", "open"])
 
 
-def test_a_newer_status_waits_for_the_older_one_that_somebody_is_setting(bench: Workbench) -> None:
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_newer_status_waits_for_the_older_one_that_somebody_is_setting(bench: Workbench, later: int) -> None:
+    """Of the same turn, or of a later one."""
     bench.status("success")
     real = bench.desk.questions.post_status
 
     def slow(*args: object, **named: object) -> None:
         bench.desk.questions.post_status = real  # type: ignore[method-assign]
-        bench.status("pending", turn=bench.turn.id + 1)
+        bench.status("pending", turn=bench.turn.id + later)
         other = doing.Deeds(
             bench.desk.engine, bench.desk.questions, forge=bench.desk.config.forge, pusher=bench._push,
             now=lambda: bench.desk.now(),
