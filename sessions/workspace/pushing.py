@@ -109,7 +109,9 @@ class _Way:
                 return self._pushed(commit, rebased=commit == trace)
         if not tip:
             return Pushed(state="refused", why=("its branch is gone",))
-        if self._is_in(tip, self._made.commit):
+        # From where the agent began, or from its own commits on: a branch that somebody has set back to before them is
+        # in the agent's past too, but what was taken away there must not come back with them.
+        if self._is_in(self._made.start, tip) and self._is_in(tip, self._made.commit):
             now = self._sent(self._made.commit, tip)
             if now == self._made.commit:
                 return self._pushed(now)

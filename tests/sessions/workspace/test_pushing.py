@@ -96,6 +96,40 @@ def test_a_head_that_has_moved_gets_the_commits_on_top(desk: Desk) -> None:
     assert push(desk, found) == pushed, "after a crash it is found, not pushed again"
 
 
+def test_commits_that_were_taken_back_meanwhile_do_not_come_back(desk: Desk) -> None:
+    before = desk.origin.tip("feature")
+    desk.push({"secret.txt": "oops\n"})
+    desk.checkout()
+    commit(desk, {"fix.py": "1\n"})
+    found = made(desk)
+    git("update-ref", "refs/heads/feature", before, at=desk.origin.place)
+    pushed = push(desk, found)
+    at = desk.origin.place
+    assert (pushed.state, pushed.many, pushed.rebased) == ("pushed", 1, True)
+    assert git("rev-parse", "feature~1", at=at) == before
+    assert git("ls-tree", "--name-only", "feature", at=at).split() == ["README.md", "app.txt", "fix.py"]
+
+
+def test_what_builds_on_commits_that_were_taken_back_stays_where_it_is(desk: Desk) -> None:
+    before = desk.origin.tip("feature")
+    desk.push({"secret.txt": "oops\n"})
+    desk.checkout()
+    commit(desk, {"secret.txt": "oops, again\n"})
+    found = made(desk)
+    git("update-ref", "refs/heads/feature", before, at=desk.origin.place)
+    assert push(desk, found).state == "refused"
+    assert desk.origin.tip("feature") == before
+
+
+def test_the_agents_own_commits_that_somebody_brought_there_are_not_made_again(desk: Desk) -> None:
+    desk.checkout()
+    first = commit(desk, {"fix.py": "1\n"}, "One")
+    second = commit(desk, {"fix.py": "2\n"}, "Two")
+    found = made(desk)
+    git("fetch", "-q", str(mirror(desk)), f"{first}:refs/heads/feature", at=desk.origin.place)
+    assert push(desk, found).commit == second == desk.origin.tip("feature")
+
+
 def test_commits_that_do_not_fit_on_top_stay_where_they_are(desk: Desk) -> None:
     desk.checkout()
     mine = commit(desk, {"app.txt": "mine\n"})
