@@ -68,6 +68,7 @@ class Repo:
         base: str | None = None,
         draft: bool = False,
         fork: str | None = None,
+        agit: bool = False,
         commits: int = 1,
         files: dict[str, str] | None = None,
         labels: Iterable[str] = (),
@@ -75,13 +76,16 @@ class Repo:
         assignees: Iterable[User | str] = (),
         reviewers: Iterable[User | str] = (),
     ) -> Pull:
-        """Open a pull request.  A head branch that is missing is made from the base with some commits of its own."""
+        """Open a pull request.  A head branch that is missing is made from the base with some commits of its own.
+
+        `agit`: by a push to `refs/for/<base>`, as who may only read can, too; no branch is made."""
         world = self.world
         pull = self._new(by, title=f"WIP: {title}" if draft else title, body=body, is_pull=True)
         pull.base_ref = base or self.default_branch
         pull.head_repo = world.fork(self, fork) if fork else self
-        pull.head_ref = head or f"feature-{pull.number}"
-        branches = pull.head_repo.branches
+        pull.agit = agit
+        pull.head_ref = head or (f"{pull.author.login}/topic-{pull.number}" if agit else f"feature-{pull.number}")
+        branches = dict[str, str]() if agit else pull.head_repo.branches
         if pull.head_ref not in branches:
             tip = self.branches[pull.base_ref]
             for _ in range(commits):

@@ -249,6 +249,8 @@ class Issue:
     # Pulls only:
     head_repo: Repo | None = None
     head_ref: str = ""
+    #: Made by a push to `refs/for/…`, for which one need only read: there is no such branch, the kept ref is the head.
+    agit: bool = False
     base_ref: str = ""
     #: What `refs/pull/N/head` names: follows the branch while the pull is open.
     ref_sha: str = ""

@@ -257,7 +257,7 @@ class World:
     def pulls_from(self, repo: Repo, branch: str) -> list[Pull]:
         """Pulls whose head is this branch."""
         candidates = list(repo.pulls.values()) + (list(repo.fork_of.pulls.values()) if repo.fork_of else [])
-        return [pull for pull in candidates if pull.head_repo is repo and pull.head_ref == branch]
+        return [pull for pull in candidates if pull.head_repo is repo and pull.head_ref == branch and not pull.agit]
 
     @act
     def rename_user(self, user: User | str, login: str) -> None:

@@ -116,6 +116,7 @@ class InlineRow(msgspec.Struct, frozen=True):
 
 
 class BranchSide(msgspec.Struct, frozen=True):
+    label: str = ""
     ref: str = ""
     sha: str = ""
     repo_id: int = 0
@@ -282,13 +283,17 @@ def heads_of_refs(found: Iterable[Ref]) -> dict[int, str]:
 
 
 def heads(found: PullDetail) -> pulls.Heads:
-    """Head and base.  A head without repository is a deleted fork: still a fork."""
+    """Head and base.  A head without repository is a deleted fork: still a fork.
+
+    So is one without a branch (AGit): the forge says that it is in the base's repository, yet takes it from everybody
+    who may read.  Only a pull that is closed may have lost its branch."""
+    no_branch = not found.head.label or (found.state == "open" and found.head.ref.startswith("refs/"))
     return pulls.Heads(
         head_sha=found.head.sha,
         head_ref=found.head.ref,
         base_ref=found.base.ref,
         base_sha=found.base.sha,
-        fork=found.head.repo is None or found.head.repo_id != found.base.repo_id,
+        fork=no_branch or found.head.repo is None or found.head.repo_id != found.base.repo_id,
         state=found.state,
         merged=found.merged,
         draft=found.draft,

@@ -37,6 +37,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     branch: str | None = None
     path: str = "README.md"
     fork: bool = False
+    agit: bool = False
     filler: str = ""
     tail: str = ""
     times: int = 1
@@ -119,7 +120,7 @@ class Scene:
         for login in ("renovate", "ci-bot", "fred"):
             self.repo.collaborator(login, "write")
         self.repo.collaborator("rita", "read")
-        self.is_fork = case.fork or case.act.startswith("on-fork")
+        self.is_fork = case.fork or case.agit or case.act.startswith("on-fork")
         self.row: Row | None = None
         if case.act != "open" and not self.is_fork:
             self.pull = self.repo.open_pull(by="ana")
@@ -128,9 +129,11 @@ class Scene:
         case = self.case
         if case.act == "open" or self.is_fork:
             who = case.by if case.act == "open" else "eve"
-            fork = f"{who}/{case.name}" if self.is_fork else None
+            fork = f"{who}/{case.name}" if self.is_fork and not case.agit else None
             body = case.text if case.act == "open" else ""
-            self.pull = self.repo.open_pull(by=who, title=case.title, body=body, head=case.branch, fork=fork)
+            self.pull = self.repo.open_pull(
+                by=who, title=case.title, body=body, head=case.branch, fork=fork, agit=case.agit
+            )
         if case.act.startswith("edit"):
             self.row = self.pull.comment(case.before, by=case.by)
             if case.act == "edit-at-once":

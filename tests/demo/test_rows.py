@@ -172,6 +172,20 @@ def test_the_head_moves_on_after_the_close_and_the_list_stays() -> None:
         assert client.get("/repos/acme/api/git/refs/pull").json()[0]["object"]["sha"] == kept
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_pull_by_a_push_to_refs_for_has_a_head_without_a_branch(version: str) -> None:
+    pull = a_pull(version, agit=True)
+    branches = dict(pull.repo.branches)
+    pushed = pull.push(by="ana")
+    assert pull.repo.branches == branches
+    with asking(pull.world) as client:
+        detail = client.get("/repos/acme/api/pulls/1").json()
+    head, base = detail["head"], detail["base"]
+    assert (head["label"], head["ref"], head["sha"]) == ("", "refs/pull/1/head", pushed)
+    assert head["repo_id"] == base["repo_id"] and head["repo"] == base["repo"]
+    assert stamps(pull) == ["pull_push", "pull_push"]
+
+
 def test_an_opening_with_extras_tells_of_each() -> None:
     pull = a_pull(labels=["bug", "ui"], milestone="v1", assignees=["ben", "bot"], reviewers=["ben"])
     told = [(one["event_type"].removeprefix("pull_request"), one["action"]) for one in pull.world.webhooks]

@@ -6,6 +6,7 @@ Knows how Gitea writes and rewrites `pull_push`.  Must not know comments or labe
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from poller.demo.acts.common import Acting
 from poller.demo.git import line_of
@@ -62,6 +63,10 @@ class Pushing(Acting):
     def _move_head(self, tip: str, *, by: User, forced: bool = False) -> str:
         if self.head_repo is None or self.head_repo.deleted:
             raise ValueError("there is no head repository to push to")
+        if self.agit:
+            before, self.ref_sha = self.ref_sha, tip
+            self.world.after_lag(partial(self.pushed, before, tip, by=by, forced=forced))
+            return tip
         self.head_repo.move_branch(self.head_ref, tip, by=by, forced=forced)
         return tip
 

@@ -204,4 +204,4 @@ def _head(pull: Pull, view: View, *, listed: bool) -> Json:
 
 
 def _end(pull: Pull, ref: str, sha: str) -> Json:
-    return {"label": pull.head_ref, "ref": ref, "sha": sha}
+    return {"label": "" if pull.agit else pull.head_ref, "ref": ref, "sha": sha}

@@ -58,6 +58,27 @@ def test_a_push_whose_body_cannot_be_read_has_no_commits(body: str) -> None:
     assert (step.forced, step.commits) == (False, ())
 
 
+@pytest.mark.parametrize(
+    ("head", "state", "fork"),
+    [
+        ({"label": "topic", "ref": "topic"}, "open", False),
+        ({"label": "", "ref": "refs/pull/3/head"}, "open", True),
+        ({"label": "", "ref": "refs/pull/3/head"}, "closed", True),
+        ({"ref": "topic"}, "open", True),
+        ({"label": "topic", "ref": "refs/pull/3/head"}, "open", True),
+        ({"label": "topic", "ref": "refs/pull/3/head"}, "closed", False),
+    ],
+)
+def test_a_head_without_a_branch_in_the_repository_counts_as_a_forks(
+    head: dict[str, str], state: str, fork: bool
+) -> None:
+    side = {"sha": "s", "repo_id": 7, "repo": {}}
+    detail = msgspec.convert(
+        {"state": state, "head": side | head, "base": side | {"label": "main", "ref": "main"}}, wire.PullDetail
+    )
+    assert wire.heads(detail).fork is fork
+
+
 def test_a_pull_whose_fork_is_gone_is_still_from_a_fork() -> None:
     side = {"ref": "x", "sha": "s", "repo_id": 0, "repo": None}
     detail = msgspec.convert(
