@@ -48,18 +48,20 @@ class Judge:
             order, decision = ordered(event, command, ruling, self._facts, head=head, pushed_at=pushed_at)
             if order is not None:
                 self._standings[event.ref] = _after(self._standing(event), order)
-            return Told(event=event, decisions=[decision], order=order, by_bot=by_bot)
+            return Told(event=event, decisions=[decision], order=order, by_bot=by_bot, attended=order is not None)
         wishes, settled = sorted_out([event], self._facts)
         made: list[Decision] = list(settled)
+        attended = False
         for wish in wishes:
-            stands = self._standing(event)
-            made.append(
-                decided(
-                    wish, self._trust.ruling(event), self._facts, ignored_by=stands.ignored_by,
-                    approved=self._heads.get(event.id, "") in stands.approved,
-                )
+            stands, ruling = self._standing(event), self._trust.ruling(event)
+            decision = decided(
+                wish, ruling, self._facts, ignored_by=stands.ignored_by,
+                approved=self._heads.get(event.id, "") in stands.approved,
             )  # fmt: skip
-        return Told(event=event, decisions=made, by_bot=by_bot)
+            made.append(decision)
+            # What a stranger does with a head that was let in wakes, too, and is no sign of anybody's care.
+            attended = attended or (decision.verdict == "wake" and ruling.allowed and not ruling.bot)
+        return Told(event=event, decisions=made, by_bot=by_bot, attended=attended)
 
     def _pushed_at(self, event: Event) -> str:
         """Rows can become visible late: what is told behind a push may have been written before it."""

@@ -34,8 +34,19 @@ class Manners:
         """Somebody who may command does."""
         self._obeying.obey(event, order)
 
-    def mind(self, event: Event, decisions: Sequence[Decision], turns: Mapping[str, int], *, by_bot: bool) -> None:
-        """What follows from an event for how the pull stands with us."""
+    def mind(
+        self,
+        event: Event,
+        decisions: Sequence[Decision],
+        turns: Mapping[str, int],
+        *,
+        by_bot: bool,
+        attended: bool,
+    ) -> None:
+        """What follows from an event for how the pull stands with us.
+
+        `attended`: a person who is trusted has asked or commanded.  Anybody's other words would let strangers keep the
+        bots talking."""
         if event.number is None:
             return
         if any(decision.verdict == "hold" for decision in decisions):
@@ -44,7 +55,7 @@ class Manners:
             self._shrug(event)
         if by_bot:
             self._count(event, turns)
-        elif event.actor is not None and event.actor.id != self._bot.id:
+        elif attended:
             standing.attended(self._conn, event.forge, event.ref)
 
     def _shrug(self, event: Event) -> None:

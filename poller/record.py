@@ -36,6 +36,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     order: Order | None = None
     #: Nobody human did it.
     by_bot: bool = False
+    #: Somebody whom the operator trusts is there: it commands, or wakes an agent by his right to ask.
+    attended: bool = False
 
 
 class Record:
@@ -134,7 +136,7 @@ class Record:
             registry.bring_back(conn, ref=event.ref, now=now)
         if told.order is not None:
             self._manners.obey(event, told.order)
-        self._manners.mind(event, told.decisions, turns, by_bot=told.by_bot)
+        self._manners.mind(event, told.decisions, turns, by_bot=told.by_bot, attended=told.attended)
         return msgspec.structs.replace(told, turns=turns)
 
 

@@ -17,7 +17,7 @@ from poller.tables import consent, standing
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """`approved`: heads that somebody trusted has let an agent work on; `asked`: consent was asked for since the last.
-    `unattended`: turns since a person did anything; `ignored_by`: "" = it is not ignored."""
+    `unattended`: turns since a trusted person asked for anything; `ignored_by`: "" = it is not ignored."""
 
     approved: frozenset[str] = frozenset()
     asked: bool = False
@@ -46,7 +46,7 @@ def change(conn: sa.Connection, forge: str, ref: str, **values: Any) -> None:
 
 
 def attended(conn: sa.Connection, forge: str, ref: str) -> None:
-    """A person has done something."""
+    """A person who is trusted has asked for something."""
     repo_id, number = place_of(ref)
     c = standing.c
     mine = (c.forge == forge, c.repo_id == repo_id, c.number == number, c.unattended > 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.poller.house import House
 
 
@@ -45,13 +47,23 @@ def test_a_persons_resume_goes_on_and_counts_anew(house: House) -> None:
     assert [turn.state for turn in house.turns()] == ["done"] * 6 + ["waiting"]
 
 
-def test_a_person_who_says_anything_is_there(house: House) -> None:
+def test_a_person_who_asks_or_commands_is_there(house: House) -> None:
     named(house)
-    for _ in range(2):
+    for words in ("@bot and what of this?", "@bot status"):
         talk(house, 2)
-        house.pull.comment("interesting", by="ben")
+        house.pull.comment(words, by="ben")
     talk(house, 1)
     assert {turn.state for turn in house.turns()} == {"done"}
+
+
+@pytest.mark.parametrize("words", ["lol", "@bot me, too!", "@bot status"])
+def test_strangers_do_not_keep_bots_talking(house: House, words: str) -> None:
+    named(house)
+    for nth in range(3):
+        house.pull.comment(words, by="eve")
+        house.pull.comment(f"@bot go on, {nth}", by="renovate")
+        house.once()
+    assert [turn.state for turn in house.turns()] == ["done", "done", "done", "waiting"]
 
 
 def test_a_bot_that_may_wake_may_not_command(house: House) -> None:
