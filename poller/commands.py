@@ -15,6 +15,8 @@ from poller.mentions import Mention, mention_in
 
 Word = Literal["help", "status", "stop", "retry", "reset", "cost", "pause", "resume", "ok-to-test", "ignore"]
 WORDS: tuple[Word, ...] = get_args(Word)
+#: These change nothing: whoever may ask may say them.  The others answer for what other people have asked.
+TELLING: frozenset[Word] = frozenset({"help", "status", "cost"})
 #: What each does, as `help` says it.
 MEANINGS: dict[Word, str] = {
     "help": "this list",

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from poller import eventlog, standing
-from poller.commands import command_in
+from poller.commands import TELLING, command_in
 from poller.config import Config
 from poller.deltas.events import Actor, Event
 from poller.record import Told
@@ -43,7 +43,8 @@ class Judge:
         command = command_in(event, self._facts.bot.login) if is_heard(event, self._facts) else None
         if command is not None:
             is_consent = command.word == "ok-to-test"
-            ruling = self._trust.answering_for_others(event) if is_consent else self._trust.ruling(event)
+            steers = command.word not in TELLING
+            ruling = self._trust.answering_for_others(event) if steers else self._trust.ruling(event)
             head, pushed_at = self._heads.get(event.id, ""), self._pushed_at(event) if is_consent else ""
             order, decision = ordered(event, command, ruling, self._facts, head=head, pushed_at=pushed_at)
             if order is not None:

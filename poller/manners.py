@@ -89,7 +89,7 @@ class Manners:
         reason = f"{allowed} turns without a person"
         if pauses.paused(self._conn, ref=event.ref, key=event.key):
             return  # by whomever: nothing begins here, and one word about it was enough
-        pauses.pause(self._conn, scope, reason=reason, now=self._now)
+        pauses.pause(self._conn, scope, reason=reason, by=self._bot.login, now=self._now)
         self._obeying.say(event, notices.nobody_there(self._bot.login, allowed), part="unattended")
 
 

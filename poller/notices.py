@@ -116,11 +116,16 @@ def resumed(*, was_paused: bool, was_ignored: bool, others: Sequence[str]) -> st
         lines.append("The pause is over; what has waited begins now.")
     if was_ignored:
         lines.append("I listen again to what happens here.")
-    if not lines:
+    if not lines and not others:
         lines.append("Nothing was paused or ignored here.")
     if others:
-        lines.append(f"The operator still holds me back: {'; '.join(in_code(one) for one in others)}.")
+        lines.append(held_back(others))
     return " ".join(lines)
+
+
+def held_back(pauses: Iterable[str]) -> str:
+    """By whom only the operator can end."""
+    return f"The operator still holds me back: {'; '.join(in_code(one) for one in pauses)}."
 
 
 def ignored(waiting: int) -> str:

@@ -97,10 +97,12 @@ class Obeying:
     def _pause(self, event: Event, order: Order) -> str:
         reason = order.command.rest[:200] or "asked for in a comment"
         before = pauses.pause(self._conn, self._scope(event), reason=reason, by=order.by.login, now=self._now)
+        if before is not None and before.is_operators:
+            return notices.held_back([before.told])
         return notices.paused(reason, before=before is not None)
 
     def _resume(self, event: Event, order: Order) -> str:
-        lifted = pauses.unpause(self._conn, self._scope(event))
+        lifted = pauses.unpause(self._conn, self._scope(event), by=order.by.login)
         ignored = standing.of(self._conn, event.forge, event.ref).ignored_by
         standing.change(self._conn, event.forge, event.ref, ignored_by="", unattended=0)
         others = [pause.told for pause in self._paused(event)]

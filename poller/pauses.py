@@ -46,6 +46,11 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     since: float
 
     @property
+    def is_operators(self) -> bool:
+        """Nobody on the forge may lift or replace it."""
+        return not self.by
+
+    @property
     def told(self) -> str:
         """`paused (acme/api, by ana): release week`."""
         return f"paused ({self.name}{f', by {self.by}' if self.by else ''}): {self.reason}"
@@ -86,16 +91,21 @@ def scope_named(conn: sa.Connection, forge: str, text: str | None) -> Scope:
 
 
 def pause(conn: sa.Connection, scope: Scope, *, reason: str, by: str = "", now: float) -> Pause | None:
-    """Hold it back from now on; what held the same back before, if anything did."""
+    """Hold it back from now on; what held the same back before, if anything did.  The operator's stays as it is when
+    somebody else pauses the same."""
     before = _own(conn, scope)
+    if before is not None and before.is_operators and by:
+        return before
     values = {"forge": scope.forge, "name": scope.name, "reason": reason, "by": by, "since": now}
     store.upsert(conn, tables.pause, {"place": scope.place}, values)
     return before
 
 
-def unpause(conn: sa.Connection, scope: Scope) -> Pause | None:
-    """Lift this pause, and no other; what it was, `None` if there was none."""
+def unpause(conn: sa.Connection, scope: Scope, *, by: str = "") -> Pause | None:
+    """Lift this pause, and no other; what it was, `None` if there was none that may be lifted `by` this login."""
     before = _own(conn, scope)
+    if before is None or (before.is_operators and by):
+        return None
     conn.execute(tables.pause.delete().where(tables.pause.c.place == scope.place))
     return before
 

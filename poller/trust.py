@@ -124,7 +124,8 @@ class Trust:
         return said
 
     def answering_for_others(self, event: Event) -> Ruling:
-        """Whether its actor may let in what others bring: where everyone may ask, not everyone may do that."""
+        """Whether its actor may let in what others bring, or steer what they asked for: where everyone may ask, not
+        everyone may do that."""
         said = self.ruling(event)
         if self._asked != "everyone" or not said.allowed or said.bot or event.actor is None:
             return said  # a bot stays one: whoever asks for this ruling listens to people only

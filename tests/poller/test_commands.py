@@ -7,8 +7,9 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from poller import commands
+from poller import commands, pauses
 from poller.demo.pulls import Pull
+from sessions.database import begin
 from tests.poller.happenings import Happenings
 from tests.poller.house import House
 
@@ -87,6 +88,42 @@ def test_pause_keeps_what_happens_and_resume_goes_on(house: House, pull: Pull) -
     house.once()
     assert [turn.state for turn in house.turns()] == ["done", "done"]
     assert any("The pause is over" in words for words in house.said(pull))
+
+
+def hold_back(house: House, pull: Pull, *, reason: str) -> None:
+    """As `poll pause` does."""
+    scope = pauses.pull(house.app.config.forge, house.repo.id, pull.number, house.repo.full_name)
+    with begin(house.app.engine) as conn:
+        pauses.pause(conn, scope, reason=reason, now=house.now())
+
+
+def test_what_the_operator_holds_back_nobody_else_lifts_or_explains_anew(house: House, pull: Pull) -> None:
+    hold_back(house, pull, reason="an incident")
+    pull.comment("@bot work", by="ana")
+    for words in ("@bot pause: lunch", "@bot resume"):
+        said = answer(house, pull, words)
+        assert said.startswith("The operator still holds me back: `paused (acme/api#1): an incident`.")
+    assert "an incident" in answer(house, pull, "@bot status")
+    assert house.turns()[-1].state == "waiting"
+
+
+def test_the_operator_takes_over_what_somebody_has_paused(house: House, pull: Pull) -> None:
+    answer(house, pull, "@bot pause: lunch")
+    hold_back(house, pull, reason="an incident")
+    assert "holds me back" in answer(house, pull, "@bot resume")
+
+
+def test_where_everyone_may_ask_only_writers_steer(house: House, pull: Pull) -> None:
+    house.configure(trust={"who": "everyone"})
+    house.once()
+    assert "part=status" in answer(house, pull, "@bot status", by="eve")
+    steering = [word for word in commands.WORDS if word not in ("help", "status", "cost")]
+    for word in steering:
+        pull.comment(f"@bot {word}", by="eve")
+    house.once()
+    refused = [reason for verdict, reason in house.verdicts() if verdict == "refuse"]
+    assert refused == [f"{word}: eve cannot write to acme/api" for word in steering]
+    assert "is paused" in answer(house, pull, "@bot pause")
 
 
 def test_ignore_drops_what_waits_and_keeps_nothing_until_resume(any_house: House) -> None:
