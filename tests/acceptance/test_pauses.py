@@ -123,6 +123,7 @@ def test_what_cannot_be_paused_is_told_in_one_line(bot: Bot, repo: Repo) -> None
     assert "nothing was ever seen of acme/api#999" in bot.poll("pause", "acme/api#999", "--reason", "early").out
     assert "ever seen" not in bot.poll("pause", "acme/api#1", "--reason", "late").out
     bot.poll("unpause", "acme/api#1")
+    bot.poll("unpause", "acme/api#999")
     assert "everything: has no pause of its own" in bot.poll("unpause", code=2).complaint
     bot.poll("pause", "--reason", "all of it")
     mend = "acme/api: has no pause of its own; everything is: poll unpause;"
