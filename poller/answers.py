@@ -11,12 +11,13 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from poller import deeds, eventlog, letters, replies, reviews, tables
+from poller import deeds, eventlog, letters, replies, reviews, tables, threads
 from poller.deltas.events import Event as Happened
 from poller.deltas.pulls import Heads
 from poller.mentions import mention_in
 from poller.posting import Event, Review
 from poller.store import upsert
+from poller.threads import Thread
 from sessions.config import Agent
 from sessions.sources import Pushed
 from sessions.turns import Outcome, Turn
@@ -98,17 +99,22 @@ def _done(conn: sa.Connection, end: _End, desk: Desk) -> deeds.Push | Pushed | N
 def _said(conn: sa.Connection, end: _End, later: deeds.Push | Pushed | None, desk: Desk) -> None:
     """The words, and the reactions on what was asked."""
     turn, outcome, agent, aim = end.turn, end.outcome, end.agent, end.aim
-    asking = _asking(eventlog.events(conn, turn.events), bot=desk.bot)
+    events = eventlog.events(conn, turn.events)
+    asking = _asking(events, bot=desk.bot)
     for one in asking if turn.state != "dropped" else ():
         content = "rocket" if turn.state == "done" else "confused"
         deeds.react(conn, one.comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
     said, review = _review(end)
+    quote = _quote(asking)
     bodies = words_after(
-        turn, said, agent, bot=desk.bot, quote=_quote(asking), later=later is not None,
+        turn, said, agent, bot=desk.bot, quote=quote, later=later is not None,
         before=letters.notices(conn, turn.id),
     )  # fmt: skip
     if not bodies:
         return
+    thread = _thread(events, quote, bot=desk.bot) if outcome.kind == "done" and _is_plain(agent) else None
+    if thread is not None:
+        bodies[0] = bodies[0].removeprefix(threads.quoting(thread, ""))
     if isinstance(later, Pushed):  # nothing to wait for: it is known by now
         kept = outcome.made.branch if outcome.made is not None else ""
         told = replies.about_push(later, branch=aim.head_ref if aim is not None else "", kept=kept)
@@ -118,7 +124,7 @@ def _said(conn: sa.Connection, end: _End, later: deeds.Push | Pushed | None, des
     repo, _, number = turn.key.removeprefix(f"{desk.forge}/").rpartition("#")
     letters.put(
         conn, forge=desk.forge, ref=turn.ref, repo=repo, number=int(number), turn_id=turn.id, bodies=bodies,
-        now=desk.now, review=review,
+        now=desk.now, review=review, thread=thread,
     )  # fmt: skip
     if isinstance(later, deeds.Push):
         letters.hold(conn, turn_id=turn.id)
@@ -196,6 +202,8 @@ class Asked(msgspec.Struct, frozen=True):
     path: str
     line: int | None
     body: str
+    #: Of a comment on a line; 0 where that is not known.
+    review_id: int = 0
 
 
 def _asking(events: Sequence[Happened], *, bot: str) -> list[Asked]:
@@ -205,10 +213,12 @@ def _asking(events: Sequence[Happened], *, bot: str) -> list[Asked]:
         about = event.subject
         if event.event == "pull_request_comment" and event.action != "deleted" and isinstance(about.comment_id, int):
             path, line = about.path or "", about.line or None
-            found[about.comment_id] = Asked(about.comment_id, path, line, about.body or "")
+            found[about.comment_id] = Asked(about.comment_id, path, line, about.body or "", about.review_id or 0)
         for remark in about.comments or ():
             if bot and mention_in(remark.body, bot):
-                found[remark.comment_id] = Asked(remark.comment_id, remark.path, remark.line, remark.body)
+                found[remark.comment_id] = Asked(
+                    remark.comment_id, remark.path, remark.line, remark.body, about.review_id or 0
+                )
     return list(found.values())
 
 
@@ -217,6 +227,31 @@ def _quote(asking: Sequence[Asked]) -> str:
     if len(asking) != 1 or not asking[0].path:
         return ""
     return replies.quoted(asking[0].path, asking[0].line, asking[0].body)
+
+
+def _is_plain(agent: Agent) -> bool:
+    """Is its answer one comment for each turn?"""
+    return agent.reply == "comment" and not agent.sticky
+
+
+def _thread(events: Sequence[Happened], quote: str, *, bot: str) -> Thread | None:
+    """The thread in which everything stands that is answered, if it is one."""
+    last: Asked | None = None
+    for event in events:
+        about = event.subject
+        is_also_asked_for_all = bool(about.comments) and mention_in(about.body or "", bot)
+        asked = [] if is_also_asked_for_all else _asking([event], bot=bot)
+        if not asked:
+            return None  # there is more to be answered than a remark
+        for one in asked:
+            if not one.path or not one.review_id or (last is not None and _place(one) != _place(last)):
+                return None
+            last = one
+    return Thread(comment_id=last.comment_id, review_id=last.review_id, quote=quote) if last is not None else None
+
+
+def _place(asked: Asked) -> tuple[int, str, int | None]:
+    return asked.review_id, asked.path, asked.line
 
 
 def _to_push(

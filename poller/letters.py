@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from poller.posting import Post, Review
 from poller.replies import NOTICE, marked, marks_in, told_later
 from poller.tables import outbox as table
+from poller.threads import Thread
 from sessions import leases, registry
 from sessions.decoding import decoder
 
@@ -42,17 +43,19 @@ def put(
     bodies: Sequence[str],
     now: float,
     review: Review | None = None,
+    thread: Thread | None = None,
 ) -> None:
     """Lay a turn's words into the outbox, part by part; what lies there already stays as it is.
 
-    With `review` the first of them are a review's, and what follows are comments behind it."""
+    With `review` the first of them are a review's, and what follows are comments behind it; with `thread` the first
+    goes there."""
     there = set(conn.scalars(sa.select(table.c.part).where(table.c.turn_id == turn_id)))
     for nth, body in enumerate(bodies):
         _, part = marks_in(body)[-1]
         if part not in there:
             _insert(
                 conn, forge=forge, ref=ref, repo=repo, number=number, turn_id=turn_id, part=part, body=body,
-                review=_written(review if nth == 0 else None), state="waiting", not_before=now, created_at=now,
+                review=_written(review, thread) if nth == 0 else "", state="waiting", not_before=now, created_at=now,
             )  # fmt: skip
 
 
@@ -172,9 +175,10 @@ def claim(
         held = {"owner": owner, "lease_until": now + lease, "attempts": row.attempts + 1, "tried_at": now}
         conn.execute(table.update().where(table.c.id == row.id).values(**held))
         turn = registry.turn(conn, row.turn_id)
+        review, thread = _read(row.review)
         return Post(
             id=row.id, turn_id=row.turn_id, part=row.part, ref=row.ref, repo=row.repo, number=row.number, body=row.body,
-            review=decoder(Review).decode(row.review) if row.review else None, attempts=row.attempts + 1,
+            review=review, thread=thread, attempts=row.attempts + 1,
             created_at=row.created_at, tried_at=row.tried_at, asked_at=row.asked_at, lease_until=now + lease,
             bottle=turn.identity if turn is not None else "",
         )  # fmt: skip
@@ -215,7 +219,7 @@ def end(
 def rewrite(conn: sa.Connection, post: Post, pieces: Sequence[Post], *, owner: str) -> None:
     """Another shape for a post that is in our hands; what are new parts come before those that followed it."""
     first, *others = pieces
-    shape = {"body": first.body, "review": _written(first.review), "tried_at": 0.0}
+    shape = {"body": first.body, "review": _written(first.review, first.thread), "tried_at": 0.0}
     if not give_back(conn, post, owner=owner, **shape) or not others:
         return
     old = conn.execute(sa.select(table).where(table.c.id == post.id)).mappings().one()
@@ -262,5 +266,19 @@ def _given_up(turn_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (table.c.turn_id == turn_id, table.c.state == "failed")
 
 
-def _written(review: Review | None) -> str:
-    return msgspec.json.encode(review).decode() if review is not None else ""
+class _Shape(msgspec.Struct, frozen=True):
+    """What a post is beside its words, as its row has it: a review's fields, or a thread."""
+
+    thread: Thread | None = None
+
+
+def _written(review: Review | None, thread: Thread | None) -> str:
+    shape = _Shape(thread) if thread is not None else review
+    return msgspec.json.encode(shape).decode() if shape is not None else ""
+
+
+def _read(written: str) -> tuple[Review | None, Thread | None]:
+    if not written:
+        return None, None
+    thread = decoder(_Shape).decode(written).thread
+    return (None, thread) if thread is not None else (decoder(Review).decode(written), None)

@@ -12,12 +12,13 @@ from typing import Literal
 
 import msgspec
 
-from poller import replies
+from poller import replies, threads
 from poller.deltas.events import place_of
-from poller.deltas.pulls import Comment
+from poller.deltas.pulls import Comment, Inline
 from poller.deltas.pulls import Review as Seen
 from poller.forge import errors
 from poller.forge.questions import Questions
+from poller.threads import Thread
 
 Event = Literal["COMMENT", "APPROVED", "REQUEST_CHANGES"]
 #: Characters: what is turned down although it is no longer than this is not turned down for its length.
@@ -69,6 +70,8 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: float
     #: Whose words they are, for the log.
     bottle: str = ""
+    #: Of a comment: the remark on a line that it answers, if that is all it does.
+    thread: Thread | None = None
 
     @property
     def noun(self) -> str:
@@ -106,6 +109,12 @@ def found(questions: Questions, post: Post, repo: str, *, bot: int) -> int | Non
     if post.review is not None:
         reviews = questions.reviews(repo, post.number)
         return next((one.id for one in reviews if one.state != "PENDING" and _is_it(one, post, bot=bot)), None)
+    if post.thread is not None:
+        there = threads.found(
+            questions, post.thread, repo, post.number, is_it=lambda one: _is_it(one, post, bot=bot)
+        )  # fmt: skip
+        if there is not None:
+            return there
     for comment in questions.comments(repo, post.number):
         if _is_it(comment, post, bot=bot):
             return comment.id
@@ -120,6 +129,8 @@ def sent(questions: Questions, post: Post, repo: str, *, bot: int, is_ours: Call
     """Post it, once; the id that it was given.  Raises `ForgeError`.
 
     `is_ours` is asked right before anything is written, when everything that takes long is read; `None`: it is not."""
+    if post.thread is not None:
+        return threads.said(questions, post.thread, repo, post.number, post.body, is_ours=is_ours)
     if post.review is None:
         there = _kept_up(questions, post, repo, bot=bot)
         if there is not None:
@@ -180,7 +191,7 @@ def gentler(post: Post, trouble: errors.ForgeError) -> list[Post]:
     """The same words in a shape that a forge may take which has turned them down like this; `[]`: there is none.
 
     A verdict on a closed or an own pull becomes a comment; remarks on lines that the forge does not know go into the
-    text; what is too long is cut in two, the second half a post of its own."""
+    text; what no thread takes stands by itself; what is too long is cut in two, the second half a post of its own."""
     review, status = post.review, trouble.status
     if review is not None:
         if status == 422 and review.event != "COMMENT":
@@ -193,6 +204,10 @@ def gentler(post: Post, trouble: errors.ForgeError) -> list[Post]:
             return _cut(msgspec.structs.replace(post, body=told, review=bare), replies.LIMIT)
         if is_refused and not review.remarks:
             return [msgspec.structs.replace(post, review=None)]
+    if post.thread is not None and not post.thread.is_quoted and status == 500 and post.attempts > 1:
+        # It may have been taken nonetheless: the thread is kept, to be looked into.
+        settled = msgspec.structs.replace(post.thread, is_quoted=True)
+        return [msgspec.structs.replace(post, body=threads.quoting(settled, post.body), thread=settled)]
     if status in (413, 422) and len(post.body) > SHORT:
         return _cut(post, len(post.body) // 2 + SHORT // 4)
     return []
@@ -200,11 +215,11 @@ def gentler(post: Post, trouble: errors.ForgeError) -> list[Post]:
 
 def _cut(post: Post, limit: int) -> list[Post]:
     first, *others = replies.cut(post.body, post.turn_id, post.part, limit=limit)
-    more = [msgspec.structs.replace(post, body=body, review=None) for body in others]
+    more = [msgspec.structs.replace(post, body=body, review=None, thread=None) for body in others]
     return [msgspec.structs.replace(post, body=first), *more]
 
 
-def _is_it(one: Comment | Seen, post: Post, *, bot: int) -> bool:
+def _is_it(one: Comment | Seen | Inline, post: Post, *, bot: int) -> bool:
     # Anybody can write a marker: in somebody else's words it proves nothing.
     if one.actor is None or one.actor.id != bot or not replies.has_marker(one.body or "", post.turn_id, post.part):
         return False

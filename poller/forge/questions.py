@@ -14,6 +14,7 @@ from urllib.parse import quote
 from poller.deltas import pulls
 from poller.forge import errors, wire
 from poller.forge.client import Client
+from poller.forge.threads import Threads
 from poller.forge.timeline import Timeline
 
 PAGE = 50
@@ -36,6 +37,7 @@ class Questions:
     def __init__(self, client: Client, *, page: int = PAGE) -> None:
         self._client = client
         self._page = max(1, min(page, PAGE))
+        self._threads = Threads(client)
 
     def search(
         self,
@@ -237,6 +239,12 @@ class Questions:
             f"{_at(repo)}/issues/{number}/comments", wire.CommentRow, {"body": body}
         ).body
         return posted
+
+    def say_in_thread(
+        self, repo: str, number: int, comment_id: int, review_id: int, body: str, *, is_ours: Callable[[], bool]
+    ) -> int | None:
+        """Answer a remark in its thread; `None`, and nothing was said, where that cannot be done: see `Threads.say`."""
+        return self._threads.say(f"{_at(repo)}/pulls/{number}", comment_id, review_id, body, is_ours=is_ours)
 
     def edit_comment(self, repo: str, comment_id: int, body: str) -> bool:
         """Say something else in a comment of ours; false when it is gone."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from poller.demo.pulls import Pull
 from poller.demo.repos import Repo
+from poller.demo.versions import VERSIONS
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
 from tests.acceptance.calls import until
@@ -125,6 +128,44 @@ def test_a_remark_in_a_review_that_asks_is_acknowledged_and_quoted(bot: Bot, rep
     asked = next(row for row in review.comments if row.line == 2)
     assert reactions(pull) == [(asked.id, "bot", "eyes"), (asked.id, "bot", "rocket")]
     assert bot.comments(pull)[0].startswith("> `app.py`, line 2: @\u200bbot is this right?\n\n")
+
+
+@pytest.mark.parametrize("version", ["1.27-dev", "forgejo-11"])
+def test_an_answer_to_a_remark_stands_in_its_thread_where_the_forge_can(
+    bot: Bot, repo: Repo, world: World, version: str
+) -> None:
+    world.version = VERSIONS[version]
+    bot.agent(on=["mentioned"])
+    pull = repo.open_pull(by="ana", files={"app.py": "one\ntwo\n"})
+    review = pull.review(by="ana", event="COMMENT", inline=[("app.py", 1, "Hm."), ("app.py", 2, "@bot is this right?")])
+    bot.once()
+    asked = next(row for row in review.comments if row.line == 2)
+    said = pull.rows[-1]
+    assert (said.user.login, said.review, said.path, said.line) == ("bot", review, asked.path, asked.line)
+    assert "<!-- bottlepost turn=1 part=1 -->" in said.body and not said.body.startswith(">")
+    assert bot.comments(pull) == []
+    pull.reply(said, "@bot [agent: say Surely.]", by="ben")
+    bot.pass_time(700)
+    bot.once()
+    (more,) = [row for row in pull.rows if row.user.login == "bot" and row is not said]
+    assert more.body.startswith("Surely.") and (more.review, more.line) == (review, asked.line)
+    assert bot.comments(pull) == []
+
+
+@pytest.mark.parametrize("besides", ["a comment", "a remark elsewhere", "the review's words", "sticky"])
+def test_an_answer_to_more_than_one_thread_is_a_comment(bot: Bot, repo: Repo, world: World, besides: str) -> None:
+    world.version = VERSIONS["1.27-dev"]
+    bot.agent(on=["mentioned"], sticky=besides == "sticky")
+    pull = repo.open_pull(by="ana", files={"app.py": "one\ntwo\n"})
+    body = "@bot have a look" if besides == "the review's words" else ""
+    pull.review(by="ana", event="COMMENT", body=body, inline=[("app.py", 2, "@bot is this right?")])
+    if besides == "a comment":
+        pull.comment("@bot and all of it?", by="ana")
+    elif besides == "a remark elsewhere":
+        pull.review(by="ana", event="COMMENT", inline=[("app.py", 1, "@bot and this?")])
+    bot.once()
+    assert len(bot.comments(pull)) == 1
+    assert [row.type for row in pull.rows if row.user.login == "bot"] == ["comment"]
 
 
 def test_a_sticky_answer_is_one_comment_that_is_kept_up_to_date(bot: Bot, repo: Repo) -> None:
