@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import typer
 
+from poller.amounts import counted
 from poller.checks import Check, fail, ok
 from poller.config import Config, ConfigError, load
 from sessions.logs import escaped, hide, redacted
@@ -47,7 +48,7 @@ def examine(path: Path, *, environ: Mapping[str, str], live: Live | None = None)
         yield fail("config", what, mend, exit_code=error.exit_code)
         return
     hide(config.token.reveal())
-    yield ok("config", f"{path}: {_counted(len(config.repos), 'pattern')}, {_counted(len(config.agents), 'agent')}")
+    yield ok("config", f"{path}: {counted(len(config.repos), 'pattern')}, {counted(len(config.agents), 'agent')}")
     yield from on_this_machine(config, environ)
 
     from poller.checks.code import of_the_code
@@ -86,7 +87,3 @@ def json_of(checks: Iterable[Check]) -> str:
     checks = list(checks)
     rows = [{"name": check.name, "status": check.status, "found": check.found, "mend": check.mend} for check in checks]
     return msgspec.json.encode({"checks": rows, "exit": exit_code_of(checks)}).decode()
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

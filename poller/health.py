@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from poller import eventlog, letters, money, rounds, store
 from poller import pauses as held
+from poller.amounts import span
 from poller.config import Config
 from poller.halves import stamp_of
 from poller.quiet import wants_quiet
@@ -135,10 +136,3 @@ def _of_turns(conn: sa.Connection, *, now: float) -> list[str]:
         if turn.ended_at is not None and now - turn.ended_at < DAY and not turn.by_hand:
             found.append(f"turn {turn.id} on {turn.key} failed: {turn.reason}; `poll retry {turn.id}` runs it again")
     return found
-
-
-def span(seconds: float) -> str:
-    """A time for people."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

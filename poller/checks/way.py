@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from poller.amounts import counted
 from poller.checks import Check, fail, ok, warn
 from poller.forge.way import Way
 from sessions.config import ConfigError
@@ -41,7 +42,7 @@ def certificates(way: Way, *, now: float) -> Check:
         return ok("certificates", "those that SSL_CERT_FILE or SSL_CERT_DIR names" if way.has_store else
                   "those that this machine believes")  # fmt: skip
     number = context.cert_store_stats()["x509"]
-    what = f"{way.ca_file}, {number:,} certificate{'s' if number != 1 else ''}"
+    what = f"{way.ca_file}, {counted(number, 'certificate')}"
     ends = [ssl.cert_time_to_seconds(str(one["notAfter"])) for one in context.get_ca_certs() if "notAfter" in one]
     if not ends:
         return ok("certificates", what)

@@ -10,6 +10,8 @@ import re
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from poller.amounts import span
+
 #: Gitea names the scope a token lacks: `…required=[read:repository], token scope=…`; 1.22: `…scope(s): [read:user]`.
 _REQUIRED_SCOPE = re.compile(r"required(?:=| scope\(s\): )\[([a-z:,\s-]+)\]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -149,7 +151,7 @@ def error_of(
     if status == 429:
         what = "the forge asks for patience: 429"
         if retry_after is not None:
-            what += f", for {_span(retry_after)}"
+            what += f", for {span(retry_after)}"
         limited = RateLimited(what, where=where, mend="poll less often", status=status)
         limited.retry_after = retry_after
         return limited
@@ -171,7 +173,7 @@ def _trouble(status: int, said: str, *, where: str, page: str, retry_after: floa
     else:
         what, mend = f"the forge failed: {status}" + (f" {said!r}" if said else ""), "see the forge's log, or wait"
     if retry_after is not None:
-        mend += f"; it asks for {_span(retry_after)}"
+        mend += f"; it asks for {span(retry_after)}"
     trouble = ServerTrouble(what, where=where, mend=mend, status=status)
     trouble.retry_after = retry_after
     return trouble
@@ -196,7 +198,7 @@ def _forbidden(said: str, *, where: str) -> Forbidden:
 
 def patience(left: float, *, where: str) -> RateLimited:
     """The forge has asked for quiet, of which so many seconds are left: nothing was sent."""
-    what = f"the forge has asked for patience, {_span(left)} are left"
+    what = f"the forge has asked for patience, {span(left)} are left"
     limited = RateLimited(what, where=where, mend="nothing: it is asked again when they are over")
     limited.retry_after = left
     return limited
@@ -261,7 +263,3 @@ def one_line(text: str, *, limit: int = 200) -> str:
     """The forge's words, fit for a line of ours: no control characters, not too long."""
     flat = _CONTROL.sub(" ", text).strip()
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

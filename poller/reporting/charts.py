@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from poller.amounts import counted
 from poller.reporting.facts import Facts, Lane, Spent, Stretch
 
 WIDTH, HEIGHT = 1000.0, 100.0
@@ -140,11 +141,6 @@ def nice(most: float) -> float:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= most)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 turn`, `2 turns`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _kind(event: str, action: str) -> str:

@@ -11,9 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from poller.health import span
+from poller.amounts import counted, span
 from poller.reporting import charts
-from poller.reporting.charts import counted
 from poller.reporting.facts import NAMED, Facts, Stretch
 from sessions import __version__
 from sessions.logs import escaped

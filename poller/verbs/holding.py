@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from poller import pauses, store
+from poller.amounts import counted
 from poller.app import database_at_hand, open_tables
 from poller.config import Config
 from poller.deltas.events import place_of
@@ -34,9 +35,9 @@ def pause(config: Config, place: str | None, *, reason: str) -> int:
     if not is_known:
         print(f"  nothing was ever seen of {scope.name}: the pause waits for it to come; is the number right?")
     if turns["waiting"]:
-        print(f"  {_counted(turns['waiting'], 'waiting turn')} held back")
+        print(f"  {counted(turns['waiting'], 'waiting turn')} held back")
     if turns["running"]:
-        print(f"  {_counted(turns['running'], 'turn')} running, to the end")
+        print(f"  {counted(turns['running'], 'turn')} running, to the end")
     print(f"  to lift it: {_lifting(scope)}")
     return 0
 
@@ -56,7 +57,7 @@ def unpause(config: Config, place: str | None) -> int:
     for one in others:
         print(escaped(f"  but {one.name} still is: {one.reason}; to lift that: {_lifting(one.scope)}"))
     if waiting and not others:
-        print(f"  {_counted(waiting, 'waiting turn')}: with the next `poll --once`, or at once if `poll` is running")
+        print(f"  {counted(waiting, 'waiting turn')}: with the next `poll --once`, or at once if `poll` is running")
     return 0
 
 
@@ -89,7 +90,3 @@ def _concerns(one: Pause, scope: Scope) -> bool:
 
 def _lifting(scope: Scope) -> str:
     return "poll unpause" if scope.is_everything else f"poll unpause {scope.name}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from poller.amounts import counted
 from poller.app import COMPONENTS, App, Once, has_no_database
 from poller.config import Config
 from poller.cycle import Busy, Report
@@ -87,7 +88,7 @@ def rehearse(config: Config, *, as_json: bool) -> int:
     events, requests = len(report.told), report.requests
     print(f"dry run: {events} events, {len(turns)} turns would run, {requests} requests; nothing written")
     for key, agent, count in turns:
-        print(f"  would run {agent} on {key} for {count} event{'s' if count > 1 else ''}")
+        print(f"  would run {agent} on {key} for {counted(count, 'event')}")
     _complain(report)
     return 0
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from poller import simulate
+from poller.amounts import counted
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.scalars import start_of
@@ -62,7 +63,7 @@ def _say_sums(sums: Simulated) -> None:
     print(f"of {sums.events} events; nothing was written, nobody was asked")
     for agent in sorted({*sums.was, *sums.would}):
         turns = sums.turns.get(agent, 0.0)
-        about = f", about {turns:.0f} run{'' if round(turns) == 1 else 's'}" if turns else ""
+        about = f", about {counted(round(turns), 'run')}" if turns else ""
         print(f"  {agent}: {sums.would.get(agent, 0)} would have woken it{about}; {sums.was.get(agent, 0)} did")
     print(f"  cost: about ${sums.cost_would:.2f} instead of ${sums.cost_was:.2f}, by what runs cost in that time")
     if sums.unknown:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from poller.amounts import span
 from poller.app import database_at_hand
 from poller.config import Config
-from poller.health import health, span
+from poller.health import health
 from sessions.database import clock_of, reading
 from sessions.logs import escaped
 
