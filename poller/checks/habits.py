@@ -79,16 +79,15 @@ def switched_off(repos: list[Repo]) -> Check:
 def address(config: Config, repos: list[Repo]) -> Check:
     """The forge writes links by the address that its own config names."""
     shown = next((repo.html_url for repo in repos if repo.html_url), "")
-    if not shown or _root(shown, "x/y") == _root(config.url, ""):
+    theirs = _root(shown.rstrip("/").rsplit("/", 2)[0])  # without owner and name
+    if not shown or theirs == _root(config.url):
         return ok("address", "the links that the forge writes begin as `gitea.url` does")
-    return ok("address", f"the links that the forge writes begin with {_root(shown, 'x/y')}; nothing to do")
+    return ok("address", f"the links that the forge writes begin with {theirs}; nothing to do")
 
 
-def _root(url: str, under: str) -> str:
+def _root(url: str) -> str:
     parts = urlsplit(url)
-    levels = parts.path.strip("/").split("/") if parts.path.strip("/") else []
-    path = "/".join(levels[: len(levels) - len(under.split("/"))] if under else levels)
-    return f"{parts.scheme}://{parts.netloc}".lower() + (f"/{path}" if path else "")
+    return f"{parts.scheme}://{parts.netloc}".lower() + parts.path.rstrip("/")
 
 
 def reactions(control: Control) -> Check:

@@ -14,12 +14,13 @@ import pytest
 import trustme
 
 from poller import doctor
-from poller.checks import Check, here
+from poller.checks import Check, habits, here
 from poller.checks.forge import clock, server
 from poller.checks.live import live_turn
 from poller.checks.way import certificates, of_the_way
 from poller.config import load
 from poller.demo.world import World
+from poller.forge.control import Repo
 from poller.forge.way import Way
 
 SCOPES = "read:user,write:issue,write:repository"
@@ -463,3 +464,22 @@ def test_what_is_the_matter_with_what_is_watched(examine: Examine, world: World)
     checks = examine(more="agents: {r: {backend: process, reply: review, env: []}}")
     assert "bot has an unsent review on acme/api#1" in checks["reviews"].found
     assert "DELETE /api/v1/repos/acme/api/pulls/1/reviews/" in checks["reviews"].mend
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "told"),
+    [
+        ("https://forge.example/git", "https://Forge.example/git/acme/api", ""),
+        ("https://forge.example/git/", "https://forge.example/git/acme/api/", ""),
+        ("https://forge.example", "http://10.0.0.1:3000/acme/api", "http://10.0.0.1:3000"),
+        ("https://forge.example", "https://forge.example/git/acme/api", "https://forge.example/git"),
+        ("https://forge.example", "", ""),
+    ],
+)
+def test_an_address_that_the_forge_writes_otherwise_is_told(url: str, shown: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"gitea: {{url: '{url}', token: x}}\nrepos: [acme/api]\nagents: {{r: {{backend: process}}}}\n")
+    file.chmod(0o600)
+    found = habits.address(load(file, environ={}), [Repo(id=1, full_name="acme/api", html_url=shown)]).found
+    same = "the links that the forge writes begin as `gitea.url` does"
+    assert found == (f"the links that the forge writes begin with {told}; nothing to do" if told else same)
