@@ -63,13 +63,18 @@ def _keys(settings: Settings) -> list[str]:
         return []
 
 
+def called(context: typer.Context) -> Common:
+    """The options that name the config, behind the verb or before it, of a call that is not complete yet."""
+    named = context.params.get("config") or (context.parent.params.get("config") if context.parent else None)
+    return Common(config=named)
+
+
 def _settings(context: typer.Context) -> Settings | None:
     """Of the config that the words before it name.  Whatever is wrong with it is told when the call is made."""
     from sessions.config import ConfigError, load_settings
 
-    named = context.params.get("config") or (context.parent.params.get("config") if context.parent else None)
     try:
-        return load_settings(Common(config=named).path, environ=os.environ)
+        return load_settings(called(context).path, environ=os.environ)
     except (ConfigError, OSError):
         return None
 

@@ -24,9 +24,8 @@ def places(context: typer.Context, incomplete: str) -> list[str]:
     """What a pause may name: owners and repositories of the config, and pulls that have a session."""
     from poller.config import ConfigError
 
-    named = context.params.get("config") or (context.parent.params.get("config") if context.parent else None)
     try:
-        config = config_of(Common(config=named))
+        config = config_of(completing.called(context))
     except (ConfigError, OSError):
         return []
     names = [name.removesuffix("/*") for name in config.repos if not name.startswith("!")]
@@ -42,9 +41,8 @@ def failed_turns(context: typer.Context, incomplete: str) -> list[str]:
     from sessions import registry
     from sessions.database import DatabaseError, reading
 
-    named = context.params.get("config") or (context.parent.params.get("config") if context.parent else None)
     try:
-        with database_at_hand(config_of(Common(config=named))) as engine, reading(engine) as conn:
+        with database_at_hand(config_of(completing.called(context))) as engine, reading(engine) as conn:
             found = registry.turns(conn, state="failed", limit=50)
     except (ConfigError, DatabaseError, OSError):
         return []
