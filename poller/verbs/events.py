@@ -19,9 +19,9 @@ from poller.config import Config
 from poller.deltas.events import Event
 from poller.halves import stamp_of
 from poller.kinds import kinds_named
-from poller.scalars import start_of
 from poller.search import Search, Wanted, newest
 from poller.verbs.screen import event_line
+from poller.verbs.since import begin_of
 from sessions.database import reading
 from sessions.shell import UsageError
 
@@ -44,10 +44,7 @@ def wanted(*, pull: str | None, kinds: list[str], actors: list[str], since: str 
     for actor in actors:
         if not re.fullmatch(r"[^@\s]+", actor):
             raise UsageError(f"--actor {actor}: expected a login, without @ and spaces")
-    try:
-        moment = stamp_of(start_of(since, now=now)) if since is not None else None
-    except ValueError:
-        raise UsageError(f"--since {since}: expected 24h, 7d, or a time such as 2026-11-01T00:00:00Z") from None
+    moment = stamp_of(begin_of(since, now=now)) if since is not None else None
     return Wanted(key=pull, since=moment, kinds=tuple(asked), actors=tuple(actors))
 
 

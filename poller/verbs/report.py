@@ -12,7 +12,7 @@ from poller.app import database_at_hand
 from poller.config import Config
 from poller.reporting.facts import gathered
 from poller.reporting.page import page_of
-from poller.scalars import start_of
+from poller.verbs.since import begin_of
 from sessions.database import reading
 from sessions.logs import redacted
 from sessions.shell import UsageError
@@ -21,10 +21,7 @@ from sessions.shell import UsageError
 def report(config: Config, *, since: str, out: str | None) -> int:
     """Write the page to `out`, or to stdout; the file is ours alone: titles of private pulls are in it."""
     now = time.time()
-    try:
-        begin = start_of(since, now=now)
-    except ValueError:
-        raise UsageError(f"--since {since}: expected 30d, 24h, or a time such as 2026-11-01T00:00:00Z") from None
+    begin = begin_of(since, now=now)
     with database_at_hand(config) as engine, reading(engine) as conn:
         page = redacted(page_of(gathered(conn, config, since=begin, now=now)))
     if out is None or out == "-":

@@ -12,9 +12,9 @@ from poller import simulate
 from poller.amounts import counted
 from poller.app import database_at_hand
 from poller.config import Config
-from poller.scalars import start_of
 from poller.simulate import Change, Simulated, Tally
 from poller.verbs.screen import event_line
+from poller.verbs.since import begin_of
 from sessions.database import reading
 from sessions.logs import escaped
 from sessions.shell import UsageError
@@ -23,10 +23,7 @@ from sessions.shell import UsageError
 def simulated(config: Config, *, since: str, as_json: bool) -> int:
     """0; the log is that of the state directory (or the database) which this config names."""
     now = time.time()
-    try:
-        begin = start_of(since, now=now)
-    except ValueError:
-        raise UsageError(f"--since {since}: expected 30d, 24h, or a time such as 2026-11-01T00:00:00Z") from None
+    begin = begin_of(since, now=now)
     tally, told = Tally(config.agents), list[dict[str, Any]]()
     with database_at_hand(config) as engine, reading(engine) as conn:
         if simulate.is_blank(conn, config.forge):
