@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -230,14 +230,18 @@ class App:
         """Turns whose time has come, and which nobody has begun."""
         with reading(self.engine) as conn:
             waiting, now = registry.turns(conn, state="waiting"), self.clock()
-            paused = {pause.agent for pause in pauses.pauses(conn) if pause.until > now}
-            free = [turn for turn in waiting if not held.paused(conn, ref=turn.ref, key=turn.key)]
-        return [turn for turn in free if turn.not_before <= now and turn.agent in set(self.config.agents) - paused]
+            refused = {pause.agent for pause in pauses.pauses(conn) if pause.until > now}
+            back = held.waiting(conn)
+        agents = set(self.config.agents) - refused
+        return [turn for turn in waiting if turn.not_before <= now and turn.agent in agents and turn.id not in back]
 
-    def is_held(self, event: Event) -> bool:
-        """Has somebody paused what this event is about?"""
+    def held_back(self, events: Sequence[Event]) -> set[str]:
+        """The refs of those pulls among what these are about which somebody has paused."""
+        places = {event.ref: event.key for event in events}
         with reading(self.engine) as conn:
-            return bool(held.paused(conn, ref=event.ref, key=event.key))
+            if not places or not held.pauses(conn, self.config.forge):
+                return set()
+            return {ref for ref, key in places.items() if held.paused(conn, ref=ref, key=key)}
 
     def post(self, *, until: float | None = None) -> int:
         """Send what is due, then do what is due beside words; nothing is begun any more at `until` (monotonic)."""

@@ -138,6 +138,11 @@ def holds_back() -> sa.ColumnElement[bool]:
     return sa.exists().where(_covers(_turn.ref, _turn.key))
 
 
+def waiting(conn: sa.Connection) -> set[int]:
+    """The numbers of those waiting turns that somebody has paused."""
+    return set(conn.scalars(sa.select(_turn.id).where(_turn.state == "waiting", holds_back())))
+
+
 def is_known_owner(conn: sa.Connection, scope: Scope) -> bool:
     """Was any repository of this owner ever seen?"""
     c = tables.known_repository.c

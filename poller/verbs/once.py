@@ -78,7 +78,8 @@ def rehearse(config: Config, *, as_json: bool) -> int:
             engine = open_database(aside / "bottlepost.db", COMPONENTS)
         app = stack.enter_context(App(config, engine=engine))
         report = app.cycle.rehearse()
-        new = [told for told in report.told if not app.is_held(told.event)]
+        held = app.held_back([told.event for told in report.told])
+        new = [told for told in report.told if told.event.ref not in held]
         turns = _would_run(report.told, new, app.due_turns())
     if as_json:
         print(json.dumps(_rehearsal(report, turns), ensure_ascii=False, separators=(",", ":")))
