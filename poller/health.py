@@ -10,6 +10,7 @@ Knows rows and the config.  Must not know how it is shown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -30,10 +31,13 @@ STALE = 7200.0
 DAY = 86_400.0
 
 
-def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]:
-    """The object of `poll status --format json`; `healthy` when `problems` is empty."""
+def health(conn: sa.Connection, config: Config, *, now: float, counts: registry.Counts | None = None) -> dict[str, Any]:
+    """The object of `poll status --format json`; `healthy` when `problems` is empty.
+
+    `counts`: what `registry.counts` says, for whoever has asked it already."""
     forge = store.forge(conn, config.forge)
-    counts = registry.counts(conn)
+    counts = counts or registry.counts(conn)
+    waiting = [turn for turn in registry.turns(conn, state="waiting") if turn.reason]
     troubles = store.troubled_repositories(conn, config.forge)
     unread = [place for place in store.troubled_places(conn, config.forge) if config.watches(place.repo)]
     pulls = {f"{place.repo}#{place.number}": place.error for place in unread}
@@ -50,7 +54,7 @@ def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]
     problems += [f"{name} cannot be read: {error}" for name, error in {**troubles, **pulls}.items()]
     sweeps = rounds.schedule(conn, config.forge, config.poll, now=now)
     problems += [f"the sweep of {name} failed: {error}" for name, error in sweeps.failing.items()]
-    problems += _of_turns(conn, now=now)
+    problems += _of_turns(conn, waiting, now=now)
     problems += [
         f"the answer {f'of turn {one.turn_id}' if one.turn_id > 0 else 'to a command'} could not be posted on "
         f"{one.place}: {one.error}; {one.mend}"
@@ -73,7 +77,7 @@ def health(conn: sa.Connection, config: Config, *, now: float) -> dict[str, Any]
         "cost": _cost(conn, now=now),
         "caps": [_cap(cap) for cap in money.caps(conn, config.limits, now=now)],
         "paused": [{"agent": one.agent, "until": stamp_of(one.until), "why": one.why} for one in pauses.pauses(conn)],
-        "patient": [_patient(turn) for turn in registry.turns(conn, state="waiting") if turn.reason and turn.patient],
+        "patient": [_patient(turn) for turn in waiting if turn.patient],
         "held": [_held(conn, one) for one in held.pauses(conn, config.forge)],
         "sweeps": {"pulls": sweeps.pulls, "repositories": sweeps.repositories, "overdue": sweeps.overdue},
         "requests": _requests(forge, now=now),
@@ -122,14 +126,14 @@ def _cap(cap: money.Cap) -> dict[str, Any]:
     return {"of": cap.of, "cap_usd": cap.usd, **used}
 
 
-def _of_turns(conn: sa.Connection, *, now: float) -> list[str]:
+def _of_turns(conn: sa.Connection, waiting: Sequence[Turn], *, now: float) -> list[str]:
     """What keeps agents from answering: pauses, turns that wait after a failure, turns that failed for good."""
     found = []
     for pause in pauses.pauses(conn):
         until = f"paused until {stamp_of(pause.until)}" if pause.until > now else "to be tried again"
         found.append(f"agent {pause.agent} is {until}: {pause.why}; its events are kept")
-    for turn in registry.turns(conn, state="waiting"):
-        if turn.reason and not turn.patient:
+    for turn in waiting:
+        if not turn.patient:
             found.append(f"turn {turn.id} on {turn.key} waits until {stamp_of(turn.not_before)}: {turn.reason}")
     for turn in registry.turns(conn, state="failed", limit=20):
         # Whoever ran one by hand was told, and `poll retry` has nothing to repeat.

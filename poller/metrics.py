@@ -50,9 +50,8 @@ class Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         now = self._now()
         with reading(self._engine) as conn:
-            found = health(conn, self._config(), now=now)
             counts, events, used = registry.counts(conn), search.newest(conn), ledger.runs(conn)
-            waiting = registry.turns(conn, state="waiting")
+            found = health(conn, self._config(), now=now, counts=counts)
         info = GaugeMetricFamily(f"{PREFIX}_info", "What runs here.", labels=["version", "forge", "forge_version"])
         info.add_metric([__version__, found["forge"], found["version"] or ""], 1)
         yield info
@@ -70,8 +69,8 @@ class Figures(Collector):
         for state, number in states.items():
             turns.add_metric([state], number)
         yield turns
-        oldest = min((turn.created_at for turn in waiting), default=now)
-        yield _gauge("oldest_waiting_turn_seconds", "How long the oldest waiting turn has waited.", now - oldest)
+        waited = now - counts.oldest if counts.oldest is not None else 0.0
+        yield _gauge("oldest_waiting_turn_seconds", "How long the oldest waiting turn has waited.", waited)
         yield from _of_runs(used)
         yield from _of_caps(found["caps"])
         yield _gauge("sessions", "Live sessions.", found["sessions"])

@@ -29,6 +29,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0
     #: Live sessions.
     sessions: int = 0
+    #: Since when the oldest waiting turn has waited (epoch seconds).
+    oldest: float | None = None
 
 
 def enqueue(conn: sa.Connection, *, ref: str, key: str, agent: str, event_id: str, why: str, now: float) -> int | None:
@@ -120,7 +122,8 @@ def waiting(conn: sa.Connection) -> int:
 def counts(conn: sa.Connection) -> Counts:
     by_state = conn.execute(sa.select(t.turn.c.state, sa.func.count()).group_by(t.turn.c.state))
     live = sa.select(sa.func.count()).select_from(t.session).where(t.session.c.closed_at.is_(None))
-    return Counts(**{row[0]: row[1] for row in by_state}, sessions=conn.execute(live).scalar_one())
+    oldest = conn.scalar(sa.select(sa.func.min(t.turn.c.created_at)).where(t.turn.c.state == "waiting"))
+    return Counts(**{row[0]: row[1] for row in by_state}, sessions=conn.execute(live).scalar_one(), oldest=oldest)
 
 
 def note_posted(conn: sa.Connection, turn_id: int, what: str) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from poller import pauses
 from poller.app import App
 from poller.deltas.events import pull_ref
+from poller.metrics import Figures
 from sessions import registry
 from sessions.database import begin
 from tests.poller.desk import Desk
@@ -85,3 +86,13 @@ def test_where_nothing_is_paused_events_are_looked_up_by_one_statement(desk: Des
             scope = pauses.pull(desk.config.forge, desk.repo.id, 3, "acme/api")
             pauses.pause(conn, scope, reason="", now=0.0)
         assert app.held_back(events) == {pull_ref(desk.config.forge, desk.repo.id, 3)}
+
+
+def test_figures_ask_for_nothing_twice(desk: Desk, waiting: Waiting) -> None:
+    desk.cycle()
+    with statements(desk.engine) as asked:
+        page = Figures(desk.engine, lambda: desk.config, now=desk.now).page().decode()
+    assert 'bottlepost_turns{state="waiting"} 3.0' in page
+    oldest = next(line for line in page.splitlines() if line.startswith("bottlepost_oldest_waiting_turn_seconds "))
+    assert float(oldest.split()[1]) >= 3.0
+    assert {times for statement, times in asked.items() if "FROM turn" in statement} == {1}

@@ -214,7 +214,7 @@ def test_counts_and_limits(conn: sa.Connection) -> None:
     for number in range(3):
         want(conn, f"e{number}", ref=f"r{number}", now=5.0 + number)
     claim(conn)
-    assert registry.counts(conn) == registry.Counts(waiting=2, running=1)
+    assert registry.counts(conn) == registry.Counts(waiting=2, running=1, oldest=6.0)
     assert [turn.id for turn in registry.turns(conn, limit=2)] == [2, 3], "the last ones, oldest first"
 
 
