@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,31 @@ def test_a_call_of_the_readme_exists(words: list[str]) -> None:
     known = {option for parameter in [*group.params, *command.params] for option in parameter.opts} | {"--help", "-h"}
     asked = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
     assert asked <= known
+
+
+def configs_in_readme() -> list[str]:
+    """Whole configs, of which only the log-in is left out."""
+    blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [text for block in blocks if re.search("^gitea:", text := textwrap.dedent(block), re.MULTILINE)]
+
+
+@pytest.mark.parametrize("text", configs_in_readme(), ids=("beside a machine", "in a job"))
+def test_a_config_of_the_readme_is_one(text: str, tmp_path: Path) -> None:
+    from poller.config import load
+
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    file.chmod(0o600)
+    assert load(file, environ=dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "x")).agents
+
+
+def test_the_config_for_a_job_fits_the_workflow_beside_it() -> None:
+    _, _, workflow = README.read_text(encoding="utf-8").partition("# .gitea/workflows/bottlepost.yaml\n")
+    config, workflow = configs_in_readme()[-1], workflow.partition("```")[0]
+    (token,) = re.findall(r"\$\{(\w+)\}", config)
+    assert f"{token}: ${{{{ secrets.{token} }}}}" in workflow and not token.startswith("GITEA_")
+    assert "state: /state" in config and ":/state" in workflow, "what is remembered is on the volume"
+    assert "backend: process" in config, "there is no engine in a job"
 
 
 def troubles_in_readme() -> list[str]:
