@@ -252,7 +252,7 @@ class App:
             self._posted += sent
         return sent
 
-    def put_in_order(self) -> list[str]:
+    def put_in_order(self) -> None:
         """Remove what is old: events of pulls closed long ago, and bottles of those closed for the grace time.
 
         Nothing while our clock and the forge's disagree by days: one of them is wrong, and what is gone is gone."""
@@ -262,15 +262,14 @@ class App:
                 "nothing old is removed: this machine's clock and the forge's are %.0f hours apart; put them right",
                 abs(apart) / 3600,
             )
-            return []
+            return
         pruning.run(self.engine, forge=self.config.forge, now=self.clock())
         try:
-            return housekeeping.run(
+            housekeeping.run(
                 self.engine, self.config.state, now=self.clock(), environ=self._environ, agents=self.config.agents
             )
         except OSError as error:  # it is tried again by the next call, and no turn fails for it
             log.error("not everything old is removed: %s", files.told(error))
-            return []
 
     def _progressed(self, progress: TurnProgress) -> None:
         if self._on_turn is not None:

@@ -139,15 +139,15 @@ class Daemon:
             self._notify.alive()
             worker.join(ASKING)
         if self._bug is not None:
-            self._is_quiet_within(PARTING)
+            self._wait_for_quiet(PARTING)
             return
         self._leaving.hurry()
         self._guarded(self._post_the_last)
-        self._is_quiet_within(3600)  # if something hangs, our end is seen to
+        self._wait_for_quiet(3600)  # if something hangs, our end is seen to
 
-    def _is_quiet_within(self, seconds: float) -> bool:
+    def _wait_for_quiet(self, seconds: float) -> None:
         with self._quiet:
-            return self._quiet.wait_for(lambda: self._busy == 0, timeout=seconds)
+            self._quiet.wait_for(lambda: self._busy == 0, timeout=seconds)
 
     # -- cycles -------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Daemon:
         moment = datetime.now(UTC) + timedelta(seconds=self._delay)
         self._scheduler.add_job(
             self._guarded, "date", (self._cycle,), run_date=moment, id="cycle", replace_existing=True, max_instances=2
-        )  # fmt: skip
+        )
 
     # -- the rest -----------------------------------------------------------------------------------------------
 

@@ -41,15 +41,12 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     turn: int
     agent: str
     state: str
-    kind: str
     mode: str
-    why: str
     reason: str
     created: float
     started: float | None
     ended: float | None
     cost_usd: float
-    by_hand: bool
 
     @property
     def took(self) -> float | None:
@@ -77,7 +74,6 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 
     at: float
     usd: float
-    agent: str
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +100,7 @@ def gathered(conn: sa.Connection, config: Config, *, since: float, now: float) -
     turns = _turns(conn, since)
     lanes, more = _lanes(conn, config, marks, turns, keys)
     run = _run.c
-    rows = conn.execute(sa.select(run.at, run.cost_usd, run.agent).where(run.at >= since).order_by(run.at))
+    rows = conn.execute(sa.select(run.at, run.cost_usd).where(run.at >= since).order_by(run.at))
     return Facts(
         forge=config.forge,
         bot=found["bot"] or "",
@@ -115,7 +111,7 @@ def gathered(conn: sa.Connection, config: Config, *, since: float, now: float) -
         lanes=lanes,
         more=more,
         turns=[(key, turn) for _, key, turn in turns],
-        spent=[Spent(at=row.at, usd=row.cost_usd, agent=row.agent) for row in rows],
+        spent=[Spent(at=row.at, usd=row.cost_usd) for row in rows],
         refusals=_refusals(conn, since),
         posts=_posts(conn, since),
     )
@@ -140,9 +136,8 @@ def _turns(conn: sa.Connection, since: float) -> list[tuple[str, str, Stretch]]:
         (
             row.ref, row.key,
             Stretch(
-                turn=row.id, agent=row.agent, state=row.state, kind=row.kind, mode=row.mode or "", why=row.why,
-                reason=row.reason, created=row.created_at, started=row.started_at, ended=row.ended_at,
-                cost_usd=row.cost_usd, by_hand=row.by_hand,
+                turn=row.id, agent=row.agent, state=row.state, mode=row.mode or "", reason=row.reason,
+                created=row.created_at, started=row.started_at, ended=row.ended_at, cost_usd=row.cost_usd,
             ),
         )
         for row in conn.execute(sa.select(_turn).where(recent).order_by(c.id))

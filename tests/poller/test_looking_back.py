@@ -174,8 +174,8 @@ def test_a_cap_that_leaves_nothing_is_what_a_turn_waits_for(engine: sa.Engine, c
 
 def test_a_drawing_stays_small_however_many_turns_there_were() -> None:
     turns = [
-        Stretch(turn=nth, agent="a", state="done", kind="done", mode="fresh", why="", reason="", created=float(nth),
-                started=float(nth), ended=nth + 10.0, cost_usd=0.0, by_hand=False)
+        Stretch(turn=nth, agent="a", state="done", mode="fresh", reason="", created=float(nth),
+                started=float(nth), ended=nth + 10.0, cost_usd=0.0)
         for nth in range(2 * charts.DOTS + 1)
     ]  # fmt: skip
     drawn = charts.durations(turns, since=0.0, until=7000.0)

@@ -50,16 +50,6 @@ class Pushing(Acting):
             )
         return self._move_head(repo.push(by=person, branch=self.base_ref), by=person)
 
-    @act
-    def update_branch(self, *, by: User | str) -> str:
-        """Merge the base into the head, as the button does."""
-        person = self.world.person(by)
-        message = f"Merge branch '{self.base_ref}' into {self.head_ref}\n"
-        tip = self.world.history.merge(
-            self.head_sha, self.base_sha, author=person, message=message, at=self.world.now()
-        )
-        return self._move_head(tip, by=person)
-
     def _move_head(self, tip: str, *, by: User, forced: bool = False) -> str:
         if self.head_repo is None or self.head_repo.deleted:
             raise ValueError("there is no head repository to push to")
