@@ -127,6 +127,23 @@ def test_an_answer_whose_receipt_was_lost_is_found_in_its_thread(table: Table) -
     assert table.said == IN_THREAD
 
 
+@on(*ABLE, "1.25.4")
+def test_one_that_was_killed_between_post_and_note_is_found_by_the_next(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table.outbox, "_note", die)
+    with pytest.raises(KeyboardInterrupt):
+        table.flush()
+    once = table.said
+    assert len(once) == 1
+    table.outbox = table.new_outbox()
+    assert table.flush(later=int(outbox.LEASE) + 1) == 1
+    assert table.said == once
+
+
 @on(*UNABLE)
 def test_a_quoting_one_whose_receipt_was_lost_is_found_as_well(table: Table) -> None:
     table.desk.world.fault("POST .*/issues/.*/comments", drop_after_accept=True)
