@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from poller.amounts import counted
 from poller.deltas.events import Event
 from poller.verbs.screen import event_line
 from sessions.logs import escaped
@@ -33,7 +34,7 @@ def said_of(event: Event, chain: list[dict[str, Any]]) -> str:
 def _of_turn(turn: dict[str, Any]) -> list[str]:
     mode = f", {turn['mode']}" if turn["mode"] else ""
     mode += f" ({turn['surprise']})" if turn["surprise"] else ""
-    others = f", with {turn['with'] - 1} other event{'s' if turn['with'] > 2 else ''}" if turn["with"] > 1 else ""
+    others = f", with {counted(turn['with'] - 1, 'other event')}" if turn["with"] > 1 else ""
     lines = [_line("turn", f"{turn['turn']} in {turn['identity'] or 'no bottle yet'}{mode}{others}")]
     lines += [_line("waits for", one) for one in turn["waits_for"]]
     lines.append(_line("outcome", _outcome(turn)))
