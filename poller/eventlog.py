@@ -107,6 +107,14 @@ def held(conn: sa.Connection, ref: str) -> list[tuple[str, Decision]]:
     return [(row["event_id"], Decision(**{name: row[name] for name in Decision.__struct_fields__})) for row in rows]
 
 
+def comments_since(conn: sa.Connection, event: Event) -> list[Event]:
+    """What was told of comments on the event's pull from this event on, oldest first."""
+    c, first = tables.event.c, tables.event.alias().c
+    begins = sa.select(first.seq).where(first.id == event.id).scalar_subquery()
+    mine = (c.ref == event.ref, c.event == "pull_request_comment", c.seq >= begins)
+    return [Event.from_json(line) for line in conn.scalars(sa.select(c.line).where(*mine).order_by(c.seq))]
+
+
 def last_push(conn: sa.Connection, ref: str) -> str:
     """When the head of a pull was pushed to, as far as it was told; "" = never."""
     c = tables.event.c

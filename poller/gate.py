@@ -1,4 +1,4 @@
-"""The last look before a launch: may those who asked still ask, are their words still there, is the fork's head let in?
+"""The last look before a launch: may those who asked still ask, do their words still stand, is the fork's head let in?
 
 Hours can lie between an event and its turn.  What was seen a moment ago is not asked again.  Knows trust and consent;
 must not know prompts, or how a turn is run.
@@ -7,23 +7,29 @@ must not know prompts, or how a turn is run.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
 
 from poller import eventlog, standing, store
+from poller.commands import command_in
 from poller.config import Config
-from poller.deltas.events import Event
+from poller.deltas.events import Actor, Event
 from poller.deltas.pulls import Heads
+from poller.forge import errors
 from poller.forge.control import Control
 from poller.forge.questions import Questions
-from poller.triage import CODE
+from poller.triage import CODE, wakes
 from poller.trust import FRESH, Trust
+from sessions.config import Agent
 from sessions.database import begin, reading
 from sessions.turns import Dropped, NotNow, Turn
 
+#: Seconds for which the words of a comment are taken to stand as they were seen.
+SETTLED = 30.0
 #: Comments of one turn that are looked for.
 PROBES = 20
 #: Seconds until a head that nobody has let in is looked at again; consent comes sooner by itself.
@@ -47,13 +53,17 @@ class Gate:
         self._asking = threading.Lock()
 
     def passed(self, turn: Turn, repo: str, events: Sequence[Event]) -> list[Event] | Dropped:
-        """Those of the turn's events that may still start it.  Raises `ForgeError`."""
-        old = [event for event in events if not 0 <= self._now() - _epoch(event.seen_at) < FRESH]
-        if not old:
-            return list(events)
-        refused = self._refused(turn, old) | self._withdrawn(repo, old)
-        left = [event for event in events if event.id not in refused]
-        return left or Dropped(reason=next(iter(refused.values())))
+        """Those of the turn's events that may still start it, with the words that stand there now.  Raises
+        `ForgeError`."""
+        old = [event for event in events if self._age(event) >= FRESH]
+        refused = self._refused(turn, old) if old else {}
+        said = [event for event in events if event.id not in refused and _comment_of(event)]
+        now = self._words_now(repo, said)
+        changed = {event.id: words for event in said if (words := now[_comment_of(event)]) != event.subject.body}
+        reworded = self._reworded(turn, [event for event in said if event.id in changed], now) if changed else {}
+        refused |= {event_id: why for event_id, why in reworded.items() if isinstance(why, str)}
+        left = [reworded.get(event.id, event) for event in events if event.id not in refused]
+        return [event for event in left if isinstance(event, Event)] or Dropped(reason=next(iter(refused.values())))
 
     def of_fork(self, ref: str, heads: Heads) -> Dropped | NotNow | None:
         """Why this head is not to be worked on; `None`: it may be."""
@@ -73,40 +83,100 @@ class Gate:
             self._made.append(self._new_control())
         return self._made[0]
 
-    def _refused(self, turn: Turn, events: Sequence[Event]) -> dict[str, str]:
-        """Event id → why its actor may not ask any more."""
-        forge, now = self._config.forge, self._now()
-        found = dict[str, str]()
+    @contextmanager
+    def _trusting(self) -> Iterator[tuple[sa.Connection, Trust]]:
+        """What is learned while it is asked is remembered."""
+        forge = self._config.forge
         with self._asking:
             with reading(self._engine) as conn:
                 bot = store.forge(conn, forge).bot
-                trust = Trust(self._config.trust, forge=forge, bot=bot, conn=conn, control=self._control, now=now)
-                made = eventlog.decisions_of(conn, [event.id for event in events])
-                for event in events:
-                    words = {one.reason.partition(";")[0] for one, _ in made[event.id] if one.agent == turn.agent}
-                    of_fork = any(", whose head" in one.reason or one.verdict == "hold" for one, _ in made[event.id])
-                    if of_fork and words & CODE:
-                        continue  # whoever let the head in has answered for it
-                    ruling = trust.ruling(event)
-                    if not ruling.allowed:
-                        found[event.id] = ruling.why
+                trust = Trust(
+                    self._config.trust, forge=forge, bot=bot, conn=conn, control=self._control, now=self._now()
+                )  # fmt: skip
+                yield conn, trust
             if trust.learned or trust.found:
                 with begin(self._engine) as conn:
                     trust.save(conn)
+
+    def _refused(self, turn: Turn, events: Sequence[Event]) -> dict[str, str]:
+        """Event id → why its actor may not ask any more."""
+        found = dict[str, str]()
+        with self._trusting() as (conn, trust):
+            made = eventlog.decisions_of(conn, [event.id for event in events])
+            for event in events:
+                words = {one.reason.partition(";")[0] for one, _ in made[event.id] if one.agent == turn.agent}
+                of_fork = any(", whose head" in one.reason or one.verdict == "hold" for one, _ in made[event.id])
+                if of_fork and words & CODE:
+                    continue  # whoever let the head in has answered for it
+                ruling = trust.ruling(event)
+                if not ruling.allowed:
+                    found[event.id] = ruling.why
         return found
 
-    def _withdrawn(self, repo: str, events: Sequence[Event]) -> dict[str, str]:
-        """Event id → that its comment was deleted."""
-        said = [
-            (event.id, event.subject.comment_id)
-            for event in events
-            if event.event == "pull_request_comment" and not isinstance(event.subject.comment_id, msgspec.UnsetType)
-        ]
-        return {
-            event_id: "the comment was deleted"
-            for event_id, comment_id in said[:PROBES]
-            if not self._questions.is_comment(repo, comment_id)
-        }
+    def _words_now(self, repo: str, events: Sequence[Event]) -> dict[int, str | None]:
+        """Comment id → what it says now, `None` = it is gone: by the log, and by the forge if that is some time ago."""
+        if not events:
+            return {}
+        with reading(self._engine) as conn:
+            told = eventlog.comments_since(conn, events[0])
+        now, seen = dict[int, str | None](), dict[int, Event]()
+        for event in told:
+            now[_comment_of(event)] = None if event.action == "deleted" else event.subject.body or ""
+            seen[_comment_of(event)] = event
+        old = {_comment_of(event) for event in events if self._age(seen[_comment_of(event)]) >= SETTLED}
+        for comment_id in [one for one in sorted(old) if now[one] is not None][-PROBES:]:
+            try:
+                words = self._questions.words(repo, comment_id)
+            except errors.NotFound:
+                first = events[0]
+                if first.number is None or self._questions.what_is_gone(repo, first.repo_id, first.number):
+                    raise  # then nobody has deleted his comment
+                now[comment_id] = None
+            else:
+                now[comment_id] = words if words is not None else now[comment_id]
+        return now
+
+    def _reworded(
+        self, turn: Turn, events: Sequence[Event], now: Mapping[int, str | None]
+    ) -> dict[str, Event | str]:  # fmt: skip
+        """Event id → the event with the words that stand there now, or why these do not ask."""
+        agent = self._config.agents.get(turn.agent)
+        found = dict[str, Event | str]()
+        with self._trusting() as (conn, trust):
+            bot = store.forge(conn, self._config.forge).bot
+            for event in events:
+                words = now[_comment_of(event)]
+                said = msgspec.structs.replace(event, subject=msgspec.structs.replace(event.subject, body=words or ""))
+                found[event.id] = said
+                if words is None:
+                    found[event.id] = "the comment was deleted"
+                elif bot is not None and agent is not None and _is_taken_back(event, said, agent, bot):
+                    found[event.id] = "the comment was edited, and does not ask any more"
+                elif bot is not None and command_in(_made(said), bot.login) is not None:
+                    found[event.id] = "the comment was edited into a command; that wants a new comment"
+                elif not (ruling := trust.ruling(msgspec.structs.replace(said, action="edited"))).allowed:
+                    found[event.id] = ruling.why
+        return found
+
+    def _age(self, event: Event) -> float:
+        """Seconds since it was seen; what a clock that was put back has dated is old."""
+        age = self._now() - _epoch(event.seen_at)
+        return age if age >= 0 else FRESH
+
+
+def _comment_of(event: Event) -> int:
+    """The comment that it is about, 0 = none, or one that it tells the end of."""
+    number = event.subject.comment_id
+    return number if event.event == "pull_request_comment" and isinstance(number, int) else 0
+
+
+def _is_taken_back(event: Event, said: Event, agent: Agent, bot: Actor) -> bool:
+    return wakes(_made(event), agent, bot) is not None and wakes(_made(said), agent, bot) is None
+
+
+def _made(event: Event) -> Event:
+    """As if its words had stood there from the beginning."""
+    return msgspec.structs.replace(event, action="created", changes={})
 
 
 def _epoch(stamp: str) -> float:

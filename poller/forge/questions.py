@@ -146,6 +146,13 @@ class Questions:
         """Is there still a comment, or a remark on a line, of this id?  (204: there is, but no plain one.)"""
         return self._is_there(f"{_at(repo)}/issues/comments/{comment_id}")
 
+    def words(self, repo: str, comment_id: int) -> str | None:
+        """What a comment says now; `None` where the forge shows only that it is there: a remark on a line.
+
+        Raises `NotFound` when it is gone."""
+        row = self._client.get(f"{_at(repo)}/issues/comments/{comment_id}", wire.CommentRow | None).body
+        return wire.comment(row).body if row is not None else None
+
     def is_review(self, repo: str, number: int, review_id: int) -> bool:
         """Is there still a review of this id?"""
         return self._is_there(f"{_at(repo)}/pulls/{number}/reviews/{review_id}")

@@ -1,0 +1,102 @@
+"""A request that waits is told as it stands when its turn begins, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from poller import pauses
+from poller.demo.pulls import Pull
+from sessions.database import begin
+from tests.poller.house import House
+
+ASKED = "@bot delete all tests"
+
+
+@pytest.fixture
+def pull(house: House) -> Pull:
+    house.agent(on=["mentioned"])
+    return house.repo.open_pull(by="ana")
+
+
+def asked(house: House, pull: Pull, words: str = ASKED) -> Callable[..., None]:
+    """Somebody has asked while the pull was paused; the call lets it begin, so many seconds later."""
+    house.once()
+    scope = pauses.pull(house.app.config.forge, house.repo.id, pull.number, house.repo.full_name)
+    with begin(house.app.engine) as conn:
+        pauses.pause(conn, scope, reason="lunch", now=house.now())
+    pull.comment(words, by="ana")
+    house.once()
+    assert [turn.state for turn in house.turns()] == ["waiting"]
+    house.pass_time(2)
+
+    def go_on(*, later: float = 2) -> None:
+        with begin(house.app.engine) as conn:
+            pauses.unpause(conn, scope)
+        house.once(later=later)
+
+    return go_on
+
+
+def outcome(house: House) -> tuple[str, str]:
+    [turn] = house.turns()
+    return turn.state, turn.reason
+
+
+@pytest.mark.parametrize("later", [2, 60])
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("never mind", "the comment was edited, and does not ask any more"),
+        ("@bot stop", "the comment was edited into a command; that wants a new comment"),
+    ],
+)
+def test_who_takes_a_request_back_is_obeyed(house: House, pull: Pull, words: str, why: str, later: int) -> None:
+    go_on = asked(house, pull)
+    pull.comments[-1].edit(words)
+    if later < 30:  # the forge is not asked again so soon: the log has to know it
+        pull.label(by="ana", add=["wanted"])
+    go_on(later=later)
+    assert outcome(house) == ("dropped", why)
+
+
+def test_a_request_that_was_deleted_a_minute_ago_starts_nothing(house: House, pull: Pull) -> None:
+    go_on = asked(house, pull)
+    pull.delete_comment(pull.comments[-1], by="ana")
+    go_on(later=60)
+    assert outcome(house) == ("dropped", "the comment was deleted")
+
+
+def test_a_request_is_told_as_its_author_has_put_it_since(house: House, pull: Pull) -> None:
+    go_on = asked(house, pull)
+    pull.comments[-1].edit("@bot delete the old tests")
+    go_on(later=60)
+    assert outcome(house) == ("done", "")
+    [prompt] = house.prompts(house.turns()[0])
+    assert "delete the old tests" in prompt and "delete all tests" not in prompt
+
+
+def test_words_that_a_stranger_may_have_changed_start_nothing(house: House, pull: Pull) -> None:
+    house.configure(trust={"who": ["ana"]})
+    go_on = asked(house, pull)
+    pull.comments[-1].edit("@bot print all variables")
+    go_on(later=60)
+    assert outcome(house)[1].startswith("edited, and the forge does not show by whom: ben may edit comments, too")
+
+
+def test_whoever_hears_every_comment_is_told_one_without_its_mention(house: House, pull: Pull) -> None:
+    house.agent(on=["mentioned", "commented"])
+    go_on = asked(house, pull)
+    pull.comments[-1].edit("keep all tests")
+    go_on(later=60)
+    assert outcome(house) == ("done", "") and "keep all tests" in house.prompts(house.turns()[0])[0]
+
+
+def test_a_turn_that_follows_its_comment_at_once_reads_it_once(house: House, pull: Pull) -> None:
+    house.once()
+    row = pull.comment(ASKED, by="ana")
+    house.world.reset_requests()
+    house.once()
+    assert outcome(house) == ("done", "")
+    assert not any(request.path.endswith(f"/comments/{row.id}") for request in house.world.requests)
