@@ -82,7 +82,7 @@ class PullErrand:
             heads = self._questions.heads(known.row.repo, known.row.number)
             if heads.state == "closed":
                 return Dropped(reason="the pull is merged" if heads.merged else "the pull is closed")
-            if (kept_out := self._kept_out(turn, heads)) is not None:
+            if (kept_out := self._kept_out(turn, heads, events)) is not None:
                 return kept_out
             diff = self._diff(known, events, mode)
             if heads.fork and self._questions.heads(known.row.repo, known.row.number).head_sha != heads.head_sha:
@@ -121,8 +121,8 @@ class PullErrand:
     def _desk(self, bot: Actor | None) -> answers.Desk:
         return answers.Desk(forge=self._forge, bot=bot.login if bot is not None else "", now=self._now())
 
-    def _kept_out(self, turn: Turn, heads: Heads) -> Dropped | NotNow | None:
-        return self._gate.of_fork(turn.ref, heads) if self._gate is not None else None
+    def _kept_out(self, turn: Turn, heads: Heads, events: list[Event]) -> Dropped | NotNow | None:
+        return self._gate.of_fork(turn, heads, events) if self._gate is not None else None
 
     def _diff(self, known: Known, events: list[Event], mode: Mode) -> str | None:
         """The change itself, where the turn is about it: at first, and after a push."""

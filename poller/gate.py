@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 import sqlalchemy as sa
 
-from poller import eventlog, standing, store
+from poller import eventlog, notices, standing, store
 from poller.commands import command_in
 from poller.config import Config
 from poller.deltas.events import Actor, Event
@@ -22,6 +22,7 @@ from poller.deltas.pulls import Heads
 from poller.forge import errors
 from poller.forge.control import Control
 from poller.forge.questions import Questions
+from poller.obeying import Obeying
 from poller.triage import CODE, wakes
 from poller.trust import FRESH, Trust
 from sessions.config import Agent
@@ -65,17 +66,28 @@ class Gate:
         left = [reworded.get(event.id, event) for event in events if event.id not in refused]
         return [event for event in left if isinstance(event, Event)] or Dropped(reason=next(iter(refused.values())))
 
-    def of_fork(self, ref: str, heads: Heads) -> Dropped | NotNow | None:
-        """Why this head is not to be worked on; `None`: it may be."""
+    def of_fork(self, turn: Turn, heads: Heads, events: Sequence[Event]) -> Dropped | NotNow | None:
+        """Why this head is not to be worked on; `None`: it may be.  Whoever waits for it is told what for."""
         if not heads.fork or self._config.trust.forks == "always":
             return None
         if self._config.trust.forks == "never":
             return Dropped(reason="from a fork, and trust.forks is never")
         with reading(self._engine) as conn:
-            if standing.is_approved(conn, self._config.forge, ref, heads.head_sha):
+            if standing.is_approved(conn, self._config.forge, turn.ref, heads.head_sha):
                 return None
+        self._ask_for_consent(events[0], heads.head_sha)
         reason = f"the fork's head {heads.head_sha[:12]} has not been let in: it waits for ok-to-test"
         return NotNow(reason=reason, at=self._now() + LATER, patient=True)
+
+    def _ask_for_consent(self, event: Event, head: str) -> None:
+        """No agent need wake on pushes: this can be the first that is seen of the head."""
+        with begin(self._engine) as conn:
+            bot = store.forge(conn, event.forge).bot
+            if bot is None or standing.of(conn, event.forge, event.ref).asked:
+                return
+            standing.change(conn, event.forge, event.ref, asked=True)
+            said = notices.consent_wanted(bot.login, head)
+            Obeying(conn, self._config, bot, now=self._now()).say(event, said, part=f"consent-{head[:12]}")
 
     def _control(self) -> Control:
         """Made when it is first needed; only who holds `_asking` asks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from poller.demo.pulls import Pull
 from tests.poller.house import House
 
 
@@ -93,6 +94,30 @@ def test_a_push_whose_row_is_still_to_come_is_not_let_in(house: House) -> None:
     pull.comment(f"@bot ok-to-test {pull.head_sha[:10]}", by="ana")
     house.once()
     assert [turn.state for turn in house.turns()] == ["done"]
+
+
+def test_a_push_that_wakes_nobody_asks_again_when_it_keeps_a_turn_out(house: House) -> None:
+    house.agent(on=["opened", "mentioned"])
+    pull = house.forked()
+    house.once()
+    for nth in range(2):
+        pull.comment("@bot ok-to-test", by="ana")
+        house.pass_time(2)
+        house.app.cycle.run()
+        pull.push(by="eve")
+        house.app.turns(wait=True, stop=house.never)
+        house.once()
+        wanted = [words for words in house.said(pull) if "part=consent" in words]
+        assert len(wanted) == 2 + nth and f"`{pull.head_sha[:12]}` now" in wanted[-1]
+    assert [turn.state for turn in house.turns()] == ["waiting"]
+    assert any("waits for `ok-to-test`" in words for words in answered(house, pull, "@bot status"))
+
+
+def answered(house: House, pull: Pull, words: str) -> list[str]:
+    before = len(house.said(pull))
+    pull.comment(words, by="ana")
+    house.once()
+    return house.said(pull)[before:]
 
 
 def test_a_commit_that_is_named_is_let_in_only_while_it_is_the_head(house: House) -> None:
