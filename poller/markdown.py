@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from poller.doubts import Doubt, doubt_after, sure_spans
 
 #: Stand for one character of code, and for one that is quoted or not shown.
 CODE, HIDDEN = "\x00", "\x01"
@@ -42,9 +45,11 @@ class Shape(NamedTuple):
     closing: str
 
 
-def shape_of(text: str) -> Shape:
-    """Read `text` (lines end with LF, CRLF or CR)."""
-    reader = _Reader(text.replace("\x00", "�").replace("\x01", "�"))
+def shape_of(text: str, *, strict: bool = False) -> Shape:
+    """Read `text` (lines end with LF, CRLF or CR).
+
+    `strict`: CODE are only fences and code spans that are some to every reader; other code counts as hidden."""
+    reader = _Reader(text.replace("\x00", "�").replace("\x01", "�"), strict=strict)
     for line in re.finditer(r"[^\r\n]+(?:\r\n|\r|\n|$)|\r\n|\r|\n", reader.text):
         reader.read(line.start(), line.start() + len(line.group().rstrip("\r\n")))
     return reader.done()
@@ -53,8 +58,9 @@ def shape_of(text: str) -> Shape:
 class _Reader:
     """The open blocks while lines come in.  `boxes` holds, outermost first, a list item's indent or `_QUOTE`."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, *, strict: bool) -> None:
+        self.text, self.strict = text, strict
+        self.doubt: Doubt = ""
         self.mask = list(text)
         self.boxes: list[int] = []
         self.paragraph: list[tuple[int, int]] = []
@@ -85,6 +91,8 @@ class _Reader:
             return
         # Only here a container that did not go on takes its fence or comment with it.
         self.fence, self.html = "", None
+        if self.strict:
+            self.doubt = doubt_after(row, self.doubt)
         self._read_blocks(row, pos, kept, end)
 
     def _continued(self, row: str) -> tuple[int, int]:
@@ -105,9 +113,8 @@ class _Reader:
 
     def _read_literal(self, row: str, pos: int, start: int, end: int) -> None:
         """A line inside a fence, or inside an HTML comment or `<pre>`."""
-        quoted = _QUOTE in self.boxes
         if self.fence:
-            self._fill(start, end, HIDDEN if quoted else CODE)
+            self._fill(start, end, HIDDEN if self.doubt or _QUOTE in self.boxes else CODE)
             sign = row[pos:].strip(" \t")
             if len(sign) >= len(self.fence) and not sign.strip(self.fence[0]) and not row.startswith("    ", pos):
                 self.fence = ""
@@ -128,7 +135,7 @@ class _Reader:
                 if lazy:
                     break
                 self._leave(boxes)
-                self._fill(self._origin(row, pos, end), end, HIDDEN if _QUOTE in boxes else CODE)
+                self._fill(self._origin(row, pos, end), end, HIDDEN if self.strict or _QUOTE in boxes else CODE)
                 return
             if mark := _QUOTE_MARK.match(row, pos):
                 boxes, pos, lazy = [*boxes, _QUOTE], mark.end(), False
@@ -150,7 +157,9 @@ class _Reader:
         if opened := _FENCE.match(row, pos):
             self._leave(boxes)
             self.fence = opened[1]
-            self._fill(first, end, HIDDEN if _QUOTE in boxes else CODE)
+            if self.doubt:
+                self.doubt = "for good"  # a fence to some, and text to others: they go apart from here
+            self._fill(first, end, HIDDEN if self.doubt or _QUOTE in boxes else CODE)
         elif html := _HTML.match(row, pos):
             self._leave(boxes)
             comment = html[1] == "!--"
@@ -190,7 +199,10 @@ class _Reader:
             for first, last in pieces:
                 self._fill(first, last, HIDDEN)
             return
-        masked = _masked("\n".join(self.text[first:last] for first, last in pieces))
+        words = "\n".join(self.text[first:last] for first, last in pieces)
+        masked = _masked(words)
+        if self.strict:
+            masked = _sure(masked, [] if self.doubt else sure_spans(words))
         at = 0
         for first, last in pieces:
             self.mask[first:last] = masked[at : at + last - first]
@@ -207,6 +219,14 @@ class _Reader:
 def _interrupts(row: str, item: re.Match[str]) -> bool:
     """A list may break into a paragraph only with words, and a numbered one only with 1."""
     return item.end() < len(row.rstrip()) and item[2][:-1] in ("", "1")
+
+
+def _sure(masked: str, spans: Iterable[tuple[int, int]]) -> str:
+    """The masked words with hidden signs in place of all code but that of these spans."""
+    found = list(masked.replace(CODE, HIDDEN))
+    for start, end in spans:
+        found[start:end] = masked[start:end]
+    return "".join(found)
 
 
 def _masked(words: str) -> str:

@@ -26,8 +26,9 @@ _MARKER = re.compile(
     r"<!--\s*bottlepost\s+turn\s*=\s*[\"']?(-?\w+)[\"']?\s+part\s*=\s*[\"']?([\w.-]+)[\"']?\s*-->", re.I
 )
 _MARKER_LIKE = re.compile(r"<(?=!--[\s\u200b]*bottlepost)", re.I)
-_AT_LOGIN = re.compile(r"(?<![A-Za-z0-9/])@(?=[A-Za-z0-9_-])")
-_LINE_END = re.compile(r"\r+\n")
+#: Behind the host of an address, or an e-mail address, the forge may end a link and begin a new word.
+_AT_LOGIN = re.compile(r"(?:(?<![A-Za-z0-9/])|(?:https?:/*|www\.|@)[^\s/?#@]{0,300})@(?=[A-Za-z0-9_-])", re.I)
+_LINE_END = re.compile(r"\r+\n?")
 _UNSENDABLE = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 #: A fence is closed by one as long: no agent needs longer ones, and the closing must fit.
 _LONGEST_FENCE = 40
@@ -84,8 +85,9 @@ def answer(
     asked for help.  `quote` comes first; `later`: there is room for what `told_later` adds.
 
     Mentions are silenced, so that the forge notifies nobody: `@ana` gets a zero-width space behind the `@`.  E-mail
-    addresses and paths stay, and so does code (decorators, package names), in which the forge looks for no mentions.
-    What looks like one of our marks is spoilt.  What does not fit is cut, with a notice; an open fence is closed.
+    addresses and paths stay, and so does what surely is code (decorators, package names; backticks and fences), in
+    which the forge looks for no mentions.  What looks like one of our marks is spoilt.  What does not fit is cut, with
+    a notice; an open fence is closed.
     """
     room = limit - _ROOM - len(quote) - _ROOM_LATER * later
     words = harmless(text).strip() or NOTHING_SAID
@@ -200,10 +202,10 @@ def harmless(text: str, *, code_too: bool = False) -> str:
     """The agent's words without effects: no notifications, none of our marks, nothing that cannot be sent."""
     text = _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text))
     text = _LONG_FENCE.sub(lambda run: run[0][:_LONGEST_FENCE], _MARKER_LIKE.sub("&lt;", text))
-    mask = shape_of(text).mask
+    mask = shape_of(text, strict=True).mask
     done, at = [], 0
     for found in _AT_LOGIN.finditer(text):
-        if code_too or mask[found.start()] != CODE:
+        if code_too or mask[found.end() - 1] != CODE:
             done += [text[at : found.end()], SILENCER]
             at = found.end()
     return "".join([*done, text[at:]])

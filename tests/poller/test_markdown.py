@@ -115,9 +115,16 @@ def test_after_its_closing_a_text_is_plain_again(text: str) -> None:
         "~~~\n",
         "[",
         "\t",
+        "a_",
+        "a`",
+        "`a` ",
+        "www.",
+        "](",
+        "<b",
     ],
 )
 def test_a_hostile_text_is_read_to_its_end(unit: str) -> None:
     """Quadratic readers take minutes for these; the suite's time limit is the clock."""
     text = unit * (100_000 // len(unit))
     assert len(shape_of(text).mask) == len(text)
+    assert len(shape_of(text, strict=True).mask) == len(text)

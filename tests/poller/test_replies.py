@@ -77,15 +77,48 @@ def test_an_empty_answer_is_said_to_be_empty(text: str) -> None:
         ("https://unpkg.com/@types/node", "https://unpkg.com/@types/node"),
         ("use `@property`", "use `@property`"),
         ("```python\n@dataclass\nclass A: ...\n```", "```python\n@dataclass\nclass A: ...\n```"),
-        ("    @dataclass", "    @dataclass"),
+        ("    @dataclass", f"    @{SILENCER}dataclass"),
         ("a lone @ sign", "a lone @ sign"),
         ("```\ncode\n```\n@ana", f"```\ncode\n```\n@{SILENCER}ana"),
+        ("x `\r```\r@ana", "x `\n```\n@ana"),  # to the forge a lone CR ends no line
         ("open ` tick @ana", f"open ` tick @{SILENCER}ana"),
         ("a\ud800b\x1bc", "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c"),
     ],
 )
 def test_mentions_in_the_agents_words_notify_nobody(text: str, said: str) -> None:
     assert harmless(text) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Term\n:   def\n\n    @ana look", "Term\n: ```\n  ```\n@ana\n```", "x[^1]\n\n[^1]: n\n\n    @ana",
+        "<code>@ana</code>", "x <pre>@ana</pre>", "<pre/>\n\n```\n</pre>\n@ana", "<div>\n```\n\n@ana", 
+        "<?\n```\n?>\n@ana", "<!DOCTYPE\n```\n>\n@ana", "<![CDATA[\n\n```\n]]>\n@ana", "<div>\n\u00a0\n```\n\n@ana",
+        "text\n<b>\n```\n\n```\n@ana\n```", "<blockquote>\n\n```\n</blockquote>\n```\n@ana\n```",
+        "`\n\u00a0\n`@ana `", '<a title=">`">@ana `', '<a title="<`">@ana `', "<`a@b.cd> @ana `", "[x](<`>) @ana `",
+        '[x](y "`") @ana `', '[x](y ")`") @ana `', "[x][a`b] @ana `\n\n[a`b]: /u", "[a]: /u '`'\n@ana ` b",
+        "[http://x]( ` ) @ana `", "http://a.bc/`x @ana `", "http://a.bc/x]`y @ana `", "x a`b@c.de @ana `",
+        "`@a`(b`c@d.ef @ana `", "a|b\n-|-\n`|@ana `", "a|b\n-|-\n` | x ` `@ana ` |", '# ` @ana {x="`"}',
+        "www.a.bc@ana", "http://a.bc@ana", "a@b.cd@ana", "`a\nb` c `@ana `",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_code_notifies_nobody_either(text: str) -> None:
+    assert "@ana" not in harmless(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use `@pytest.fixture` rather than `@pytest.mark.parametrize`, see [the docs](https://a.bc/d) and `@x`.",
+        "- Do:\n  ```py\n  @cache\n  def a(): ...\n  ```\n- `@cache`",
+        "<details><summary>More</summary>\n\n```py\n@cache\n```\n\n</details>\n\n`@cache`",
+        "**`@cache`** (`@cache`), ana@example.com: `@cache` <br> `@cache`; 1 < 2 <= 3 `@cache`",
+        "Here:\n~~~\n<div>\n@cache\n~~~\n`@cache`",
+    ],
+)
+def test_code_that_is_surely_some_stays_as_it_is(text: str) -> None:
+    assert harmless(text) == text
 
 
 @given(MARKDOWN)
