@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 #: Characters in one comment.  The forge itself has no limit; browsers and the proxies before it do.
 LIMIT = 60_000
-#: Stands behind the `@` of a login in the agent's words: a zero-width space, after which the forge sees no mention.
+#: Stands in the agent's words behind the `@` of a login, and behind a word before the number of an issue: a zero-width
+#: space.  The forge sees no mention then, and in the word none that closes the issue; its link stays.
 SILENCER = "\u200b"
 #: Characters of unfinished words that are shown.
 SO_FAR = 8_000
@@ -28,6 +29,11 @@ _MARKER = re.compile(
 _MARKER_LIKE = re.compile(r"<(?=!--[\s\u200b]*bottlepost)", re.I)
 #: Behind the host of an address, or an e-mail address, the forge may end a link and begin a new word.
 _AT_LOGIN = re.compile(r"(?:(?<![A-Za-z0-9/])|(?:https?:/*|www\.|@)[^\s/?#@]{0,300})@(?=[A-Za-z0-9_-])", re.I)
+#: What closes or reopens an issue stands one space before the issue's number or address; which words do, the forge's
+#: administrator decides.
+_BEFORE_ISSUE = re.compile(
+    r"(?<=[^\W\d_]):?(?= (?:\S*(?:[#!]|/(?:issues|pulls)/)\d|\[[^\[]{0,2000}/(?:issues|pulls)/\d))", re.I
+)
 _LINE_END = re.compile(r"\r+\n?")
 _UNSENDABLE = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 #: A fence is closed by one as long: no agent needs longer ones, and the closing must fit.
@@ -199,15 +205,16 @@ _NOTICES: dict[Why, tuple[str, str]] = {
 
 
 def harmless(text: str, *, code_too: bool = False) -> str:
-    """The agent's words without effects: no notifications, none of our marks, nothing that cannot be sent."""
+    """The agent's words without effects: they notify nobody, close no issue, are no mark of ours, and can be sent."""
     text = _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text))
     text = _LONG_FENCE.sub(lambda run: run[0][:_LONGEST_FENCE], _MARKER_LIKE.sub("&lt;", text))
     mask = shape_of(text, strict=True).mask
+    places = {found.end(): found.end() - 1 for found in _AT_LOGIN.finditer(text)}
+    places |= {found.end(): found.start() - 1 for found in _BEFORE_ISSUE.finditer(text)}
     done, at = [], 0
-    for found in _AT_LOGIN.finditer(text):
-        if code_too or mask[found.end() - 1] != CODE:
-            done += [text[at : found.end()], SILENCER]
-            at = found.end()
+    for place in sorted(place for place, sign in places.items() if code_too or mask[sign] != CODE):
+        done += [text[at:place], SILENCER]
+        at = place
     return "".join([*done, text[at:]])
 
 

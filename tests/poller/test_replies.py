@@ -121,6 +121,41 @@ def test_code_that_is_surely_some_stays_as_it_is(text: str) -> None:
     assert harmless(text) == text
 
 
+#: How Gitea finds a reference, and the word before it (with `CLOSE_KEYWORDS` of another language, too).
+ISSUE = (
+    r"[#!]\d+|[\w.-]+/[\w.-]+[#!]\d+|<?(?:https?://|www\.)\S+/(?:issues|pulls)/\d+|\[[^\[]*\]\(\S+/(?:issues|pulls)/\d+"
+)
+CLOSING = re.compile(
+    rf"(?:^|[\s(\[*>])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?|reopen(?:s|ed)?|schließt):? (?:{ISSUE})", re.I
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "closes #1", "This Fixes: acme/other#5.", "(reopens #2)", "resolved !3", "**closed #4**", "> fix #1",
+        "schließt #7", "closes https://git.example.com/acme/api/issues/1", "    closes #1",
+        "closes <https://git.example.com/acme/api/pulls/1>", "<code>closes #1</code>",
+        "fixes [that one](https://git.example.com/acme/api/issues/1)", "closes [x](/acme/api/issues/1 'y')",
+        "closes www.example.com/acme/api/issues/1", "see `#1`: closes #2, fixes #3",
+    ],
+)  # fmt: skip
+def test_the_agents_words_close_and_reopen_nothing(text: str) -> None:
+    assert CLOSING.search(text)
+    said = harmless(text)
+    assert not CLOSING.search(said)
+    assert said.replace(SILENCER, "") == text and said == harmless(said)
+    assert not re.search(rf"[#!/]{SILENCER}", said), "the links stay"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["run `git log --grep 'closes #1'`", "```\nfixes #1\n```", "a #1 heading\n#2", "closes the issue", "1. #2", "C# 2"],
+)
+def test_what_closes_nothing_stays_as_it_is(text: str) -> None:
+    assert harmless(text).replace(f"a{SILENCER} #1", "a #1") == text
+
+
 @given(MARKDOWN)
 def test_no_words_mention_anybody_outside_code(text: str) -> None:
     assert mention_in(only(text), "ana") is None
