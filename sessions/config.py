@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from sessions.boxing import HostLine, Network, Runner, Size
 from sessions.document import Document
+from sessions.globs import PathPattern
 from sessions.wording import Scalar, kind_of, shown
 from sessions.yamlfile import ConfigError
 
@@ -176,7 +177,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         False
     )
     protected: Annotated[
-        tuple[Annotated[str, Meta(min_length=1)], ...],
+        tuple[Annotated[str, PathPattern], ...],
         Meta(description="Paths that no push may change, beside those of CI and of the agent's own settings."),
     ] = ()
     limits: AgentLimits = AgentLimits()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from sessions.git import Git
+from sessions.globs import regex_of
 from sessions.logs import escaped, redacted
 from sessions.workspace.nouns import BUILDING
 
@@ -19,11 +20,13 @@ from sessions.workspace.nouns import BUILDING
 ALWAYS = (
     ".gitea/**", ".forgejo/**", ".github/**", ".gitlab-ci.yml", ".gitlab/**", ".woodpecker/**", ".woodpecker.y*ml",
     ".drone.y*ml", ".circleci/**", ".travis.yml", "azure-pipelines.yml", "Jenkinsfile*", ".buildkite/**", "CODEOWNERS",
-    ".claude/**", ".mcp.json", "CLAUDE.md", "AGENTS.md", ".gitmodules", ".gitattributes", ".githooks/**", ".husky/**",
+    "**/.claude/**", ".mcp.json", "CLAUDE*.md", "AGENTS*.md", ".gitmodules", ".gitattributes", "**/.githooks/**",
+    "**/.husky/**",
 )  # fmt: skip
 #: Bytes of changes that are looked through; names that are told.
 MOST_CHANGES, MOST_TOLD = 64 * 1024**2, 20
-_LONGEST_LINE = 20_000
+#: Longer lines are looked through in pieces of so many bytes, each of which begins so many before the last one's end.
+_PIECE, _OVERLAP = 20_000, 1_000
 _SECRETS = {
     "a private key": rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY",
     "an AWS key": rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
@@ -33,7 +36,7 @@ _SECRETS = {
     "a Google key": rb"\bAIza[0-9A-Za-z_-]{35}",
     "an npm token": rb"\bnpm_[A-Za-z0-9]{36}",
     "a model's key": rb"\bsk-(?:ant-|proj-)[A-Za-z0-9_-]{20}|\bsk-[A-Za-z0-9]{40}",
-    "a token": rb"(?i)(?:token|secret|passw(?:or)?d|api[_-]?key)\w*[\"']?\s*[:=]\s*[\"']?[0-9a-f]{40}\b",
+    "a token": rb"(?i)(?:token|secret|passw(?:or)?d|api[_-]?key)\w{0,99}[\"']?\s{0,99}[:=]\s{0,99}[\"']?[0-9a-f]{40}\b",
 }
 _ADDED = re.compile(rb" {0,7}\+")
 _FILE = re.compile(rb"diff --(?:git \"?a/.* \"?b/(?P<git>.*?)\"?|(?:cc|combined) (?P<merge>.*))$")
@@ -95,10 +98,11 @@ def _secret(git: Git, feed: bytes) -> Iterator[str]:
 
 def _looks_like(line: bytes) -> str:
     """What secret a line seems to hold, "" = none."""
-    line = line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE]
-    for what, pattern in _patterns().items():
-        if pattern.search(line):
-            return what
+    for start in range(0, max(len(line) - _OVERLAP, 1), _PIECE - _OVERLAP):
+        piece = line[start : start + _PIECE]
+        for what, pattern in _patterns().items():
+            if pattern.search(piece):
+                return what
     text = line.decode("utf-8", "replace")
     return "one of the poller's own secrets" if redacted(text) != text else ""
 
@@ -111,17 +115,7 @@ def _patterns() -> dict[str, re.Pattern[bytes]]:
 @lru_cache(maxsize=16)
 def _guard(patterns: tuple[str, ...]) -> re.Pattern[str]:
     """Whatever the case: there are file systems that do not mind it."""
-    return re.compile("|".join(map(_as_regex, patterns)), re.IGNORECASE | re.DOTALL)
-
-
-def _as_regex(pattern: str) -> str:
-    anchored = "/" in pattern.rstrip("/")
-    words = re.split(r"(\*\*/|\*\*|\*|\?)", pattern.strip("/"))
-    meant = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    body = "".join(meant.get(word, re.escape(word)) for word in words)
-    # A directory protects all that is in it, as a file that takes its place.
-    body = body.removesuffix("/.*") + "(?:/.*)?"
-    return body if anchored else f"(?:.*/)?{body}"
+    return re.compile("|".join(map(regex_of, patterns)), re.IGNORECASE | re.DOTALL)
 
 
 def _shown(name: bytes) -> str:

@@ -185,13 +185,14 @@ def test_rewritten_history_is_not_pushed(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "path",
     [".gitea/workflows/ci.yml", ".GitHub/workflows/x.yml", "deep/.mcp.json", ".claude/settings.json", "a/b/Jenkinsfile",
-     "migrations/1.sql", "db/secret.key"],
+     "migrations/1.sql", "db/secret.key", "web/.claude/settings.json", "CLAUDE.local.md", "a/agents.md", "web/.husky/x",
+     "a/db1.sql"],
 )  # fmt: skip
 def test_a_change_to_a_protected_path_holds_everything_back_and_is_named(desk: Desk, path: str) -> None:
     desk.checkout()
     commit(desk, {path: "1\n", "fine.py": "1\n"})
     commit(desk, {path: None}, "As if it had never been")
-    pushed = push(desk, protected=("migrations/**", "*.key"))
+    pushed = push(desk, protected=("migrations/**", "*.key", "db[0-9].sql"))
     assert (pushed.state, pushed.why) == ("held", (f"`{path}` is protected",))
 
 
@@ -209,6 +210,8 @@ def test_what_is_only_named_alike_is_pushed(desk: Desk, path: str) -> None:
         ("key = AKIA" + "IOSFODNN7EXAMPLE", "an AWS key"),
         ("GITEA_TOKEN=" + "0123456789abcdef" * 2 + "01234567", "a token"),
         ("x = 'ghp_" + "a1" * 18 + "'", "a GitHub token"),
+        ("x " * 25_000 + "ghp_" + "a1" * 18 + " x" * 25_000, "a GitHub token"),
+        ("x " * 9_985 + "ghp_" + "a1" * 18, "a GitHub token"),  # where two pieces meet
     ],
 )
 def test_a_line_that_looks_like_a_secret_holds_everything_back_and_is_not_shown(
