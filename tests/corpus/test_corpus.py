@@ -47,6 +47,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     turns: int = 1
     inside: list[str] = []
     quoted: list[str] = []
+    rules: list[str] = []
     absent: list[str] = []
     shorter: int = 0
 
@@ -214,6 +215,8 @@ def check_prompt(case: Case, prompt: str) -> None:
         assert text in prompt and text not in outside
     for text in case.quoted:
         assert any(text in line and line.count('"') >= 2 for line in prompt.splitlines()), text
+    for text in case.rules:
+        assert text in outside
     for text in case.absent:
         assert text not in prompt
     assert not case.shorter or len(prompt) <= case.shorter
