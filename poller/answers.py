@@ -192,7 +192,7 @@ def _sticky_part(turn: Turn) -> str:
 def acknowledged(conn: sa.Connection, event: Happened, *, turn_id: int, desk: Desk) -> None:
     """Whoever has asked sees at once that he was heard."""
     for one in _asking([event], bot=desk.bot):
-        deeds.react(conn, one.comment_id, "eyes", forge=desk.forge, ref=event.ref, turn_id=turn_id, now=desk.now)
+        deeds.react(conn, one.comment_id, deeds.SEEN, forge=desk.forge, ref=event.ref, turn_id=turn_id, now=desk.now)
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -23,6 +23,8 @@ What = Literal["react", "status", "push"]
 LONGEST = 7200.0
 #: Characters of a status' description.
 DESCRIPTION = 140
+#: The reaction that says that somebody was heard; another follows when his turn is over.
+SEEN = "eyes"
 State = Literal["pending", "success", "failure"]
 table = tables.deed
 
@@ -78,6 +80,9 @@ def put(conn: sa.Connection, told: React | Status | Push, *, forge: str, ref: st
     mine = (table.c.turn_id == turn_id, table.c.ref == ref, table.c.what == what, table.c.place == place)
     if what != "push":
         conn.execute(table.delete().where(*mine))
+    if isinstance(told, React) and told.content != SEEN:  # which needs no end any more
+        seen = (table.c.turn_id == turn_id, table.c.state == "open", table.c.place == f"{told.comment_id} {SEEN}")
+        conn.execute(table.update().where(*seen).values(state="done"))
     if what == "status":  # one that is in somebody's hands is waited for
         older = (table.c.forge == forge, table.c.what == what, _slot(table.c.place) == _slot(sa.literal(place)))
         unheld = (*older, table.c.state == "waiting", table.c.owner == "")
@@ -116,10 +121,12 @@ def forget(conn: sa.Connection, *, before: float) -> None:
 
 
 def left_open(conn: sa.Connection, forge: str) -> list[tuple[Deed, str]]:
-    """Statuses that say "pending" of turns which are over, each with what to say in its place."""
+    """What says "pending" of turns which are over, each with what to say in its place: statuses, and the first
+    reactions of turns that were dropped (of others their end takes care)."""
     turn, c = session_tables.turn, table.c
     joined = table.join(turn, turn.c.id == c.turn_id)
-    is_over = turn.c.state.not_in(("waiting", "running"))
+    is_dropped = turn.c.state == "dropped"
+    is_over = sa.case((c.what == "react", is_dropped), else_=turn.c.state.not_in(("waiting", "running")))
     query = sa.select(table, turn.c.state.label("end"), turn.c.reason).select_from(joined)
     found = []
     for row in conn.execute(query.where(c.forge == forge, c.state == "open", is_over)).mappings():

@@ -66,7 +66,7 @@ class Deeds:
         if 0 < self._away_until - self._now() <= WAITS[-1]:
             return 0
         if not quick:
-            self._end_statuses()
+            self._end_what_is_open()
         while (until is None or time.monotonic() < until) and (deed := self._claimed(tried, quick=quick)) is not None:
             tried.add(deed.id)
             with bound(turn=deed.turn_id or None):
@@ -76,16 +76,21 @@ class Deeds:
                 break
         return done
 
-    def _end_statuses(self) -> None:
+    def _end_what_is_open(self) -> None:
         """Of turns that were dropped while they waited, or that have gone on with another commit."""
         with reading(self._engine) as conn:
             if not deeds.left_open(conn, self._forge):
                 return
         with begin(self._engine) as conn:
             for deed, said in deeds.left_open(conn, self._forge):
-                pending = decoder(Status).decode(deed.told)
-                ended = msgspec.structs.replace(pending, state="failure", description=said)
-                deeds.put(conn, ended, forge=self._forge, ref=deed.ref, turn_id=deed.turn_id, now=self._now())
+                told: React | Status
+                if deed.what == "react":
+                    told = msgspec.structs.replace(decoder(React).decode(deed.told), content="confused")
+                else:
+                    told = msgspec.structs.replace(
+                        decoder(Status).decode(deed.told), state="failure", description=said
+                    )  # fmt: skip
+                deeds.put(conn, told, forge=self._forge, ref=deed.ref, turn_id=deed.turn_id, now=self._now())
 
     def _claimed(self, tried: set[int], *, quick: bool) -> Deed | None:
         now = self._now()
@@ -123,7 +128,7 @@ class Deeds:
         if deed.what == "react":
             reaction = decoder(React).decode(deed.told)
             self._questions.react(repo, reaction.comment_id, reaction.content)
-            return "done"
+            return "open" if reaction.content == deeds.SEEN and deed.turn_id else "done"
         status = decoder(Status).decode(deed.told)
         self._questions.post_status(
             repo, status.sha, state=status.state, context=status.context, description=status.description,

@@ -169,6 +169,32 @@ def test_stop_ends_what_runs_and_retry_runs_it_again(house: House) -> None:
     assert any("Turn 1 of reviewer runs again." in words for words in house.said(pull))
 
 
+@pytest.mark.parametrize("end", ["@bot stop", "@bot ignore", "closed"])
+def test_who_was_heard_sees_that_nothing_comes_of_it(house: House, pull: Pull, end: str) -> None:
+    hold_back(house, pull, reason="lunch")
+    asked = pull.comment("@bot work", by="ana")
+    house.once()
+    if end == "closed":
+        pull.close(by="ben")
+    else:
+        pull.comment(end, by="ben")
+    house.once()
+    house.once()
+    assert house.turns()[-1].state == "dropped"
+    assert signs(pull, asked.id) == ["eyes", "confused"]
+
+
+def test_what_was_answered_is_not_taken_for_dropped(house: House, pull: Pull) -> None:
+    asked = pull.comment("@bot work", by="ana")
+    house.once()
+    house.once()
+    assert signs(pull, asked.id) == ["eyes", "rocket"]
+
+
+def signs(pull: Pull, comment_id: int) -> list[str]:
+    return [content for target, _, content, *_ in pull.reactions if target == comment_id]
+
+
 def test_retry_of_what_went_well_is_none(house: House, pull: Pull) -> None:
     assert "nothing to run again" in answer(house, pull, "@bot retry")
     assert len(house.turns()) == 1

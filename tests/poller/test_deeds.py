@@ -37,7 +37,7 @@ class Workbench(Turned):
             raise end
         return end
 
-    def react(self, content: str = "eyes") -> None:
+    def react(self, content: str = "rocket") -> None:
         with begin(self.desk.engine) as conn:
             deeds.react(
                 conn, self.comment.id, content, forge=self.desk.config.forge, ref=self.ref, turn_id=self.turn.id,
@@ -79,7 +79,7 @@ def test_what_was_noted_twice_is_done_once(bench: Workbench) -> None:
     bench.react()
     bench.react()
     assert (bench.flush(), bench.flush()) == (1, 0)
-    assert [(target, content) for target, _, content, *_ in bench.pull.reactions] == [(bench.comment.id, "eyes")]
+    assert [(target, content) for target, _, content, *_ in bench.pull.reactions] == [(bench.comment.id, "rocket")]
 
 
 def test_a_comment_that_is_gone_or_locked_is_left_alone(bench: Workbench) -> None:
