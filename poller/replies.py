@@ -175,7 +175,9 @@ def notice(
     lines = [what]
     if reason.strip():
         lines.append(f"> {_one_line(reason)}")
-    lines.append(f"{mend.format(turn=turn)} The operator sees the whole chain with `poll why '{_code(key)}'`.")
+    by_hand = f"`poll retry {turn}`"
+    retry = f"`@{_code(bot)} retry` (for the operator: {by_hand})" if bot else by_hand
+    lines.append(f"{mend.format(retry=retry)} The operator sees the whole chain with `poll why '{_code(key)}'`.")
     if words := harmless(so_far).strip():
         words = words if len(words) <= SO_FAR else harmless(words, code_too=True)
         (piece,), left = _pieces(words, SO_FAR, 1)
@@ -187,7 +189,7 @@ def notice(
 _NOTICES: dict[Why, tuple[str, str]] = {
     "failed": (
         "I could not finish this turn, and have given up on it.",
-        "Nothing was lost: `poll retry {turn}` runs it again, and so does a new comment that mentions me.",
+        "Nothing was lost: {retry} runs it again.",
     ),
     "limited": (
         "I stopped because this turn has used up what it may.",

@@ -254,6 +254,13 @@ def test_the_second_notice_of_a_turn_is_another_part() -> None:
     assert marks_in(notice("failed", 12, key="k", before=1)) == [("12", "notice-failed-2")]
 
 
+def test_a_failure_says_what_runs_it_again_and_only_that() -> None:
+    body = notice("failed", 12, key="k", bot="bot")
+    assert "`@bot retry` (for the operator: `poll retry 12`) runs it again." in body
+    assert "mentions me" not in body and "new comment" not in body
+    assert "lost: `poll retry 12` runs it again." in notice("failed", 12, key="k")
+
+
 def test_a_limited_turn_shows_how_far_it_came_and_no_further() -> None:
     body = notice("limited", 12, key="k", reason="so", so_far="```py\n@ana = 1\n" + "x = 1\n" * 9_000, usd=1.0)
     assert len(body) <= LIMIT and f"By then I had said:\n\n```py\n@{SILENCER}ana = 1" in body
