@@ -265,7 +265,7 @@ def _to_push(
     if outcome.made is None:
         return None
     if aim.is_fork:
-        return Pushed(state="refused", why=("the pull request comes from a fork",))
+        return Pushed(state="refused", why=("the pull request is on no branch of this repository",))
     wanted = deeds.Push(made=outcome.made, branch=aim.head_ref, agent=turn.agent, status=status)
     deeds.put(conn, wanted, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
     return wanted

@@ -172,7 +172,8 @@ def not_let_in(trouble: str, bot: str) -> str:
 def consent_wanted(bot: str, head: str) -> str:
     at = f", which is `{head[:12]}` now" if head else ""
     return (
-        "This pull request comes from a fork, and I do nothing with its code before somebody whom the operator trusts "
+        "The code of this pull request is on no branch of this repository (it comes from a fork, or was pushed for "
+        "review), and I do nothing with it before somebody whom the operator trusts "
         f"has looked at it and says `@{_plain(bot)} ok-to-test`. That holds for the head{at}; a later push asks again."
     )
 

@@ -75,7 +75,7 @@ class Pusher:
         if heads.state == "closed":
             return "the pull request is closed"
         if heads.fork:
-            return "it comes from a fork"
+            return "its code is on no branch of this repository"
         if heads.head_ref != wanted.branch:
             return "its branch is another one now"
         try:
