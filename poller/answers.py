@@ -90,9 +90,10 @@ def _done(conn: sa.Connection, end: _End, desk: Desk) -> deeds.Push | Pushed | N
     status: deeds.Status | None = None
     if agent.status and aim is not None:
         # A status is what others may wait for: it goes by the verdict, where there is one.
-        is_rejected = read is not None and read.verdict == "request_changes"
+        is_rejected = turn.state == "done" and read is not None and read.verdict == "request_changes"
         state: deeds.State = "success" if turn.state == "done" and not is_rejected else "failure"
-        status = _status(conn, turn, aim.head_sha, state, _described(turn), url=aim.url, desk=desk)
+        what = f"turn {turn.id}: changes requested" if is_rejected else _described(turn)
+        status = _status(conn, turn, aim.head_sha, state, what, url=aim.url, desk=desk)
     return _to_push(conn, turn, end.outcome, aim, status=status, desk=desk)
 
 

@@ -82,7 +82,7 @@ class Obeying:
         return notices.retried(again)
 
     def _reset(self, event: Event, order: Order) -> str:
-        dropped = registry.forget(self._conn, ref=event.ref, now=self._now)
+        dropped = registry.forget(self._conn, ref=event.ref, now=self._now, why=f"reset by {order.by.login}")
         return notices.forgotten([session.agent for session in dropped])
 
     def _cost(self, event: Event, order: Order) -> str:

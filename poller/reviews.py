@@ -47,6 +47,7 @@ _REVIEW: dict[str, Any] = {
 }
 #: What the agent's answer has to be like.
 SCHEMA = json.dumps(_REVIEW, separators=(",", ":"))
+_DIGITS = re.compile(r"[0-9]{1,10}")
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _ESCAPE = re.compile(rb"\\([abfnrtv\"\\]|[0-7]{3})")
 _NAMED = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
@@ -99,6 +100,8 @@ def _remark(one: dict[str, Any]) -> Remark | None:
     if not body:
         return None
     line = one.get("line")
+    if isinstance(line, str) and _DIGITS.fullmatch(line.strip()):
+        line = int(line)
     number = line if isinstance(line, int) and not isinstance(line, bool) and 0 < line < 2**31 else 0
     side = str(one.get("side") or "new").lower()
     path = str(one.get("path") or "").strip().removeprefix("./")

@@ -173,21 +173,21 @@ def bring_back(conn: sa.Connection, *, ref: str, now: float, grace: float = GRAC
 
 #: Why a session was closed that nothing brings back.
 RESET = "reset"
+BY_HAND = "reset by the operator"
 
 
 def forget(
-    conn: sa.Connection, *, ref: str, now: float, agent: str | None = None, bottle: bool = False
+    conn: sa.Connection, *, ref: str, now: float, agent: str | None = None, bottle: bool = False, why: str = BY_HAND
 ) -> list[Session]:
-    """Drop the conversation (with `bottle`, the bottle too): the next turn starts afresh.
-
-    Returns what was really there to drop: a second call finds nothing."""
+    """Drop the conversation (with `bottle`, the bottle too): the next turn starts afresh, and says `why`.  Returns
+    what was really there to drop: a second call finds nothing."""
     found = _live(conn, ref, agent)
     used = [one for one in found if bottle or _has_spoken(one)]
     for one in used:
         if bottle:
             put_away(conn, ref=ref, reason=RESET, now=now, agent=one.agent)
         else:
-            new_conversation(conn, one, why="", now=now)
+            new_conversation(conn, one, why=why, now=now)
             nothing = {"summary": "", "summary_turn": _newest_turn(conn) + 1}
             conn.execute(t.session.update().where(t.session.c.id == one.id).values(**nothing))
     return used

@@ -96,3 +96,4 @@ def test_a_verdict_against_the_change_is_a_failure_for_those_who_wait(reviewer: 
     pull = repo.open_pull(by="ana", body=wants("request_changes"))
     reviewer.once()
     assert [one["status"] for one in repo.statuses[pull.head_sha]] == ["pending", "failure"]
+    assert repo.statuses[pull.head_sha][-1]["description"] == "turn 1: changes requested"

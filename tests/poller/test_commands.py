@@ -206,6 +206,7 @@ def test_reset_forgets_the_conversation(house: House, pull: Pull) -> None:
     pull.comment("@bot hello again", by="ana")
     house.once()
     assert [turn.mode for turn in house.turns()] == ["fresh", "fresh"]
+    assert "· a fresh session: reset by ana" in house.said(pull)[-1]
 
 
 def test_cost_tells_what_was_spent_and_what_may_be(house: House, pull: Pull) -> None:

@@ -56,6 +56,14 @@ def test_added_removed_and_unchanged_lines_that_the_diff_shows_can_carry_remarks
     assert not any(path.startswith("fake") for path, *_ in shown), "a line of a file is no head of another"
 
 
+@pytest.mark.parametrize(
+    ("line", "number"), [('"6"', 6), ('" 6 "', 6), ('"six"', 0), ('"-6"', 0), ('"99999999999"', 0)]
+)
+def test_a_line_in_quotes_is_one(line: str, number: int) -> None:
+    said = read(f'{{"summary": "No.", "comments": [{{"path": "a", "line": {line}, "side": "new", "body": "b"}}]}}', "")
+    assert said.remarks == (Remark(path="a", line=number, body="b"),)
+
+
 def test_remarks_elsewhere_do_not_fit() -> None:
     here, there = Remark(path="app.py", line=2, body="x"), Remark(path="app.py", line=9, body="y")
     assert fitted([here, there, Remark(path="app.py", line=0, body="z")], DIFF)[0] == [here]
