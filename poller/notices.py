@@ -160,10 +160,12 @@ def let_in(head: str, turns: int) -> str:
 
 
 def not_let_in(trouble: str, bot: str) -> str:
-    return (
-        f"Nothing was let in: {trouble}. When you have looked at the head, say `@{_plain(bot)} ok-to-test`, "
-        "with the commit behind it if you want to be sure which."
+    """`bot`: whom to say it to once more; "" = that would not help."""
+    advice = (
+        f" When you have looked at the head, say `@{_plain(bot)} ok-to-test`, with the commit behind it if you want to "
+        "be sure which."
     )
+    return f"Nothing was let in: {trouble}.{advice if bot else ''}"
 
 
 # -- notices --------------------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Obeying:
 
     def _let_in(self, event: Event, order: Order) -> str:
         if order.trouble:
-            return notices.not_let_in(order.trouble, self._bot.login)
+            return notices.not_let_in(order.trouble, "" if order.in_vain else self._bot.login)
         conn = self._conn
         standing.approve(
             conn, event.forge, event.ref, head=order.head, login=order.by.login, event_id=event.id

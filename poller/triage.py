@@ -67,6 +67,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     #: For ok-to-test: the head that is let in, or why none is.
     head: str = ""
     trouble: str = ""
+    #: No such word lets it in, whatever its head is.
+    in_vain: bool = False
 
 
 def ordered(
@@ -79,9 +81,10 @@ def ordered(
         return None, Decision(event_id=event.id, agent="", verdict="refuse", reason=f"{command.word}: {why}")
     order = Order(command=command, by=event.actor)
     if command.word == "ok-to-test":
-        trouble = _not_to_test(event, command, facts, head, pushed_at)
+        vain = _nothing_to_let_in(event, facts)
+        trouble = vain or _not_to_test(event, command, head, pushed_at)
         allowed = "" if trouble else (command.sha and _live(event)) or head
-        order = msgspec.structs.replace(order, head=allowed, trouble=trouble)
+        order = msgspec.structs.replace(order, head=allowed, trouble=trouble, in_vain=bool(vain))
     what = f"{command.word} {order.head[:12]}".rstrip() if not order.trouble else f"{command.word}: {order.trouble}"
     return order, Decision(event_id=event.id, agent="", verdict="command", reason=f"{what}; {ruling.why}")
 
@@ -90,16 +93,21 @@ def _live(event: Event) -> str:
     return event.pull.head_sha if event.pull is not None else ""
 
 
-def _not_to_test(event: Event, command: Command, facts: Facts, head: str, pushed_at: str) -> str:
+def _nothing_to_let_in(event: Event, facts: Facts) -> str:
+    """Why no word lets this in, or ""."""
+    if event.pull is not None and event.pull.fork is False:
+        return "it comes from no fork"
+    if facts.forks == "always":
+        return "forks need no consent (trust.forks: always)"
+    return "the config lets no fork in (trust.forks: never)" if facts.forks == "never" else ""
+
+
+def _not_to_test(event: Event, command: Command, head: str, pushed_at: str) -> str:
     """Why this does not let the fork's head in, or "".
 
     The forge's head may have moved since the words were written: they hold for what was told before them, or for what
     they name, and only if it is the head still."""
     live = _live(event)
-    if facts.forks == "never":
-        return "the config lets no fork in (trust.forks: never)"
-    if facts.forks == "always" or (event.pull is not None and event.pull.fork is False):
-        return "there is nothing to let in: it is no fork's, or forks need no consent"
     if event.action == "edited" and not command.sha:
         return "an edit does not show when it was made, nor what the head was then: say it in a new comment"
     if command.sha and not live.startswith(command.sha):

@@ -208,15 +208,25 @@ def test_a_trusted_persons_own_fork_waits_too(house: House) -> None:
     assert [turn.state for turn in house.turns()] == ["done"]
 
 
-@pytest.mark.parametrize(("forks", "words"), [("never", "lets no fork in"), ("always", "nothing to let in")])
+@pytest.mark.parametrize(("forks", "words"), [("never", "lets no fork in"), ("always", "forks need no consent")])
 def test_where_forks_need_no_consent_or_get_none_the_word_is_answered(house: House, forks: str, words: str) -> None:
     house.configure(trust={"forks": forks})
     pull = house.forked()
     house.once()
     pull.comment("@bot ok-to-test", by="ana")
     house.once()
-    assert words in house.said(pull)[-1]
+    said = house.said(pull)[-1]
+    assert words in said and "When you have looked" not in said, "no advice that cannot help"
     assert [turn.state for turn in house.turns()] == []
+
+
+@pytest.mark.parametrize("forks", ["never", "always", "ask"])
+def test_on_a_pull_from_no_fork_the_word_is_told_so_whatever_the_config_says_of_forks(house: House, forks: str) -> None:
+    house.configure(trust={"forks": forks})
+    pull = house.repo.open_pull(by="ana")
+    house.once()
+    [said] = answered(house, pull, "@bot ok-to-test")
+    assert said.startswith("Nothing was let in: it comes from no fork.\n")
 
 
 def test_who_forbids_forks_later_forbids_what_waits(house: House) -> None:
