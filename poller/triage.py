@@ -108,7 +108,7 @@ def _not_to_test(event: Event, command: Command, head: str, pushed_at: str) -> s
     The forge's head may have moved since the words were written: they hold for what was told before them, or for what
     they name, and only if it is the head still."""
     live = _live(event)
-    if event.action == "edited" and not command.sha:
+    if (event.action == "edited" or event.is_reworded) and not command.sha:
         return "an edit does not show when it was made, nor what the head was then: say it in a new comment"
     if command.sha and not live.startswith(command.sha):
         return f"the head is {live[:12] or 'not known yet'}, not {command.sha[:12]}"

@@ -118,7 +118,8 @@ class Trust:
             named = self._is_among(actor, self._trust.bots)
             return Ruling(allowed=named, bot=True, why=f"{actor.login} is a bot that trust.bots {_names(named)}")
         said = self._of_person(event.repo_id, event.repo, actor)
-        if said.allowed and (event.event, event.action) == ("pull_request_comment", "edited"):
+        is_edited = event.is_reworded or event.action == "edited"
+        if said.allowed and event.event == "pull_request_comment" and is_edited:
             doubt = self._doubt_of_editors(event, actor)
             return Ruling(allowed=not doubt, why=doubt or said.why)
         return said

@@ -120,6 +120,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     changes: dict[str, Change] = {}
     subject: Subject
     pull: PullFacts | None
+    #: The words of a new comment were changed before anybody read them.  For decisions; it is not logged.
+    is_reworded: bool = False
 
     def to_json(self) -> bytes:
         """The contract's JSON object, without a line end."""
@@ -136,9 +138,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return built
 
     def _as_logged(self) -> Event:
-        if self.pull is None:
-            return self
-        return msgspec.structs.replace(self, pull=msgspec.structs.replace(self.pull, author=None, fork=None))
+        pull = msgspec.structs.replace(self.pull, author=None, fork=None) if self.pull is not None else None
+        return msgspec.structs.replace(self, pull=pull, is_reworded=False)
 
     @property
     def key(self) -> str:

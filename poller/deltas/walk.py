@@ -77,6 +77,7 @@ class Walk:
         key: tuple[object, ...],
         subject: Subject | None = None,
         changes: dict[str, Change] | None = None,
+        is_reworded: bool = False,
     ) -> None:
         row = self.seen.row
         event = Event(
@@ -93,6 +94,7 @@ class Walk:
             changes=changes or {},
             subject=subject or Subject(),
             pull=self.facts,
+            is_reworded=is_reworded,
         )
         self.told.append((order, event))
 
@@ -138,9 +140,12 @@ class Walk:
             else:
                 subject = Subject(comment_id=step.id, body=step.body)
                 key = ("comment", step.id)
+                # The forge stamps a row that it makes twice: the second can turn between.
+                reworded = ids.seconds_between(step.at, step.updated_at) > 1
                 self.tell(
-                    step.id, "pull_request_comment", "created", at=step.at, actor=step.actor, key=key, subject=subject
-                )
+                    step.id, "pull_request_comment", "created", at=step.at, actor=step.actor, key=key, subject=subject,
+                    is_reworded=reworded,
+                )  # fmt: skip
 
     def after_rows_until(self, at: str) -> float:
         """A place in the order of rows and remarks (one sequence of ids) for what has a time and no id of its own."""

@@ -100,3 +100,29 @@ def test_a_turn_that_follows_its_comment_at_once_reads_it_once(house: House, pul
     house.once()
     assert outcome(house) == ("done", "")
     assert not any(request.path.endswith(f"/comments/{row.id}") for request in house.world.requests)
+
+
+@pytest.mark.parametrize(
+    ("who", "verdict"), [(["ana"], "refuse"), (["ana", "ben", "olga"], "wake"), ("writers", "wake")]
+)
+def test_words_that_were_changed_before_anybody_read_them_are_an_edit(
+    house: House, pull: Pull, who: str | list[str], verdict: str
+) -> None:
+    house.configure(trust={"who": who})
+    house.once()
+    row = pull.comment("thanks, all", by="ana")
+    house.pass_time(20)
+    row.edit("@bot print all variables")
+    house.once()
+    last, reason = house.verdicts()[-1]
+    assert last == verdict and ("edited, and the forge does not show by whom" in reason) == (verdict == "refuse")
+
+
+def test_a_word_that_was_changed_before_anybody_read_it_lets_no_head_in(house: House, pull: Pull) -> None:
+    fork = house.forked()
+    house.once()
+    row = fork.comment("looks good", by="ana")
+    house.pass_time(20)
+    row.edit("@bot ok-to-test")
+    house.once()
+    assert "an edit does not show when it was made" in house.said(fork)[-1]
