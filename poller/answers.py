@@ -102,9 +102,11 @@ def _said(conn: sa.Connection, end: _End, later: deeds.Push | Pushed | None, des
     turn, outcome, agent, aim = end.turn, end.outcome, end.agent, end.aim
     events = eventlog.events(conn, turn.events)
     asking = _asking(events, bot=desk.bot)
-    for one in asking if turn.state != "dropped" else ():
+    in_review = any(event.subject.review_id and mention_in(event.subject.body or "", desk.bot) for event in events)
+    heard = dict.fromkeys([*(one.comment_id for one in asking), *(deeds.heard(conn, turn.id) if in_review else ())])
+    for comment_id in heard if turn.state != "dropped" else ():
         content = "rocket" if turn.state == "done" else "confused"
-        deeds.react(conn, one.comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
+        deeds.react(conn, comment_id, content, forge=desk.forge, ref=turn.ref, turn_id=turn.id, now=desk.now)
     said, review = _review(end)
     quote = _quote(asking)
     bodies = words_after(
@@ -215,6 +217,8 @@ def _asking(events: Sequence[Happened], *, bot: str) -> list[Asked]:
         if event.event == "pull_request_comment" and event.action != "deleted" and isinstance(about.comment_id, int):
             path, line = about.path or "", about.line or None
             found[about.comment_id] = Asked(about.comment_id, path, line, about.body or "", about.review_id or 0)
+        if event.row_id and bot and mention_in(about.body or "", bot):
+            found[event.row_id] = Asked(event.row_id, "", None, about.body or "")
         for remark in about.comments or ():
             if bot and mention_in(remark.body, bot):
                 found[remark.comment_id] = Asked(

@@ -105,6 +105,12 @@ def react(
     put(conn, told, forge=forge, ref=ref, turn_id=turn_id, now=now)
 
 
+def heard(conn: sa.Connection, turn_id: int) -> list[int]:
+    """Comments whose authors were shown that the turn has them; the log does not know those of reviews' own words."""
+    mine = (table.c.turn_id == turn_id, table.c.what == "react", table.c.place.endswith(f" {SEEN}"))
+    return [int(place.partition(" ")[0]) for place in conn.scalars(sa.select(table.c.place).where(*mine))]
+
+
 def is_newer_noted(conn: sa.Connection, deed: Deed) -> bool:
     """Is the commit to have, or has it, a status that was noted after this one?"""
     c = table.c

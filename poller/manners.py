@@ -94,9 +94,11 @@ class Manners:
 
 
 def _comments_to(bot: Actor, event: Event) -> list[int]:
-    """Ids of the comments, plain or on a line, in which somebody speaks to us."""
+    """Ids of the comments, plain, on a line or of a review, in which somebody speaks to us."""
     subject = event.subject
     said = [(remark.comment_id, remark.body) for remark in subject.comments or []]
     if event.event == "pull_request_comment" and not isinstance(subject.comment_id, msgspec.UnsetType):
         said.append((subject.comment_id, subject.body or ""))
+    if event.row_id:
+        said.append((event.row_id, subject.body or ""))
     return [number for number, body in said if mention_in(body, bot.login) is not None]

@@ -122,6 +122,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pull: PullFacts | None
     #: The words of a new comment were changed before anybody read them.  For decisions; it is not logged.
     is_reworded: bool = False
+    #: The row of a review in the timeline, which takes reactions as a comment does; 0 = not known.  It is not logged.
+    row_id: int = 0
 
     def to_json(self) -> bytes:
         """The contract's JSON object, without a line end."""
@@ -139,7 +141,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def _as_logged(self) -> Event:
         pull = msgspec.structs.replace(self.pull, author=None, fork=None) if self.pull is not None else None
-        return msgspec.structs.replace(self, pull=pull, is_reworded=False)
+        return msgspec.structs.replace(self, pull=pull, is_reworded=False, row_id=0)
 
     @property
     def key(self) -> str:

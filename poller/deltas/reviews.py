@@ -65,7 +65,10 @@ def _with_row(walk: Walk, step: Step) -> None:
     # The review's own remarks are older than its row; what is younger is a reply with an event of its own.
     remarks = _shown(one for one in walk.seen.inline.get(review.id, ()) if one.id < step.id)
     subject = Subject(review_id=review.id, body=step.body, commit_id=review.commit_id, comments=remarks)
-    walk.tell(step.id, name, "reviewed", at=step.at, actor=step.actor, key=("review", review.id), subject=subject)
+    walk.tell(
+        step.id, name, "reviewed", at=step.at, actor=step.actor, key=("review", review.id), subject=subject,
+        row_id=step.id,
+    )  # fmt: skip
 
 
 def _lacks_remarks(walk: Walk, review: Review) -> bool:

@@ -78,6 +78,7 @@ class Walk:
         subject: Subject | None = None,
         changes: dict[str, Change] | None = None,
         is_reworded: bool = False,
+        row_id: int = 0,
     ) -> None:
         row = self.seen.row
         event = Event(
@@ -95,6 +96,7 @@ class Walk:
             subject=subject or Subject(),
             pull=self.facts,
             is_reworded=is_reworded,
+            row_id=row_id,
         )
         self.told.append((order, event))
 

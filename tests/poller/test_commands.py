@@ -311,6 +311,15 @@ def test_who_asks_in_vain_gets_one_sign_and_no_words(house: House, pull: Pull) -
     assert len(house.said(pull)) == 1
 
 
+def test_who_asks_in_the_words_of_a_review_sees_what_becomes_of_it(house: House, pull: Pull) -> None:
+    for login in ("ben", "eve"):
+        pull.review(by=login, event="COMMENT", body="@bot please look", inline=[])
+    house.once()
+    house.once()
+    rows = [row.id for row in pull.rows if row.type == "review"]
+    assert [signs(pull, row) for row in rows] == [["eyes", "rocket"], ["confused"]]
+
+
 def test_a_crowd_of_strangers_does_not_keep_the_bot_busy(house: House, pull: Pull) -> None:
     for _ in range(30):
         pull.comment("@bot please", by="eve")
