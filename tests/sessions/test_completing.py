@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,8 @@ def test_broken_config_offers_nothing_and_says_nothing(place: Path) -> None:
 
 @pytest.mark.parametrize(("script", "module"), [("bottle", "sessions"), ("poll", "poller")])
 def test_script_for_the_shell_can_be_had(place: Path, script: str, module: str) -> None:
-    words = [sys.executable, "-m", module, "--show-completion", "bash"]
-    shown = subprocess.run(words, cwd=place, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60)
+    environ = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    call = [sys.executable, "-m", module, "--show-completion", "bash"]
+    words = ["bash", "-c", '"$@"; exit $?', "bash", *call]  # which shell asks, it looks up among its parents
+    shown = subprocess.run(words, cwd=place, env=environ, capture_output=True, text=True, timeout=60)
     assert shown.returncode == 0 and f"_{script.upper()}_COMPLETE=complete_bash" in shown.stdout

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, note, settings
+from hypothesis import HealthCheck, Phase, event, example, given, note, settings
 from hypothesis import strategies as st
 
 from poller.deltas.diff import NEVER, shallow
@@ -137,12 +137,17 @@ def test_who_begins_to_watch_in_the_middle_is_told_of_what_comes_then(
     assert collapses.story(late.told) == collapses.story(eager.told, since=begun)
 
 
+#: Between two requests of one look, on the oldest server: a push without a row of its own, and one upon it.
+UPON = [Move("noise", 0, int(nth == 1), 0) for nth in range(6)] + [Move("silent push", 0, 0, 0), Move("push", 0, 0, 0)]
+
+
 @some
 @given(
     opening=st.integers(0, 11),
     script=st.lists(st.tuples(moves, st.integers(0, 3)), max_size=16),
     lag=st.sampled_from([0, 0, 1]),
 )
+@example(opening=0, script=[(move, 0) for move in UPON], lag=0)
 def test_what_happens_between_the_requests_of_one_look_is_told_once_too(
     grounds: Grounds, opening: int, script: list[tuple[Move, int]], lag: int
 ) -> None:
