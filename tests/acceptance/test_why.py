@@ -10,6 +10,7 @@ def test_the_chain_is_told_from_the_look_to_the_post(bot: Bot, repo: Repo) -> No
     pull = repo.open_pull(by="ana")
     pull.comment("@bot why?", by="ben")
     pull.comment("@bot let me in", by="eve")
+    bot.pass_time(2)
     bot.once()
     said = bot.poll("why", "acme/api#1").out
     assert said.startswith("acme/api#1: open, last moved ")
