@@ -188,6 +188,7 @@ class Daemon:
     def _succeeded(self, report: Report) -> None:
         if self._pace.failures:
             log.info("cycles succeed again", extra=fields(failures=self._pace.failures))
+        self._app.deeds.forge_is_back()
         moved = bool(report.told) or report.pulls_changed > 0
         self._pace = self._pace.succeeded(moved=moved, now=time.monotonic())
         self._delay = self._next_delay()

@@ -17,6 +17,7 @@ from poller.deltas.events import place_of
 from sessions import leases
 from sessions import tables as session_tables
 from sessions.sources import Made, Unpushable
+from sessions.turns import JOINED
 
 What = Literal["react", "status", "push"]
 #: Seconds that anything may lie ahead: what lies further was dated by a clock that was put back since.
@@ -131,7 +132,7 @@ def left_open(conn: sa.Connection, forge: str) -> list[tuple[Deed, str]]:
     reactions of turns that were dropped (of others their end takes care)."""
     turn, c = session_tables.turn, table.c
     joined = table.join(turn, turn.c.id == c.turn_id)
-    is_dropped = turn.c.state == "dropped"
+    is_dropped = sa.and_(turn.c.state == "dropped", ~turn.c.reason.startswith(JOINED))
     is_over = sa.case((c.what == "react", is_dropped), else_=turn.c.state.not_in(("waiting", "running")))
     query = sa.select(table, turn.c.state.label("end"), turn.c.reason).select_from(joined)
     found = []

@@ -76,6 +76,10 @@ class Deeds:
                 break
         return done
 
+    def forge_is_back(self) -> None:
+        """Somebody has just read from it."""
+        self._away_until, self._absences = 0.0, 0
+
     def _end_what_is_open(self) -> None:
         """Of turns that were dropped while they waited, or that have gone on with another commit."""
         with reading(self._engine) as conn:
@@ -206,6 +210,8 @@ class Deeds:
 
     def _settle(self, deed: Deed, state: Literal["open", "done", "failed", "dropped"], error: str) -> End:
         with begin(self._engine) as conn:
+            if state == "open" and deed.what == "status" and deeds.is_newer_noted(conn, deed):
+                state = "done"  # what ends it was noted while it was being set
             mine = deeds.note(conn, deed, state, error, owner=self._me)
             if mine and error:
                 # A locked or deleted comment, a bot that may not write statuses: of no consequence for the turn.

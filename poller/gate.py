@@ -64,7 +64,8 @@ class Gate:
         reworded = self._reworded(turn, [event for event in said if event.id in changed], now) if changed else {}
         refused |= {event_id: why for event_id, why in reworded.items() if isinstance(why, str)}
         left = [reworded.get(event.id, event) for event in events if event.id not in refused]
-        return [event for event in left if isinstance(event, Event)] or Dropped(reason=next(iter(refused.values())))
+        kept = [event for event in left if isinstance(event, Event)]
+        return kept if kept or not refused else Dropped(reason=next(iter(refused.values())))
 
     def of_fork(self, turn: Turn, heads: Heads, events: Sequence[Event]) -> Dropped | NotNow | None:
         """Why this head is not to be worked on; `None`: it may be.  Whoever waits for it is told what for."""

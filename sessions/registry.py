@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sessions import tables as t
-from sessions.turns import Session, Turn, Usage
+from sessions.turns import JOINED, Session, Turn, Usage
 
 _Noun = TypeVar("_Noun", Session, Turn)
 #: Seconds for which a closed session can be brought back; then its state is removed.
@@ -219,7 +219,7 @@ def retry(conn: sa.Connection, turn_id: int, *, now: float) -> int | None:
             conn.execute(joined.values(attempts=1))
         return waiting
     values = {"state": "waiting", "attempts": 0, "deaths": 0, "not_before": now}
-    values |= {"ended_at": None, "stop_asked": ""}
+    values |= {"ended_at": None, "stop_asked": "", "patient": False}
     conn.execute(t.turn.update().where(t.turn.c.id == turn_id).values(renewed=False, **values))
     return turn_id
 
@@ -229,7 +229,7 @@ def take_over_waiting(conn: sa.Connection, turn: Turn, *, now: float) -> None:
     other = _waiting(conn, turn.ref, turn.agent)
     if other is not None and other != turn.id:
         _move_events(conn, source=other, target=turn.id)
-        joined = {"state": "dropped", "reason": f"joined turn {turn.id}", "ended_at": now}
+        joined = {"state": "dropped", "reason": f"{JOINED}{turn.id}", "ended_at": now}
         conn.execute(t.turn.update().where(t.turn.c.id == other).values(**joined))
 
 

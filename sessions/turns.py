@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sessions.config import Agent
     from sessions.sources import Fetch, Made
 
+#: How the reason of a turn begins whose events another one has.
+JOINED = "joined turn "
+
 Mode = Literal["fresh", "resume"]
 TurnState = Literal["waiting", "running", "done", "failed", "dropped"]
 Kind = Literal[

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from poller import deeds, doing, tables
 from poller.forge import errors
 from sessions import processes
+from sessions import tables as session_tables
 from sessions.database import begin, reading
 from sessions.sources import Made, Pushed, Unpushable
 from tests.poller.desk import Desk
@@ -137,6 +140,34 @@ def test_a_newer_status_waits_for_the_older_one_that_somebody_is_setting(bench: 
     assert (bench.set, bench.states) == (["pending"], ["dropped", "open"])
 
 
+def test_a_status_whose_end_was_noted_while_it_was_being_set_stays_ended(bench: Workbench) -> None:
+    bench.status("pending")
+    real = bench.desk.questions.post_status
+
+    def slow(*args: Any, **named: Any) -> None:
+        bench.desk.questions.post_status = real  # type: ignore[method-assign]
+        bench.status("success")
+        real(*args, **named)
+
+    bench.desk.questions.post_status = slow  # type: ignore[method-assign]
+    assert bench.flush() == 2
+    assert bench.flush() == 0
+    assert (bench.set, bench.states) == (["pending", "success"], ["done", "done"])
+
+
+@pytest.mark.parametrize(("reason", "shown"), [("joined turn 9", ["eyes"]), ("told to stop", ["eyes", "confused"])])
+def test_who_asked_sees_the_end_of_a_dropped_turn_but_not_of_one_that_goes_on_in_another(
+    bench: Workbench, reason: str, shown: list[str]
+) -> None:
+    bench.react("eyes")
+    assert bench.flush() == 1
+    with begin(bench.desk.engine) as conn:
+        row = session_tables.turn.update().where(session_tables.turn.c.id == bench.turn.id)
+        conn.execute(row.values(state="dropped", reason=reason))
+    bench.flush()
+    assert [content for at, _, content, _ in bench.pull.reactions if at == bench.comment.id] == shown
+
+
 def test_a_push_that_may_take_its_time_is_not_begun_where_somebody_waits(bench: Workbench) -> None:
     bench.put(deeds.Push(made=MADE, branch="feature-1", agent="reviewer"))
     bench.react()
@@ -179,6 +210,17 @@ def test_days_without_a_forge_cost_nothing_and_end_in_no_stampede(bench: Workben
     bench.pushes = [Pushed(state="pushed", commit="d" * 40, many=1)]
     assert bench.flush(later=3600) == 5
     assert set(bench.states) == {"done", "open"}
+
+
+def test_when_the_forge_is_read_again_what_was_put_off_for_its_absence_is_done(bench: Workbench) -> None:
+    bench.react()
+    down = bench.desk.world.fault("/", status=502, times=None)
+    for _ in range(8):
+        assert bench.flush(later=900) == 0
+    bench.desk.world.faults.remove(down)
+    assert bench.flush(later=1) == 0
+    bench.deeds.forge_is_back()
+    assert bench.flush() == 1
 
 
 def test_a_gateway_that_answers_writers_only_does_not_keep_one_trouble_before_the_others(bench: Workbench) -> None:
