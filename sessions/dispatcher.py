@@ -118,7 +118,11 @@ class Dispatcher:
         terms = msgspec.structs.replace(self._terms, on_progress=on_progress or _nothing)
         worker = Worker(terms, turn, session, stop=stop, end_on_stop=True)
         with bound(pull=turn.key, turn=turn.id, bottle=session.identity):
-            outcome = worker.run(wait=True)
+            try:
+                outcome = worker.run(wait=True)
+            except claims.LeaseLost:
+                worker.withdraw()
+                raise
         return worker.turn, worker.session, outcome
 
     def adopt_one(self, turn: Turn, session: Session) -> None:

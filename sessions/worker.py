@@ -80,7 +80,9 @@ class Worker(Holder):
         """It was begun on a machine that is away: whatever came of it there is lost."""
         self._tell("adopted")
         gone = Outcome(kind="interrupted", reason="the machine that ran it has not been heard of")
-        return self._record(gone, size_before=0, lost="the machine that had it has not been heard of")
+        # A turn by hand is known by its conversation, and goes on nowhere else.
+        lost = "" if self.turn.by_hand else "the machine that had it has not been heard of"
+        return self._record(gone, size_before=0, lost=lost)
 
     def _rotate(self, why: str, agent: Agent, *, wait: bool) -> Outcome | None:
         """Ask the conversation for a hand-over; then the turn, in a new one."""

@@ -150,6 +150,8 @@ class DockerBottle:
 
     def stop(self, launch: Launch, *, grace: float) -> None:
         for number in _STEPS:
+            if self._is_over(launch) and files.code_in(launch.directory / "exit") is not None:
+                return
             with engine.connected(self._environ) as client:
                 container = _find(client, launch)
                 if container is None or container.attrs["State"]["Status"] != "running":

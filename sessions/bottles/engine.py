@@ -34,6 +34,8 @@ FORGE, KEY, AGENT = (f"bottlepost.{word}" for word in ("forge", "key", "agent"))
 _PATIENCE = 60
 _DEFAULT = "unix:///var/run/docker.sock"
 _asking = threading.Lock()
+#: Seconds for which an engine that answers can be asked by one thread only.
+_WHILE = 1.0
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +83,12 @@ def connected(environ: Mapping[str, str], *, patience: float = _PATIENCE) -> Ite
 
 def about(environ: Mapping[str, str]) -> Engine:
     """Which engine listens; asked once, also where several want to know at the same time."""
-    with _asking:
+    is_first = _asking.acquire(timeout=_WHILE)  # one that hangs is waited for side by side
+    try:
         return _about(tuple(sorted((name, value) for name, value in environ.items() if name.startswith("DOCKER_"))))
+    finally:
+        if is_first:
+            _asking.release()
 
 
 def first_process(container: Container) -> processes.Process | None:
