@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from poller import letters, outbox, replies, tables
@@ -44,13 +41,9 @@ class Table(Turned):
         return [(one.state, one.body.partition("\n")[0], [row.body for row in one.comments]) for one in mine]
 
 
-@pytest.fixture(params=["1.22.6", "1.25.4", "1.26-dev"])
-def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
-    desk = Desk(tmp_path, version=request.param)
-    try:
-        yield Table(desk)
-    finally:
-        desk.close()
+@pytest.fixture
+def table(versioned_desk: Desk) -> Table:
+    return Table(versioned_desk)
 
 
 def test_a_review_is_posted_with_its_remarks_and_what_follows_behind_it(table: Table) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from poller import letters, outbox, posting, replies
@@ -68,16 +65,12 @@ BY_ITSELF = [("comment", "", 0, QUOTE)]
 
 
 @pytest.fixture
-def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
-    desk = Desk(tmp_path, version=request.param)
-    try:
-        yield Table(desk)
-    finally:
-        desk.close()
+def table(versioned_desk: Desk) -> Table:
+    return Table(versioned_desk)
 
 
 def on(*versions: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("table", versions, indirect=True)
+    return pytest.mark.parametrize("version", versions)
 
 
 @on(*ABLE)
