@@ -134,6 +134,10 @@ class DockerBottle:
         """Whether its first process was seen, and is gone: the kernel ends all others of a container before that."""
         return launch.directory in self._guests and self._guest(launch) is None
 
+    def _is_seen_to_have_ended(self, launch: Launch) -> bool:
+        """With its exit code: then the engine, which takes its time, is not asked."""
+        return self._is_over(launch) and files.code_in(launch.directory / "exit") is not None
+
     def forbid(self, launch: Launch) -> bool:
         launch.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = launch.directory / "forbidden"
@@ -150,7 +154,7 @@ class DockerBottle:
 
     def stop(self, launch: Launch, *, grace: float) -> None:
         for number in _STEPS:
-            if self._is_over(launch) and files.code_in(launch.directory / "exit") is not None:
+            if self._is_seen_to_have_ended(launch):
                 return
             with engine.connected(self._environ) as client:
                 container = _find(client, launch)
@@ -163,8 +167,7 @@ class DockerBottle:
 
     def sweep(self, launch: Launch) -> None:
         """The end of the container is the end of all in it.  The engine takes its time to put away what has ended."""
-        exit = launch.directory / "exit"
-        if self._is_over(launch) and files.code_in(exit) is not None:
+        if self._is_seen_to_have_ended(launch):
             _mark(launch).unlink(missing_ok=True)
         else:
             with engine.connected(self._environ) as client:
@@ -176,6 +179,7 @@ class DockerBottle:
                         engine.kill(container, signal.SIGKILL)
                         container.wait(timeout=_KILL_PATIENCE)
                         container.reload()
+                    exit = launch.directory / "exit"
                     if files.code_in(exit) is None:
                         state.write(exit, f"{container.attrs['State']['ExitCode']}\n")
                     _mark(launch).unlink(missing_ok=True)

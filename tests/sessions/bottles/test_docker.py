@@ -174,11 +174,17 @@ def test_container_of_this_name_that_is_not_ours_is_left_alone(docker_bench: Ben
             theirs.remove(force=True)
 
 
-def test_engine_that_is_away_for_a_while_ends_no_turn(docker_bench: Bench, tmp_path: Path) -> None:
-    real = engine.where(docker_bench.environ).removeprefix("unix://")
-    door = tmp_path / "door.sock"
+def behind_a_door(bench: Bench, place: Path) -> tuple[Path, str]:
+    """The bench's engine at a name that can be taken away; and where that leads."""
+    real = engine.where(bench.environ).removeprefix("unix://")
+    door = place / "door.sock"
     door.symlink_to(real)
-    docker_bench.plan.environ["DOCKER_HOST"] = f"unix://{door}"
+    bench.plan.environ["DOCKER_HOST"] = f"unix://{door}"
+    return door, real
+
+
+def test_engine_that_is_away_for_a_while_ends_no_turn(docker_bench: Bench, tmp_path: Path) -> None:
+    door, real = behind_a_door(docker_bench, tmp_path)
     launch = running(docker_bench, words="sleep 1 9")
     door.unlink()
     assert docker_bench.bottle.look(launch).state == "running"
@@ -190,10 +196,7 @@ def test_engine_that_is_away_for_a_while_ends_no_turn(docker_bench: Bench, tmp_p
 
 
 def test_end_that_is_seen_on_this_machine_does_not_wait_for_the_engine(docker_bench: Bench, tmp_path: Path) -> None:
-    real = engine.where(docker_bench.environ).removeprefix("unix://")
-    door = tmp_path / "door.sock"
-    door.symlink_to(real)
-    docker_bench.plan.environ["DOCKER_HOST"] = f"unix://{door}"
+    door, real = behind_a_door(docker_bench, tmp_path)
     launch = running(docker_bench, words="sleep 1 9")
     door.unlink()
     assert docker_bench.until_ended(launch).exit == 0
