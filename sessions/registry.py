@@ -101,16 +101,15 @@ def turns(
     *,
     ref: str | None = None,
     key: str | None = None,
-    named: str | None = None,
     identity: str | None = None,
     state: str | None = None,
     limit: int | None = None,
 ) -> list[Turn]:
-    """Turns that fit, oldest first; with `limit` the last ones.  `named`: a key, or its end behind the forge."""
-    wanted = {t.turn.c.ref: ref, t.turn.c.key: key, t.session.c.identity: identity, t.turn.c.state: state}
+    """Turns that fit, oldest first; with `limit` the last ones.  Of a `key` its end behind the forge is enough."""
+    wanted = {t.turn.c.ref: ref, t.session.c.identity: identity, t.turn.c.state: state}
     where = [column == value for column, value in wanted.items() if value is not None]
-    if named is not None:
-        where.append(sa.or_(t.turn.c.key == named, t.turn.c.key.endswith(f"/{named}", autoescape=True)))
+    if key is not None:
+        where.append(sa.or_(t.turn.c.key == key, t.turn.c.key.endswith(f"/{key}", autoescape=True)))
     return _turns(conn, *where, limit=limit)
 
 

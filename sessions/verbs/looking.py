@@ -82,7 +82,7 @@ def log(
     options, settings = begun(context, config=config, format=wanted, log_format=log_format, verbose=verbose)
     with database(settings) as engine, reading(engine) as conn:
         is_bottle = of is not None and registry.session_of(conn, of) is not None
-        turns = registry.turns(conn, limit=limit, **({"identity" if is_bottle else "named": of} if of else {}))
+        turns = registry.turns(conn, limit=limit, **({"identity" if is_bottle else "key": of} if of else {}))
     if options.as_json:
         for turn in turns:
             typer.echo(json.dumps(showing.turn_row(turn)))
