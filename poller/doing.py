@@ -8,7 +8,6 @@ what a turn said, or git.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -20,7 +19,7 @@ from poller import deeds, letters, posting, replies, store
 from poller.deeds import Deed, NotThere, Push, React, Status, What
 from poller.deltas.events import place_of
 from poller.forge import errors
-from poller.forge.courtesy import LONGEST
+from poller.forge.courtesy import WAITS, until_next
 from poller.forge.questions import Questions
 from poller.posting import Away
 from sessions import processes, registry
@@ -31,9 +30,8 @@ from sessions.sources import Pushed, Unpushable
 
 log = logging.getLogger(__name__)
 
-#: Seconds for one try, before another process may make the next, and between tries.
+#: Seconds for one try, before another process may make the next.
 LEASE = 1800.0
-WAITS = (5.0, 30.0, 120.0, 600.0, 3600.0)
 #: What may pass is tried so often; what others or the operator have to mend also for so long (seconds): an answer may
 #: wait for it.
 ATTEMPTS: dict[What, int] = {"react": 6, "push": 10, "status": 20}
@@ -162,7 +160,7 @@ class Deeds:
     def _wait_for_it(self, deed: Deed, trouble: errors.ForgeError) -> End:
         """The forge is away, which is no try of anybody's: one deed asks for all, ever more seldom."""
         self._absences += 1
-        wait = _wait(self._absences, trouble)
+        wait = until_next(self._absences, trouble)
         with begin(self._engine) as conn:
             deeds.note(conn, deed, "waiting", str(trouble)[:500], owner=self._me, attempts=deed.attempts - 1)
         self._away_until = self._now() + wait
@@ -181,7 +179,7 @@ class Deeds:
 
     def _put_off(self, deed: Deed, trouble: errors.ForgeError | Unpushable) -> End:
         if not self._is_over(deed, trouble):
-            wait = _wait(deed.attempts, trouble)
+            wait = until_next(deed.attempts, trouble)
             with begin(self._engine) as conn:
                 if deed.what == "status" and deeds.is_newer_noted(conn, deed):
                     deeds.note(conn, deed, "dropped", "the commit has a newer one", owner=self._me)
@@ -223,10 +221,3 @@ class Deeds:
 
 def _is_everybodys(trouble: errors.ForgeError | Unpushable) -> bool:
     return isinstance(trouble, errors.ForgeError) and errors.is_everybodys(trouble)
-
-
-def _wait(tries: int, trouble: errors.ForgeError | Unpushable) -> float:
-    """Seconds until the next try, after so many."""
-    wait = WAITS[min(max(tries, 1), len(WAITS)) - 1] * random.uniform(0.8, 1.0)  # noqa: S311
-    asked = trouble.retry_after if isinstance(trouble, errors.ForgeError) else None
-    return max(wait, min(asked or 0.0, LONGEST))

@@ -7,7 +7,6 @@ an attempt is counted *before* it is made, and from the second attempt on the fo
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +17,7 @@ import sqlalchemy as sa
 from poller import letters, posting, store
 from poller.deltas.events import place_of
 from poller.forge import errors
-from poller.forge.courtesy import LONGEST
+from poller.forge.courtesy import WAITS, until_next
 from poller.forge.questions import Questions
 from poller.posting import Away, Post
 from sessions import processes, registry
@@ -27,9 +26,8 @@ from sessions.logs import bound, fields
 
 log = logging.getLogger(__name__)
 
-#: Seconds: how long one attempt may take before somebody else may make the next; waits between attempts.
+#: Seconds that one attempt may take before somebody else may make the next.
 LEASE = 180.0
-WAITS = (5.0, 30.0, 120.0, 600.0, 3600.0)
 #: What may pass is tried so often at least, and for so long (seconds): a forge may be away for days.
 ATTEMPTS, PATIENCE = 12, 7 * 86_400.0
 #: Seconds for which a request that nobody answered may still be taken by the forge.
@@ -152,8 +150,7 @@ class Outbox:
         return self._give_up(post, repo, trouble)
 
     def _put_off(self, post: Post, trouble: errors.ForgeError) -> End:
-        wait = WAITS[min(post.attempts, len(WAITS)) - 1] * random.uniform(0.8, 1.0)  # noqa: S311
-        wait = max(wait, min(trouble.retry_after or 0.0, LONGEST))
+        wait = until_next(post.attempts, trouble)
         values: dict[str, Any] = {"not_before": self._now() + wait, "error": str(trouble)}
         if errors.is_an_answer(trouble):
             values["tried_at"] = 0.0

@@ -5,6 +5,7 @@ Knows moments and errors.  Must not know what is sent: both clients ask here bef
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ AT_ONCE = 4
 PATIENCE = 10.0
 #: Seconds for which nobody keeps quiet longer, whatever was asked.
 LONGEST = 3600.0
+#: Seconds between one try of a thing and the next.
+WAITS = (5.0, 30.0, 120.0, 600.0, 3600.0)
 
 
 class Courtesy:
@@ -56,3 +59,10 @@ def is_worth_repeating(failure: BaseException) -> bool:
     if not isinstance(failure, errors.ForgeError):
         return False
     return failure.passing and (failure.retry_after is None or failure.retry_after <= PATIENCE)
+
+
+def until_next(tries: int, trouble: BaseException) -> float:
+    """Seconds until a thing is tried again, after so many tries of which this ended the last; not all at one moment."""
+    wait = WAITS[min(max(tries, 1), len(WAITS)) - 1] * random.uniform(0.8, 1.0)  # noqa: S311
+    asked = trouble.retry_after if isinstance(trouble, errors.ForgeError) else None
+    return max(wait, min(asked or 0.0, LONGEST))
