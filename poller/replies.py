@@ -27,8 +27,9 @@ _MARKER = re.compile(
     r"<!--\s*bottlepost\s+turn\s*=\s*[\"']?(-?\w+)[\"']?\s+part\s*=\s*[\"']?([\w.-]+)[\"']?\s*-->", re.I
 )
 _MARKER_LIKE = re.compile(r"<(?=!--[\s\u200b]*bottlepost)", re.I)
+_AT_LOGIN = re.compile(r"(?<![A-Za-z0-9/])(@)(?=[A-Za-z0-9_-])")
 #: Behind the host of an address, or an e-mail address, the forge may end a link and begin a new word.
-_AT_LOGIN = re.compile(r"(?:(?<![A-Za-z0-9/])|(?:https?:/*|www\.|@)[^\s/?#@]{0,300})@(?=[A-Za-z0-9_-])", re.I)
+_AT_HOST = re.compile(r"(?:https?:/*|www\.|@)(?=[^\s/?#@]{0,300}(@)[A-Za-z0-9_-])", re.I)
 #: What closes or reopens an issue stands one space before the issue's number or address; which words do, the forge's
 #: administrator decides.
 _BEFORE_ISSUE = re.compile(
@@ -211,7 +212,7 @@ def harmless(text: str, *, code_too: bool = False) -> str:
     text = _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text))
     text = _LONG_FENCE.sub(lambda run: run[0][:_LONGEST_FENCE], _MARKER_LIKE.sub("&lt;", text))
     mask = shape_of(text, strict=True).mask
-    places = {found.end(): found.end() - 1 for found in _AT_LOGIN.finditer(text)}
+    places = {found.end(1): found.start(1) for at in (_AT_LOGIN, _AT_HOST) for found in at.finditer(text)}
     places |= {found.end(): found.start() - 1 for found in _BEFORE_ISSUE.finditer(text)}
     done, at = [], 0
     for place in sorted(place for place, sign in places.items() if code_too or mask[sign] != CODE):

@@ -163,6 +163,7 @@ def test_no_words_mention_anybody_outside_code(text: str) -> None:
 
 @given(MARKDOWN)
 @example("\r\r\n")
+@example("@1@1")
 def test_harmless_words_stay_as_they_are(text: str) -> None:
     assert harmless(harmless(text)) == harmless(text)
 
