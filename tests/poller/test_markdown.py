@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from poller.markdown import CODE, HIDDEN, shape_of
+from tests.examples import examples
 
 REFERENCE = MarkdownIt("commonmark")
 PIECES = st.sampled_from(
@@ -59,7 +60,7 @@ def reference_words(text: str) -> str:
 
 
 # Derandomized: in about one text of 20,000 the two differ where the reference strays from the specification.
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=examples(500))
 @given(TEXTS.filter(lambda text: not re.search("<!--(-?>)|---|<!--[^\0]*--[^>]", text)))
 @example("> quoted word1\nlazy word2\n\nplain word3")
 @example("- ```\n  word1\n word2")
@@ -86,7 +87,7 @@ def test_a_mask_has_the_length_of_its_text(text: str) -> None:
     )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(200))
 @given(TEXTS)
 def test_after_its_closing_a_text_is_plain_again(text: str) -> None:
     closing = shape_of(text).closing

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, example, given, note, settings
+from hypothesis import Phase, event, example, given, note, settings
 from hypothesis import strategies as st
 
 from poller.deltas.diff import NEVER, shallow
@@ -16,6 +16,7 @@ from poller.deltas.events import Event
 from poller.demo.world import World
 from poller.forge.questions import Questions
 from poller.store import Place
+from tests.examples import examples
 from tests.poller.deltas.acts import MOVES, Move, Play
 from tests.poller.deltas.collapses import Collapses
 from tests.poller.deltas.readers import EVERYTHING, Interruptible, Reader
@@ -34,9 +35,7 @@ moves = st.builds(
 )
 #: A whole history costs some hundred requests.
 some = settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=examples(30),
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )
 

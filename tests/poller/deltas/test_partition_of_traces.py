@@ -17,6 +17,7 @@ from poller.deltas.lists import missing
 from poller.deltas.pulls import Known, Sighting, Step
 from poller.forge import wire
 from tests.demo.recorded import VERSIONS, trace
+from tests.examples import examples
 from tests.poller.deltas.collapses import Collapses, Truth
 from tests.poller.deltas.readers import EVERYTHING
 
@@ -101,7 +102,7 @@ def recording(version: str) -> Recording:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_any_run_of_steps_read_as_one_poll_tells_the_same(version: str, data: st.DataObject) -> None:
     whole = recording(version)
