@@ -35,9 +35,13 @@ _MODULES = (
     "poller.__main__", "poller.verbs.once", "poller.verbs.forever", "poller.prompts.compose", "poller.prompts.recap",
     "poller.forge.control", "jinja2", "jinja2.sandbox", "sqlalchemy.dialects.sqlite", "sessions.bottles.process",
     "sessions.workspace", "apscheduler.schedulers.background", "apscheduler.triggers.date",
-    "apscheduler.triggers.interval", "encodings.idna", "rich.console",
+    "apscheduler.triggers.interval", "encodings.idna", "encodings.utf_8_sig", "encodings.unicode_escape", "httpcore",
+    "rich.console", "sqlite3", "_strptime",
 )  # fmt: skip
-_PERHAPS = ("docker", "sessions.bottles.docker", "psycopg", "sqlalchemy.dialects.postgresql.psycopg")
+_PERHAPS = (
+    "docker", "sessions.bottles.docker", "psycopg", "sqlalchemy.dialects.postgresql.psycopg",
+    "typer._adapters", "pydantic.type_adapter",
+)  # fmt: skip
 _MOST = 2**18
 #: Seconds until everything is imported, on however busy a machine.
 _PATIENCE = 600.0
