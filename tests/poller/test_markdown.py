@@ -60,7 +60,7 @@ def reference_words(text: str) -> str:
 
 
 # Derandomized: in about one text of 20,000 the two differ where the reference strays from the specification.
-@settings(max_examples=examples(500))
+@settings(max_examples=500, derandomize=True)
 @given(TEXTS.filter(lambda text: not re.search("<!--(-?>)|---|<!--[^\0]*--[^>]", text)))
 @example("> quoted word1\nlazy word2\n\nplain word3")
 @example("- ```\n  word1\n word2")
