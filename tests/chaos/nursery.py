@@ -38,10 +38,7 @@ _MODULES = (
     "apscheduler.triggers.interval", "encodings.idna", "encodings.utf_8_sig", "encodings.unicode_escape", "httpcore",
     "rich.console", "sqlite3", "_strptime",
 )  # fmt: skip
-_PERHAPS = (
-    "docker", "sessions.bottles.docker", "psycopg", "sqlalchemy.dialects.postgresql.psycopg",
-    "typer._adapters", "pydantic.type_adapter",
-)  # fmt: skip
+_PERHAPS = ("docker", "sessions.bottles.docker", "psycopg", "sqlalchemy.dialects.postgresql.psycopg")
 _MOST = 2**18
 #: Seconds until everything is imported, on however busy a machine.
 _PATIENCE = 600.0
