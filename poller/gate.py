@@ -17,22 +17,18 @@ import sqlalchemy as sa
 from poller import eventlog, notices, standing, store
 from poller.commands import command_in
 from poller.config import Config
-from poller.deltas.events import Actor, Event
+from poller.deltas.events import Actor, Event, Subject
 from poller.deltas.pulls import Heads
-from poller.forge import errors
 from poller.forge.control import Control
 from poller.forge.questions import Questions
 from poller.obeying import Obeying
 from poller.triage import CODE, wakes
 from poller.trust import FRESH, Trust
+from poller.wording import Wording, is_review
 from sessions.config import Agent
 from sessions.database import begin, reading
 from sessions.turns import Dropped, NotNow, Turn
 
-#: Seconds for which the words of a comment are taken to stand as they were seen.
-SETTLED = 30.0
-#: Comments of one turn that are looked for.
-PROBES = 20
 #: Seconds until a head that nobody has let in is looked at again; consent comes sooner by itself.
 LATER = 3600.0
 
@@ -49,19 +45,19 @@ class Gate:
         control: Callable[[], Control],
         now: Callable[[], float],
     ) -> None:
-        self._engine, self._questions, self._config, self._now = engine, questions, config, now
+        self._engine, self._config, self._now = engine, config, now
         self._new_control, self._made = control, list[Control]()
         self._asking = threading.Lock()
+        self._wording = Wording(engine, questions, age=self._age)
 
     def passed(self, turn: Turn, repo: str, events: Sequence[Event]) -> list[Event] | Dropped:
         """Those of the turn's events that may still start it, with the words that stand there now.  Raises
         `ForgeError`."""
         old = [event for event in events if self._age(event) >= FRESH]
         refused = self._refused(turn, old) if old else {}
-        said = [event for event in events if event.id not in refused and _comment_of(event)]
-        now = self._words_now(repo, said)
-        changed = {event.id: words for event in said if (words := now[_comment_of(event)]) != event.subject.body}
-        reworded = self._reworded(turn, [event for event in said if event.id in changed], now) if changed else {}
+        now = self._wording.now(repo, [event for event in events if event.id not in refused])
+        changed = [event for event in events if event.id in now and now[event.id] != event.subject]
+        reworded = self._reworded(turn, changed, now) if changed else {}
         refused |= {event_id: why for event_id, why in reworded.items() if isinstance(why, str)}
         left = [reworded.get(event.id, event) for event in events if event.id not in refused]
         kept = [event for event in left if isinstance(event, Event)]
@@ -126,31 +122,8 @@ class Gate:
                     found[event.id] = ruling.why
         return found
 
-    def _words_now(self, repo: str, events: Sequence[Event]) -> dict[int, str | None]:
-        """Comment id → what it says now, `None` = it is gone: by the log, and by the forge if that is some time ago."""
-        if not events:
-            return {}
-        with reading(self._engine) as conn:
-            told = eventlog.comments_since(conn, events[0])
-        now, seen = dict[int, str | None](), dict[int, Event]()
-        for event in told:
-            now[_comment_of(event)] = None if event.action == "deleted" else event.subject.body or ""
-            seen[_comment_of(event)] = event
-        old = {_comment_of(event) for event in events if self._age(seen[_comment_of(event)]) >= SETTLED}
-        for comment_id in [one for one in sorted(old) if now[one] is not None][-PROBES:]:
-            try:
-                words = self._questions.words(repo, comment_id)
-            except errors.NotFound:
-                first = events[0]
-                if first.number is None or self._questions.what_is_gone(repo, first.repo_id, first.number):
-                    raise  # then nobody has deleted his comment
-                now[comment_id] = None
-            else:
-                now[comment_id] = words if words is not None else now[comment_id]
-        return now
-
     def _reworded(
-        self, turn: Turn, events: Sequence[Event], now: Mapping[int, str | None]
+        self, turn: Turn, events: Sequence[Event], now: Mapping[str, Subject | None]
     ) -> dict[str, Event | str]:  # fmt: skip
         """Event id → the event with the words that stand there now, or why these do not ask."""
         agent = self._config.agents.get(turn.agent)
@@ -158,15 +131,16 @@ class Gate:
         with self._trusting() as (conn, trust):
             bot = store.forge(conn, self._config.forge).bot
             for event in events:
-                words = now[_comment_of(event)]
-                said = msgspec.structs.replace(event, subject=msgspec.structs.replace(event.subject, body=words or ""))
+                what, stands = "review" if is_review(event) else "comment", now[event.id]
+                if stands is None:
+                    found[event.id] = f"the {what} was deleted"
+                    continue
+                said = msgspec.structs.replace(event, subject=stands)
                 found[event.id] = said
-                if words is None:
-                    found[event.id] = "the comment was deleted"
-                elif bot is not None and agent is not None and _is_taken_back(event, said, agent, bot):
-                    found[event.id] = "the comment was edited, and does not ask any more"
+                if bot is not None and agent is not None and _is_taken_back(event, said, agent, bot):
+                    found[event.id] = f"the {what} was edited, and does not ask any more"
                 elif bot is not None and command_in(_made(said), bot.login) is not None:
-                    found[event.id] = "the comment was edited into a command; that wants a new comment"
+                    found[event.id] = f"the {what} was edited into a command; that wants a new comment"
                 elif not (ruling := trust.ruling(msgspec.structs.replace(said, action="edited"))).allowed:
                     found[event.id] = ruling.why
         return found
@@ -177,19 +151,13 @@ class Gate:
         return age if age >= 0 else FRESH
 
 
-def _comment_of(event: Event) -> int:
-    """The comment that it is about, 0 = none, or one that it tells the end of."""
-    number = event.subject.comment_id
-    return number if event.event == "pull_request_comment" and isinstance(number, int) else 0
-
-
 def _is_taken_back(event: Event, said: Event, agent: Agent, bot: Actor) -> bool:
     return wakes(_made(event), agent, bot) is not None and wakes(_made(said), agent, bot) is None
 
 
 def _made(event: Event) -> Event:
     """As if its words had stood there from the beginning."""
-    return msgspec.structs.replace(event, action="created", changes={})
+    return event if is_review(event) else msgspec.structs.replace(event, action="created", changes={})
 
 
 def _epoch(stamp: str) -> float:

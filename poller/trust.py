@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from poller import config, namesakes, store
 from poller.deltas.events import Actor, Event
+from poller.deltas.reviews import REVIEW_EVENTS
 from poller.store import Permission
 from poller.triage import Ruling
 
@@ -25,6 +26,8 @@ _BOTS = re.compile(
     re.I,
 )
 _GHOST = -1
+#: Events with words of their actor, which others may edit, too.
+_WORDS = frozenset({"pull_request_comment", *REVIEW_EVENTS.values()})
 
 
 class Asked(Protocol):
@@ -119,7 +122,7 @@ class Trust:
             return Ruling(allowed=named, bot=True, why=f"{actor.login} is a bot that trust.bots {_names(named)}")
         said = self._of_person(event.repo_id, event.repo, actor)
         is_edited = event.is_reworded or event.action == "edited"
-        if said.allowed and event.event == "pull_request_comment" and is_edited:
+        if said.allowed and is_edited and event.event in _WORDS:
             doubt = self._doubt_of_editors(event, actor)
             return Ruling(allowed=not doubt, why=doubt or said.why)
         return said
