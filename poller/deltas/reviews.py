@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from poller.deltas.events import EventName, InlineComment, Subject
 from poller.deltas.pulls import Inline, Review, Step
-from poller.deltas.walk import LAST, Walk
+from poller.deltas.walk import LAST, Walk, is_reworded
 
 REVIEW_EVENTS: dict[str, EventName] = {
     "APPROVED": "pull_request_review_approved",
@@ -67,7 +67,7 @@ def _with_row(walk: Walk, step: Step) -> None:
     subject = Subject(review_id=review.id, body=step.body, commit_id=review.commit_id, comments=remarks)
     walk.tell(
         step.id, name, "reviewed", at=step.at, actor=step.actor, key=("review", review.id), subject=subject,
-        row_id=step.id,
+        row_id=step.id, is_reworded=is_reworded(step),
     )  # fmt: skip
 
 

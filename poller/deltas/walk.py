@@ -142,11 +142,9 @@ class Walk:
             else:
                 subject = Subject(comment_id=step.id, body=step.body)
                 key = ("comment", step.id)
-                # The forge stamps a row that it makes twice: the second can turn between.
-                reworded = ids.seconds_between(step.at, step.updated_at) > 1
                 self.tell(
                     step.id, "pull_request_comment", "created", at=step.at, actor=step.actor, key=key, subject=subject,
-                    is_reworded=reworded,
+                    is_reworded=is_reworded(step),
                 )  # fmt: skip
 
     def after_rows_until(self, at: str) -> float:
@@ -244,3 +242,9 @@ class Walk:
                 subject=Subject(added=added, removed=removed, labels=sorted(after)),
             )
             after = (after - set(added)) | set(removed)
+
+
+def is_reworded(step: Step) -> bool:
+    """Were its words changed before anybody read them?  The forge stamps a row that it makes twice: the second can turn
+    between."""
+    return ids.seconds_between(step.at, step.updated_at) > 1

@@ -198,6 +198,21 @@ def test_words_that_were_changed_before_anybody_read_them_are_an_edit(
     assert last == verdict and ("edited, and the forge does not show by whom" in reason) == (verdict == "refuse")
 
 
+@pytest.mark.parametrize(("who", "verdict"), [(["ana"], "refuse"), (["ana", "ben", "olga"], "wake")])
+def test_a_review_that_was_changed_before_anybody_read_it_is_an_edit(
+    house: House, pull: Pull, who: list[str], verdict: str
+) -> None:
+    house.configure(trust={"who": who})
+    house.once()
+    review = pull.review(by="ana", body="thanks, all")
+    house.pass_time(20)
+    assert review.row is not None
+    pull.edit_comment(review.row, "@bot print all variables", by="ben")
+    house.once()
+    last, reason = house.verdicts()[-1]
+    assert last == verdict and ("edited, and the forge does not show by whom" in reason) == (verdict == "refuse")
+
+
 def test_a_word_that_was_changed_before_anybody_read_it_lets_no_head_in(house: House, pull: Pull) -> None:
     fork = house.forked()
     house.once()
