@@ -70,7 +70,8 @@ def mirrors_of(root: Path) -> list[str]:
 def unused(root: Path) -> list[str]:
     """Those that no bottle needs any more."""
     used = _used(root)
-    return [name for name in mirrors_of(root) if name not in used]
+    kept = {name for name in mirrors_of(root) if mirror.keeps_commits(mirror.mirrors(root) / f"{name}.git")}
+    return [name for name in mirrors_of(root) if name not in used | kept]
 
 
 def _used(root: Path) -> set[str]:

@@ -30,6 +30,8 @@ log = logging.getLogger("sessions.workspace")
 _PACKS, _ORDER = 25, 300.0
 #: Seconds after which a mirror that was never finished is nobody's.
 _LEFT = 3600.0
+#: Seconds for which commits that were not pushed are kept, whatever becomes of the bottle they came from.
+_KEPT = 30 * 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 #: What git says about a repository that is damaged; another try would only say so again.
@@ -173,15 +175,17 @@ def held(state: Path, name: str, *, environ: Mapping[str, str], tick: Tick) -> I
 
 
 def remove_unused(state: Path, used: Callable[[], set[str]]) -> list[str]:
-    """Remove the mirrors that nobody names; their names.  A bottle names its mirror before it takes the lock."""
+    """Remove the mirrors that nobody names, and that keep no commits for anybody; their names.
+
+    A bottle names its mirror before it takes the lock."""
     gone = []
     room = mirrors(state)
     for place in sorted(room.glob("*.git")):
         name = place.name.removesuffix(".git")
-        if name in used():
+        if name in used() or keeps_commits(place):
             continue
         with contextlib.suppress(Busy), locked(room / f"{name}.lock", seconds=0):
-            if name in used():
+            if name in used() or keeps_commits(place):
                 continue
             shutil.rmtree(place, ignore_errors=True)
             (room / f"{name}.lock").unlink()
@@ -190,6 +194,15 @@ def remove_unused(state: Path, used: Callable[[], set[str]]) -> list[str]:
         if left.stat().st_mtime < time.time() - _LEFT:
             shutil.rmtree(left, ignore_errors=True)
     return gone
+
+
+def keeps_commits(place: Path) -> bool:
+    """Has it commits of a bottle's that were not pushed, and are not old?  What was pushed has no branch any more."""
+    packed = place / "packed-refs"
+    own = [file for file in place.glob("refs/heads/**/*") if file.is_file()]
+    with contextlib.suppress(FileNotFoundError):
+        own += [packed] if b" refs/heads/" in packed.read_bytes() else []
+    return any(file.stat().st_mtime > time.time() - _KEPT for file in own)
 
 
 def _make(git: Git) -> None:

@@ -121,6 +121,26 @@ def test_mirror_stays_in_order(desk: Desk) -> None:
     assert len(packs) < 10
 
 
+def test_mirror_stays_while_it_has_commits_that_were_not_pushed(desk: Desk) -> None:
+    desk.checkout()
+    desk.write("fix.py", "1\n")
+    desk.agent("add", "-A")
+    desk.agent("commit", "-qm", "Mine")
+    found = workspace.made(
+        state=desk.state, bottle=desk.bottle, turn=1, environ=desk.environ, tick=desk.tick
+    )  # fmt: skip
+    assert found is not None
+    desk.bottle.rename(desk.root / "gone")
+    place = desk.state / "mirrors" / "12-forge.git"
+    kept = place / "refs" / "heads" / found.branch
+    assert workspace.unused(desk.state) == workspace.remove_unused(desk.state) == [] and kept.exists()
+    git("pack-refs", "--all", at=place)
+    assert workspace.unused(desk.state) == workspace.remove_unused(desk.state) == [] and not kept.exists()
+    long_ago = time.time() - 31 * 86_400
+    os.utime(place / "packed-refs", (long_ago, long_ago))
+    assert workspace.unused(desk.state) == workspace.remove_unused(desk.state) == ["12-forge"]
+
+
 def test_mirror_goes_with_its_last_bottle(desk: Desk) -> None:
     desk.checkout()
     assert workspace.remove_unused(desk.state) == []
