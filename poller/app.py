@@ -33,7 +33,7 @@ from poller.gate import Gate
 from poller.money import Purse
 from poller.outbox import Outbox
 from poller.pushes import Pusher, access_by
-from sessions import files, housekeeping, pauses, registry
+from sessions import files, housekeeping, pauses, places, registry
 from sessions import tables as session_tables
 from sessions.bottles import fetch
 from sessions.database import DatabaseError, clock_of, database_of, is_absent, open_database, reading
@@ -137,7 +137,10 @@ class App:
                 self.questions, agents=config.agents, remote=access_by(config, self._way), state=config.state,
                 environ=self._environ,
             )  # fmt: skip
-            self.deeds = Deeds(self.engine, self.questions, forge=config.forge, pusher=pusher, now=self.clock)
+            self.deeds = Deeds(
+                self.engine, self.questions, forge=config.forge, pusher=pusher, now=self.clock,
+                place=lambda: places.own_name(self.engine, config.state),
+            )  # fmt: skip
             self.dispatcher = self._new_dispatcher()
         except BaseException:
             self._closing.close()

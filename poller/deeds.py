@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from poller import tables
 from poller.deltas.events import place_of
-from sessions import leases
+from sessions import leases, places
 from sessions import tables as session_tables
+from sessions.decoding import decoder
 from sessions.sources import Made, Unpushable
 from sessions.turns import JOINED
 
@@ -143,21 +144,25 @@ def left_open(conn: sa.Connection, forge: str) -> list[tuple[Deed, str]]:
     return found
 
 
-def is_due(conn: sa.Connection, forge: str, but: set[int], *, now: float, quick: bool) -> bool:
+def is_due(conn: sa.Connection, forge: str, but: set[int], *, now: float, quick: bool, here: str = "") -> bool:
     """Is there anything to claim?"""
-    return conn.execute(_due(forge, but, now=now, quick=quick).limit(1)).first() is not None
+    rows = conn.execute(_due(forge, but, now=now, quick=quick)).mappings()
+    return any(not _is_anothers(conn, row, here, now=now) for row in rows)
 
 
 def claim(
-    conn: sa.Connection, forge: str, but: set[int], *, owner: str, now: float, lease: float, quick: bool
+    conn: sa.Connection, forge: str, but: set[int], *, owner: str, now: float, lease: float, quick: bool, here: str = ""
 ) -> Deed | None:
     """The next due deed, now `owner`'s for `lease` seconds, its try counted.  `quick`: no push.
+
+    `here`: the name of the own state directory, "" = there is no other: commits can be pushed only where they are, so
+    a push waits for its place as long as that is heard of.
 
     What was put off longest ago comes first: nobody's trouble is tried again before everybody's turn has come."""
     order = (table.c.not_before, table.c.id)
     for row in conn.execute(_due(forge, but, now=now, quick=quick).order_by(*order)).mappings():
         is_free = leases.is_free(row["owner"], row["lease_until"], now) or row["lease_until"] > now + 2 * lease
-        if not is_free:
+        if not is_free or _is_anothers(conn, row, here, now=now):
             continue
         held = {"attempts": row["attempts"] + 1, "lease_until": now + lease}
         conn.execute(table.update().where(table.c.id == row["id"]).values(owner=owner, **held))
@@ -170,6 +175,14 @@ def note(conn: sa.Connection, deed: Deed, state: str, error: str = "", *, owner:
     mine = (table.c.id == deed.id, table.c.owner == owner, table.c.lease_until == deed.lease_until)
     told = {"state": state, "owner": "", "lease_until": 0.0, "error": error, **values}
     return bool(conn.execute(table.update().where(*mine).values(**told)).rowcount)
+
+
+def _is_anothers(conn: sa.Connection, row: sa.RowMapping, here: str, *, now: float) -> bool:
+    """Is it a push from a place that is at work, and not ours?"""
+    if not here or row["what"] != "push":
+        return False
+    place = decoder(Push).decode(row["told"]).made.place
+    return place not in ("", here) and places.is_there(conn, place, now=now)
 
 
 def _slot(place: sa.ColumnElement[str]) -> sa.ColumnElement[str]:

@@ -49,10 +49,18 @@ class Deeds:
     """Does what is due of one forge."""
 
     def __init__(
-        self, engine: sa.Engine, questions: Questions, *, forge: str, pusher: Pusher, now: Callable[[], float]
+        self,
+        engine: sa.Engine,
+        questions: Questions,
+        *,
+        forge: str,
+        pusher: Pusher,
+        now: Callable[[], float],
+        place: Callable[[], str] = lambda: "",
     ) -> None:
+        """`place`: the name of the own state directory where others share the database, else ""."""
         self._engine, self._questions, self._forge, self._now = engine, questions, forge, now
-        self._pusher, self._me = pusher, str(processes.me())
+        self._pusher, self._me, self._place = pusher, str(processes.me()), place
         #: How often in a row nobody was there, and until when nobody is asked again.
         self._absences, self._away_until = 0, 0.0
 
@@ -95,12 +103,12 @@ class Deeds:
                 deeds.put(conn, told, forge=self._forge, ref=deed.ref, turn_id=deed.turn_id, now=self._now())
 
     def _claimed(self, tried: set[int], *, quick: bool) -> Deed | None:
-        now = self._now()
+        now, here = self._now(), self._place()
         with reading(self._engine) as conn:
-            if not deeds.is_due(conn, self._forge, tried, now=now, quick=quick):
+            if not deeds.is_due(conn, self._forge, tried, now=now, quick=quick, here=here):
                 return None  # nobody waits for the one write transaction for nothing
         with begin(self._engine) as conn:
-            return deeds.claim(conn, self._forge, tried, owner=self._me, now=now, lease=LEASE, quick=quick)
+            return deeds.claim(conn, self._forge, tried, owner=self._me, now=now, lease=LEASE, quick=quick, here=here)
 
     def _tried(self, deed: Deed) -> End:
         try:

@@ -38,6 +38,11 @@ def name_of(root: Path) -> str:
     return file.read_text("ascii").strip()
 
 
+def own_name(engine: sa.Engine, root: Path) -> str:
+    """The name of this state directory where others share the database, else ""."""
+    return name_of(root) if is_shared(engine) else ""
+
+
 def tell(conn: sa.Connection, place: str, *, now: float) -> None:
     """Somebody is at work here."""
     c, row = t.lease.c, f"place {place}"
@@ -74,9 +79,12 @@ def not_here(place: str, *, now: float, unless: sa.ColumnElement[bool] | None = 
 
 def is_elsewhere(conn: sa.Connection, session: Session, place: str, *, now: float) -> bool:
     """Is the session's bottle at another place, which is not away?"""
-    if not place or session.place in ("", place):
-        return False
-    until = conn.scalar(sa.select(t.lease.c.until).where(t.lease.c.name == f"place {session.place}"))
+    return bool(place) and session.place not in ("", place) and is_there(conn, session.place, now=now)
+
+
+def is_there(conn: sa.Connection, place: str, *, now: float) -> bool:
+    """Has it been heard of lately?"""
+    until = conn.scalar(sa.select(t.lease.c.until).where(t.lease.c.name == f"place {place}"))
     return until is not None and until > now
 
 

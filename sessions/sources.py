@@ -71,6 +71,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     #: What it had been given: they come after `start`; what `base` has is none of its own.
     start: str
     base: str = ""
+    #: The state directory whose mirror it is, by its name: others may share the database, but not the mirrors.
+    place: str = ""
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):

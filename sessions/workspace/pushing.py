@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sessions import places
 from sessions.git import GitError, Tick
 from sessions.locks import Busy, locked
 from sessions.sources import Access, Made, Pushed, Unfetchable, Unpushable
@@ -41,7 +42,8 @@ def made(*, state: Path, bottle: Path, turn: int, environ: Mapping[str, str], ti
                     return None
                 branch = f"{bottle.name}/turn-{turn}"
                 ours.git.run("update-ref", f"refs/heads/{branch}", tip)
-        return Made(mirror=name, branch=branch, commit=tip, start=record.head, base=record.base)
+        place = places.name_of(state)
+        return Made(mirror=name, branch=branch, commit=tip, start=record.head, base=record.base, place=place)
     except Busy:
         raise Unfetchable(f"the working directory of {bottle.name} is in somebody else's hands") from None
     except (GitError, TooMuch) as error:
@@ -62,6 +64,8 @@ def push(
 ) -> Pushed:
     """Bring the commits to branch `onto` of the forge, if they may go there.  Raises `Unpushable`."""
     try:
+        if found.place not in ("", places.name_of(state)):
+            raise Unpushable("they are in the state directory of another machine")
         with mirror.held(state, found.mirror, environ=environ, tick=tick) as ours:
             way = _Way(ours, found, onto=onto, access=access)
             return way.refusal(protected) or way.go()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from poller import deeds, doing, tables
 from poller.forge import errors
-from sessions import processes
+from sessions import places, processes
 from sessions import tables as session_tables
 from sessions.database import begin, reading
 from sessions.sources import Made, Pushed, Unpushable
@@ -166,6 +167,28 @@ def test_who_asked_sees_the_end_of_a_dropped_turn_but_not_of_one_that_goes_on_in
         conn.execute(row.values(state="dropped", reason=reason))
     bench.flush()
     assert [content for at, _, content, _ in bench.pull.reactions if at == bench.comment.id] == shown
+
+
+def test_commits_are_pushed_by_the_machine_that_has_them(bench: Workbench) -> None:
+    """Two machines on one database: only a mirror that has the commits can push them."""
+    desk, forge = bench.desk, bench.desk.config.forge
+    made = msgspec.structs.replace(MADE, place="there")
+    bench.put(deeds.Push(made=made, branch="feature-1", agent="reviewer"))
+    with begin(desk.engine) as conn:
+        places.tell(conn, "there", now=desk.now())
+
+    def at(place: str) -> doing.Deeds:
+        return doing.Deeds(
+            desk.engine, desk.questions, forge=forge, pusher=bench._push, now=lambda: desk.now(), place=lambda: place
+        )
+
+    assert at("here").flush() == 0 and bench.states == ["waiting"]
+    bench.pass_time(int(places.AWAY) + 1)
+    bench.pushes = [Unpushable("they are in the state directory of another machine")]
+    assert at("here").flush() == 0 and bench.states == ["waiting"], "it may come back"
+    bench.pass_time(3600)
+    bench.pushes = [Pushed(state="pushed", commit="c" * 40, many=1)]
+    assert at("there").flush() == 1 and bench.states == ["done"]
 
 
 def test_a_push_that_may_take_its_time_is_not_begun_where_somebody_waits(bench: Workbench) -> None:

@@ -52,6 +52,19 @@ def test_a_commit_of_the_agents_becomes_the_tip_of_the_branch(desk: Desk) -> Non
     assert desk.origin.tip("feature") == mine
 
 
+def test_commits_of_another_machine_wait_for_it(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {"fix.py": "1\n"})
+    found, elsewhere = made(desk), desk.root / "of another machine"
+    assert found is not None
+    with pytest.raises(Unpushable, match="in the state directory of another machine"):
+        workspace.push(
+            found, onto="feature", access=desk.source.access, protected=(), state=elsewhere, environ=desk.environ,
+            tick=desk.tick,
+        )  # fmt: skip
+    assert push(desk, found).state == "pushed"
+
+
 def test_what_is_not_committed_and_what_is_on_other_branches_stays(desk: Desk) -> None:
     desk.checkout()
     desk.write("draft.txt", "half an idea")
