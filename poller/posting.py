@@ -42,12 +42,14 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
 class Review(msgspec.Struct, frozen=True, kw_only=True):
     """What makes a post a review.  `commit` is the head that was reviewed, "" = whatever it is by then.
 
-    `fit`: remarks on lines that the diff does not show go into the words."""
+    `fit`: remarks on lines that the diff does not show go into the words.  `as_comment`: the forge took no such review,
+    and it becomes a comment; one that was taken nonetheless is still looked for."""
 
     event: Event = "COMMENT"
     commit: str = ""
     remarks: tuple[Remark, ...] = ()
     fit: bool = False
+    as_comment: bool = False
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,8 +76,12 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     thread: Thread | None = None
 
     @property
+    def is_review(self) -> bool:
+        return self.review is not None and not self.review.as_comment
+
+    @property
     def noun(self) -> str:
-        return "comment" if self.review is None else "review"
+        return "review" if self.is_review else "comment"
 
 
 class Away(Exception):
@@ -107,8 +113,10 @@ def found(questions: Questions, post: Post, repo: str, *, bot: int) -> int | Non
 
     That a list lacks it is believed only when another question agrees: posted twice cannot be mended."""
     if post.review is not None:
-        reviews = questions.reviews(repo, post.number)
-        return next((one.id for one in reviews if one.state != "PENDING" and _is_it(one, post, bot=bot)), None)
+        reviews = [one for one in questions.reviews(repo, post.number) if one.state != "PENDING"]
+        taken = next((one.id for one in reviews if _is_it(one, post, bot=bot)), None)
+        if taken is not None or post.is_review:
+            return taken
     if post.thread is not None:
         there = threads.found(
             questions, post.thread, repo, post.number, is_it=lambda one: _is_it(one, post, bot=bot)
@@ -131,7 +139,7 @@ def sent(questions: Questions, post: Post, repo: str, *, bot: int, is_ours: Call
     `is_ours` is asked right before anything is written, when everything that takes long is read; `None`: it is not."""
     if post.thread is not None:
         return threads.said(questions, post.thread, repo, post.number, post.body, is_ours=is_ours)
-    if post.review is None:
+    if not post.is_review:
         there = _kept_up(questions, post, repo, bot=bot)
         if there is not None:
             if not is_ours():
@@ -193,7 +201,7 @@ def gentler(post: Post, trouble: errors.ForgeError) -> list[Post]:
     A verdict on a closed or an own pull becomes a comment; remarks on lines that the forge does not know go into the
     text; what no thread takes stands by itself; what is too long is cut in two, the second half a post of its own."""
     review, status = post.review, trouble.status
-    if review is not None:
+    if review is not None and post.is_review:
         if status == 422 and review.event != "COMMENT":
             return [msgspec.structs.replace(post, review=msgspec.structs.replace(review, event="COMMENT"))]
         # A 500 once may be anything; twice, it is a line or a commit.
@@ -203,7 +211,7 @@ def gentler(post: Post, trouble: errors.ForgeError) -> list[Post]:
             bare = msgspec.structs.replace(review, commit="", remarks=())
             return _cut(msgspec.structs.replace(post, body=told, review=bare), replies.LIMIT)
         if is_refused and not review.remarks:
-            return [msgspec.structs.replace(post, review=None)]
+            return [msgspec.structs.replace(post, review=msgspec.structs.replace(review, as_comment=True))]
     if post.thread is not None and not post.thread.is_quoted and status == 500 and post.attempts > 1:
         # It may have been taken nonetheless: the thread is kept, to be looked into.
         settled = msgspec.structs.replace(post.thread, is_quoted=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from poller import letters, outbox, replies, tables
+from poller.forge import errors
 from poller.posting import Remark, Review
 from sessions.database import begin
 from tests.poller.desk import Desk
@@ -59,6 +63,23 @@ def test_a_review_whose_receipt_was_lost_is_found_by_its_mark(table: Table) -> N
     table.desk.world.fault("POST .*/reviews", drop_after_accept=True)
     assert (table.flush(), table.flush(later=10)) == (0, 1)
     assert table.reviews == [("COMMENT", "looks good", ["why this?"])]
+
+
+def test_a_review_that_was_taken_though_the_forge_failed_is_not_said_again_in_a_comment(table: Table) -> None:
+    table.put("looks good", review=Review())
+    questions, tries = table.desk.questions, list[int]()
+    real = questions.post_review
+
+    def failing(repo: str, number: int, review: Mapping[str, Any]) -> int:
+        tries.append(1)
+        if len(tries) == 2:
+            real(repo, number, review)
+        raise errors.error_of(500, where="POST reviews")
+
+    questions.post_review = failing  # type: ignore[method-assign]
+    assert (table.flush(), table.flush(later=60), len(tries)) == (0, 1, 2)
+    assert table.reviews == [("COMMENT", "looks good", [])]
+    assert [row for row in table.pull.comments if row.type == "comment" and row.user.login == "bot"] == []
 
 
 def test_what_a_cut_left_pending_is_removed_and_the_review_begun_again(table: Table) -> None:
