@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 
 from poller import letters, posting, store
@@ -92,7 +92,13 @@ class Outbox:
             repo = at.repo
             number = self._looked(post, repo, bot=bot.id) if bot is not None else None
             if number is None:
-                is_ours = partial(self._is_still_ours, post, asked_at=post.asked_at or at.date)
+
+                def is_ours() -> bool:
+                    nonlocal post
+                    renewed = self._renewed(post, asked_at=post.asked_at or at.date)
+                    post = renewed or post
+                    return renewed is not None
+
                 number = posting.sent(
                     self._questions, post, repo, bot=bot.id if bot is not None else 0, is_ours=is_ours
                 )  # fmt: skip
@@ -116,11 +122,15 @@ class Outbox:
             number = posting.found(self._questions, post, repo, bot=bot)
         return number
 
-    def _is_still_ours(self, post: Post, *, asked_at: str) -> bool:
-        """Said right before the post: whoever was slow has lost it to somebody else."""
+    def _renewed(self, post: Post, *, asked_at: str) -> Post | None:
+        """Asked for right before the post: the whole time of an attempt anew, if nobody has taken it over meanwhile."""
         now = self._now()
+        until = now + LEASE
         with begin(self._engine) as conn:
-            return letters.change(conn, post, held_by=self._me, tried_at=now, asked_at=asked_at)
+            is_ours = letters.change(
+                conn, post, held_by=self._me, lease_until=until, tried_at=now, asked_at=asked_at
+            )  # fmt: skip
+        return msgspec.structs.replace(post, lease_until=until) if is_ours else None
 
     def _note(self, post: Post, number: int) -> None:
         with begin(self._engine) as conn:

@@ -343,6 +343,33 @@ def test_whoever_was_slow_has_lost_it_to_somebody_else(post: Post) -> None:
     assert post.said == [] and post.states == ["waiting"]
 
 
+def test_whoever_was_slow_and_has_not_lost_it_has_the_whole_time_again(post: Post) -> None:
+    """Or somebody else would take it over while it is being posted, and find nothing there yet."""
+    post.put("hello")
+    questions, others = post.desk.questions, list[int]()
+    real_address, real_post = questions.repository_and_date, questions.post_comment
+    other = outbox.Outbox(
+        post.desk.engine, questions, forge=post.desk.config.forge, now=lambda: post.desk.now(), nap=post.pass_time
+    )
+    other._me = "elsewhere~1:boot:1:77:5"
+
+    def slow_address(repo_id: int) -> object:
+        questions.repository_and_date = real_address  # type: ignore[method-assign]
+        post.pass_time(outbox.LEASE + 20)
+        return real_address(repo_id)
+
+    def slow_post(repo: str, number: int, body: str) -> object:
+        questions.post_comment = real_post  # type: ignore[method-assign]
+        post.pass_time(outbox.SETTLE + 2)
+        others.append(other.flush())
+        return real_post(repo, number, body)
+
+    questions.repository_and_date = slow_address  # type: ignore[method-assign, assignment]
+    questions.post_comment = slow_post  # type: ignore[method-assign, assignment]
+    assert (post.flush(), others) == (1, [0])
+    assert post.said == ["hello"] and post.states == ["sent"]
+
+
 def test_nothing_is_begun_when_the_time_is_over(post: Post) -> None:
     post.put("hello")
     assert post.outbox.flush(until=time.monotonic()) == 0
