@@ -123,6 +123,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return self.watchlist.patterns
 
     @property
+    def wanted(self) -> tuple[str, ...]:
+        """Those that name what is watched: without exclusions, and without what these take back."""
+        return self.watchlist.wanted
+
+    @property
     def owners(self) -> tuple[str, ...]:
         """Owners of whom all repositories are asked for (`owner/*`)."""
         return self.watchlist.owners
@@ -140,7 +145,11 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Config:
     settings = settings_of(document, file)
     watchlist = Watchlist.of(file.repos)
     if not watchlist.names and not watchlist.owners:
-        found = "only exclusions" if file.repos else "an empty list"
+        found = "an empty list"
+        if file.repos:
+            found = (
+                "only exclusions" if all(one.startswith("!") for one in file.repos) else "nothing that is not excluded"
+            )
         raise document.error("repos", found=found, expected="at least one `owner/name` or `owner/*`")
     if file.poll.every < 1:
         raise document.error("poll.every", found=f"{file.poll.every:g}s", expected="1s or more")

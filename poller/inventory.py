@@ -122,7 +122,7 @@ def _of_owner(control: Control, config: Config, owner: str, found: dict[int, Rep
 
 
 def _named(control: Control, config: Config, found: dict[int, Repo]) -> Named:
-    named = [name for name in config.repos if not name.startswith("!") and not name.endswith("/*")]
+    named = [name for name in config.wanted if not name.endswith("/*")]
     by_owner: dict[str, list[str]] = {}
     for name in named:
         by_owner.setdefault(name.partition("/")[0].lower(), []).append(name)

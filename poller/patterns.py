@@ -42,9 +42,11 @@ def _mend(value: object) -> str:
 
 
 class Watchlist(msgspec.Struct, frozen=True, kw_only=True):
-    """The patterns, sorted for quick answers however many there are.  Names are in lower case but in `patterns`."""
+    """The patterns, sorted for quick answers however many there are.  Names are in lower case but in `patterns` and
+    `wanted`, which are as they were written: all, and those that are neither exclusions nor taken back by one."""
 
     patterns: tuple[str, ...]
+    wanted: tuple[str, ...]
     names: frozenset[str]
     #: As they are written: the forge is asked for their repositories.
     owners: tuple[str, ...]
@@ -55,21 +57,33 @@ class Watchlist(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, patterns: Iterable[str]) -> Watchlist:
         """Sort patterns that were checked already."""
         patterns = tuple(patterns)
-        wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
-        excluded = [pattern[1:].lower() for pattern in patterns if pattern.startswith("!")]
+        excluded = {pattern[1:].lower() for pattern in patterns if pattern.startswith("!")}
+        wanted = [pattern for pattern in patterns if not _is_undone(pattern, excluded)]
         owners = {pattern[:-2].lower(): pattern[:-2] for pattern in wanted if pattern.endswith("/*")}
         return cls(
             patterns=patterns,
+            wanted=tuple(wanted),
             names=frozenset(pattern.lower() for pattern in wanted if not pattern.endswith("/*")),
             owners=tuple(owners.values()),
             excluded_names=frozenset(pattern for pattern in excluded if not pattern.endswith("/*")),
             excluded_owners=frozenset(pattern[:-2] for pattern in excluded if pattern.endswith("/*")),
         )
 
+    def excludes(self, full_name: str) -> bool:
+        """Is the repository one of those that are not to be watched, whatever else it was called?"""
+        name = full_name.lower()
+        return name in self.excluded_names or name.partition("/")[0] in self.excluded_owners
+
     def watches(self, full_name: str) -> bool:
         """Is the repository named, and not excluded?"""
         name = full_name.lower()
         owner = name.partition("/")[0]
-        if name in self.excluded_names or owner in self.excluded_owners:
+        if self.excludes(name):
             return False
         return name in self.names or any(owner == watched.lower() for watched in self.owners)
+
+
+def _is_undone(pattern: str, excluded: set[str]) -> bool:
+    """Is it an exclusion, or taken back by one?"""
+    name = pattern.lower()
+    return name.startswith("!") or name in excluded or f"{name.partition('/')[0]}/*" in excluded

@@ -34,7 +34,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, config: Config, conn: sa.Connection, *, now: float, all_known: bool) -> Watching:
         """`all_known`: `repos` is as it was in the last cycle, so that ten thousand patterns need not be compared."""
-        patterns = frozenset(pattern.lower() for pattern in config.repos if not pattern.startswith("!"))
+        patterns = frozenset(pattern.lower() for pattern in config.wanted)
         known = {} if all_known else store.watches(conn, config.forge)
         moment = datetime.fromtimestamp(start_of(config.poll.start, now=now), UTC)
         return cls(
@@ -76,6 +76,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 
     def watched(self, rows: list[P], conn: sa.Connection, taken: Inventory | None) -> list[P]:
         """Only what the config names: a search brings strangers' public repositories too, a memory former ones."""
+        rows = [row for row in rows if not self.config.watchlist.excludes(row.repo)]
         others = {row.repo_id for row in rows if not self.config.watches(row.repo)}
         if not others:
             return rows

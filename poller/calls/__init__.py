@@ -28,7 +28,7 @@ def places(context: typer.Context, incomplete: str) -> list[str]:
         config = config_of(completing.called(context))
     except (ConfigError, OSError):
         return []
-    names = [name.removesuffix("/*") for name in config.repos if not name.startswith("!")]
+    names = [name.removesuffix("/*") for name in config.wanted]
     owners = [name.partition("/")[0] for name in names]
     pulls = [key.removeprefix(f"{config.forge}/") for key in completing.keys(context, "")]
     return [name for name in dict.fromkeys([*owners, *names, *pulls]) if name.startswith(incomplete)]

@@ -45,7 +45,7 @@ def of_the_code(config: Config, control: Control, way: Way, environ: Mapping[str
 def _some_repository(config: Config, control: Control) -> str | None:
     """The first that can be read."""
     try:
-        for name in (name for name in config.repos if not name.startswith("!")):
+        for name in config.wanted:
             if name.endswith("/*"):
                 found = [one.full_name for one in control.repositories_of(name[:-2]) if config.watches(one.full_name)]
                 if found:

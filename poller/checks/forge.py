@@ -101,7 +101,7 @@ def scopes(config: Config, control: Control) -> Check:
 
 def _questions(config: Config, control: Control) -> Iterator[Callable[[], object]]:
     """One for each scope, which Gitea judges before it looks whether the repository is there."""
-    name = next((name for name in config.repos if name[0] != "!" and not name.endswith("*")), "-/-")
+    name = next((name for name in config.wanted if not name.endswith("*")), "-/-")
     replies = {agent.reply for agent in config.agents.values()}
     yield partial(control.ask, "/repos/issues/search?type=pulls&state=all&limit=1")
     yield partial(control.ask, f"/repos/{name}")
@@ -113,7 +113,7 @@ def _questions(config: Config, control: Control) -> Iterator[Callable[[], object
 
 def repositories(config: Config, control: Control, account: Account) -> Iterator[Check]:
     """Whether each pattern can be read, what we may do there, and how people's rights are found out."""
-    names = [name for name in config.repos if not name.startswith("!")]
+    names = config.wanted
     seen: list[Repo] = []
     quiet = len(names) > FEW
     good = 0

@@ -62,7 +62,7 @@ def strangers(config: Config, pulls: list[_Pull], mine: list[_Pull]) -> Check:
     if len(mine) == len(pulls):
         return ok("search", "shows only what is watched")
     found = f"{len(pulls) - len(mine)} of the {len(pulls)} newest pulls it shows are not watched: they are dropped"
-    if len({name.partition("/")[0].lower() for name in config.repos}) == 1:
+    if len({name.partition("/")[0].lower() for name in config.wanted}) == 1:
         return ok("search", f"{found}; of one owner only his are asked for; nothing to do")
     return ok("search", f"{found}; nothing to do")
 

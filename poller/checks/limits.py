@@ -67,7 +67,7 @@ def _some_pulls(config: Config, control: Control) -> list[_Pull]:
 
 def threads(config: Config, control: Control) -> Check:
     """Whether the forge knows how to resolve a thread by its API; asked about a comment that cannot be there."""
-    name = next((name for name in config.repos if name[0] != "!" and not name.endswith("*")), "-/-")
+    name = next((name for name in config.wanted if not name.endswith("*")), "-/-")
     try:
         refusal = control.ask_to_write(f"/repos/{name}/pulls/comments/0/resolve")
     except errors.Forbidden:
@@ -81,7 +81,7 @@ def threads(config: Config, control: Control) -> Check:
 
 def organizations(config: Config, control: Control) -> Check:
     """Whether the token has the one scope that may be there and need not."""
-    owner = next((name.partition("/")[0] for name in config.repos if name[0] != "!"), "-")
+    owner = next((name.partition("/")[0] for name in config.wanted), "-")
     try:
         control.ask(f"/orgs/{quote(owner, safe='')}")
     except errors.MissingScope:

@@ -23,6 +23,26 @@ def test_all_repositories_of_an_owner_but_the_excluded_one(bot: Bot, repo: Repo,
     assert {event["repo"] for event in bot.events()} == {"acme/api", "acme/web"}
 
 
+@pytest.mark.parametrize("exclusion", ["!acme/api", "!acme/*"])
+def test_a_repository_that_is_named_and_excluded_is_left_alone_from_then_on(
+    bot: Bot, world: World, repo: Repo, exclusion: str
+) -> None:
+    other = world.repo("olga/web", private=True, collaborators={"bot": "write", "ana": "write"})
+    bot.configure(repos=["acme/api", "olga/web"])
+    pull = repo.open_pull(by="ana")
+    assert bot.tally()["turns"]["done"] == 1
+    bot.configure(repos=["acme/api", "olga/web", exclusion])
+    pull.comment("@bot and now?", by="ana")
+    other.open_pull(by="ana")
+    bot.once()
+    pull.comment("@bot hello?", by="ana")
+    bot.once()
+    assert len(bot.comments(pull)) == 1
+    assert [event["repo"] for event in bot.events()].count("acme/api") == 1
+    assert bot.events()[-1]["repo"] == "olga/web"
+    assert "acme/api" not in bot.poll("doctor", code=None).out
+
+
 def test_a_repository_made_later_belongs_to_its_owners_pattern(bot: Bot, world: World, repo: Repo) -> None:
     bot.configure(repos=["acme/*"])
     bot.once()

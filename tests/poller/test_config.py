@@ -124,6 +124,8 @@ def test_a_bad_repository_name(complaint: Callable[..., str], pattern: str, mend
 
 def test_something_must_be_watched(complaint: Callable[..., str]) -> None:
     assert complaint(TOP.replace("[acme/api]", "['!acme/api']")).startswith("repos: found only exclusions")
+    undone = "[acme/api, '!Acme/*']"
+    assert complaint(TOP.replace("[acme/api]", undone)).startswith("repos: found nothing that is not excluded")
     assert complaint(TOP.replace("[acme/api]", "[]")).startswith("repos: found an empty list")
     assert complaint("gitea: {url: 'https://x', token: t}").startswith("repos: found nothing, expected a list, each")
     assert complaint("repos: [acme/api]").startswith("gitea: found nothing, expected a mapping")
@@ -134,7 +136,8 @@ def test_exclusions_win_and_case_does_not_matter() -> None:
     assert watched.watches("ACME/api") and watched.watches("Other/one")
     assert not watched.watches("acme/attic")
     assert not watched.watches("other/two") and not watched.watches("third/x") and not watched.watches("acmeX/api")
-    assert watched.owners == ("Acme", "third")
+    assert watched.owners == ("Acme",), "what is taken back need not be asked for"
+    assert watched.wanted == ("Acme/*", "other/One")
 
 
 @pytest.mark.parametrize(
