@@ -62,6 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--backend", choices=("process", "docker"), default="process")
     parser.add_argument("--mode", choices=("once", "daemon", "both"), default="both")
     parser.add_argument("--agent", choices=("scripted", "claude"), default="scripted")
+    parser.add_argument("--machines", type=int, default=1, help="that share a PostgreSQL server")
     parser.add_argument("--worlds", type=int, default=os.cpu_count() or 1, help="at the same time")
     parser.add_argument("--seconds", type=float, default=3600.0, help="after so long nobody is killed any more")
     parser.add_argument("--place", type=Path, default=None, help="where the worlds lie (default: a temporary place)")

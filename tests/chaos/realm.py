@@ -53,6 +53,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     #: How long an agent takes at most.
     seconds: float = 0.4
     pulls: int = 5
+    #: State directories that share the database, each on a host of its own name.
+    machines: int = 1
 
 
 class Run(NamedTuple):
@@ -147,7 +149,8 @@ class Realm:
         }
         if self.setting.database:
             config["database"] = self.setting.database
-        (self.directory / "config.yaml").write_text(yaml.safe_dump(config | changes))
+        for name, state in zip(self._configs(), self.states, strict=True):
+            (self.directory / name).write_text(yaml.safe_dump(config | {"state": state.name} | changes))
 
     def configure_agent(self, **changes: Any) -> None:
         """Other keys of the one agent."""
@@ -156,9 +159,22 @@ class Realm:
         config["agents"]["reviewer"] |= changes
         path.write_text(yaml.safe_dump(config))
 
+    def _configs(self) -> list[str]:
+        return ["config.yaml", *(f"config-{nth}.yaml" for nth in range(2, self.setting.machines + 1))]
+
     @property
     def state(self) -> Path:
         return self.directory / "state"
+
+    @property
+    def states(self) -> list[Path]:
+        """One of each machine."""
+        return [self.state, *(self.directory / f"state-{nth}" for nth in range(2, self.setting.machines + 1))]
+
+    def bottle(self, identity: str) -> Path:
+        """Its directory, on whichever machine it is."""
+        places = [state / "state" / identity for state in self.states]
+        return next((place for place in places if place.is_dir()), places[0])
 
     def pass_time(self, seconds: int) -> None:
         """At once, for the forge and for every process, also those that run."""
@@ -207,9 +223,12 @@ class Realm:
     # -- processes -----------------------------------------------------------------------------------------------
 
     def start(self, *args: str, environ: Mapping[str, str] | None = None, anew: bool = False) -> Child:
-        """`poll …`."""
+        """`poll …`, on any of the machines."""
         self._started += 1
         output = self.directory / f"call-{self._started}"
+        if self.setting.machines > 1:
+            config = self.random.choice(self._configs())
+            args, environ = (*args, "--config", config), {**(environ or {}), "BOTTLEPOST_HOST": config}
         child = self.nursery.start(
             *args, output=output, anew=anew, environ=None if environ is None else {**self.environ, **environ}
         )
@@ -257,6 +276,6 @@ class Realm:
         identity, _, launch = name.partition("/")
         keeper = None
         with contextlib.suppress(OSError, ValueError, IndexError):
-            keeper = int((self.state / "state" / identity / "turns" / launch / "pid").read_text().split()[0])
+            keeper = int((self.bottle(identity) / "turns" / launch / "pid").read_text().split()[0])
         others = tuple(pid for pid in pids if pid != keeper)
         return Run(int(launch.partition("-")[0]), name, keeper if keeper in pids else None, others)

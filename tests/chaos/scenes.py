@@ -31,6 +31,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     backend: str = "process"
     mode: str = "both"
     agent: str = "scripted"
+    machines: int = 1
 
 
 def play(scene: Scene, *, kills: int, seed: int, seconds: float = 600.0, place: Path | None = None) -> Bill:
@@ -83,6 +84,7 @@ def setting_of(scene: Scene) -> Iterator[Setting]:
             database = scene.database
         yield Setting(
             backend=scene.backend, database=database, image=image, claude=claude, environ=environ,
+            machines=scene.machines,
             seconds=0.0 if scene.agent == "claude" else 0.4,
         )  # fmt: skip
 

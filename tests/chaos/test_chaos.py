@@ -42,7 +42,10 @@ class TestBoth:
 @pytest.mark.postgres
 class TestPostgres:
     def test_calls_that_share_a_server_are_killed(self, tmp_path: Path, postgres_url: str) -> None:
-        survives(Scene(database=postgres_url), tmp_path, kills=40)
+        survives(Scene(database=postgres_url), tmp_path, kills=25)
+
+    def test_calls_of_two_machines_are_killed(self, tmp_path: Path, postgres_url: str) -> None:
+        survives(Scene(database=postgres_url, machines=2), tmp_path, kills=25)
 
 
 @pytest.mark.docker
