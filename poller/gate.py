@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from poller import eventlog, notices, standing, store
 from poller.commands import command_in
 from poller.config import Config
-from poller.deltas.events import Actor, Event, Subject
+from poller.deltas.events import Actor, Event, Subject, place_of
 from poller.deltas.pulls import Heads
 from poller.forge.control import Control
 from poller.forge.questions import Questions
@@ -53,6 +53,8 @@ class Gate:
     def passed(self, turn: Turn, repo: str, events: Sequence[Event]) -> list[Event] | Dropped:
         """Those of the turn's events that may still start it, with the words that stand there now.  Raises
         `ForgeError`."""
+        if not self._is_watched(repo, place_of(turn.ref)[0]):
+            return Dropped(reason=f"the config does not name {repo} any more, or excludes it")
         old = [event for event in events if self._age(event) >= FRESH]
         refused = self._refused(turn, old) if old else {}
         now = self._wording.now(repo, [event for event in events if event.id not in refused])
@@ -85,6 +87,13 @@ class Gate:
             standing.change(conn, event.forge, event.ref, asked=True)
             said = notices.consent_wanted(bot.login, head)
             Obeying(conn, self._config, bot, now=self._now()).say(event, said, part=f"consent-{head[:12]}")
+
+    def _is_watched(self, repo: str, repo_id: int) -> bool:
+        watchlist, forge = self._config.watchlist, self._config.forge
+        if watchlist.watches(repo) or watchlist.excludes(repo):
+            return not watchlist.excludes(repo)
+        with reading(self._engine) as conn:  # named by a former name
+            return repo_id in store.repository_ids(conn, forge, {repo_id})
 
     def _control(self) -> Control:
         """Made when it is first needed; only who holds `_asking` asks."""

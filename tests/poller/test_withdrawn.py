@@ -88,6 +88,17 @@ def test_words_that_a_stranger_may_have_changed_start_nothing(house: House, pull
     assert outcome(house)[1].startswith("edited, and the forge does not show by whom: ben may edit comments, too")
 
 
+@pytest.mark.parametrize("repos", [["acme/other"], ["acme/*", "!acme/api"]])
+def test_a_turn_of_a_repository_that_has_left_the_config_does_not_begin(
+    house: House, pull: Pull, repos: list[str]
+) -> None:
+    house.world.repo("acme/other", private=True, collaborators={"bot": "write"})
+    go_on = asked(house, pull)
+    house.configure(repos=repos)
+    go_on(later=60)
+    assert outcome(house) == ("dropped", "the config does not name acme/api any more, or excludes it")
+
+
 def a_review(pull: Pull) -> None:
     pull.review(by="ana", body=ASKED)
 
