@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from poller import tables
 from poller.deltas.events import Event
-from poller.search import Search, Wanted, newest
+from poller.search import Search, Wanted, newest, spelled
 from poller.store import CHUNK
 from poller.triage import Decision
 
@@ -129,7 +129,7 @@ def joins(conn: sa.Connection, event_id: str, agent: str, turn_id: int) -> None:
 
 
 def pull_named(conn: sa.Connection, key: str) -> str | None:
-    """The identity of the pull that has, or last had, this key."""
+    """The identity of the pull that has, or last had, this key, however that is spelled."""
     c = tables.event.c
-    ref: str | None = conn.scalar(sa.select(c.ref).where(c.key == key).order_by(c.seq.desc()).limit(1))
+    ref: str | None = conn.scalar(sa.select(c.ref).where(c.key == spelled(conn, key)).order_by(c.seq.desc()).limit(1))
     return ref

@@ -77,6 +77,15 @@ class Search:
         return found
 
 
+def spelled(conn: sa.Connection, key: str) -> str:
+    """A pull's key as the log has it: its case does not matter to the forge."""
+    c = table.c
+    if conn.execute(sa.select(c.seq).where(c.key == key).limit(1)).first() is not None:
+        return key
+    alike = sa.select(c.key).where(sa.func.lower(c.key) == key.lower()).order_by(c.seq.desc()).limit(1)
+    return conn.scalar(alike) or key
+
+
 def _lanes(conn: sa.Connection, wanted: Wanted) -> list[list[sa.ColumnElement[bool]]]:
     """Conditions of the statements that find it together: each names one value of one index, no event fits two."""
     kinds, actors = sorted(set(wanted.kinds)), {login.lower() for login in wanted.actors}
@@ -86,7 +95,7 @@ def _lanes(conn: sa.Connection, wanted: Wanted) -> list[list[sa.ColumnElement[bo
     heads: list[list[sa.ColumnElement[bool]]] = [[]]
     if wanted.key is not None:
         # By identity, so that a renamed repository's events are found under its present and its former name.
-        refs = conn.scalars(sa.select(table.c.ref).where(table.c.key == wanted.key).distinct())
+        refs = conn.scalars(sa.select(table.c.ref).where(table.c.key == spelled(conn, wanted.key)).distinct())
         heads = [[table.c.ref == ref] for ref in refs]
     if actors and wanted.key is None:
         heads = [[table.c.actor == login] for login in sorted(actors)]

@@ -29,6 +29,16 @@ def test_the_chain_is_told_from_the_look_to_the_post(bot: Bot, repo: Repo) -> No
     assert row["decisions"][0]["turn"]["state"] == "done"
 
 
+def test_a_pull_may_be_spelled_in_any_case(bot: Bot, repo: Repo) -> None:
+    pull = repo.open_pull(by="ana")
+    bot.once()
+    for key in ("ACME/Api#1", bot.key(pull).replace("acme/api", "ACME/Api")):
+        assert "reviewer: opened" in bot.poll("why", key).out
+        assert len(bot.poll("events", "--pull", key, "--format", "json").rows) == 1
+        assert "is answered" in (said := bot.poll("replay", key, "--dry-run").out) or "has answered it" in said
+    assert "forgot the conversation" in bot.poll("reset", "ACME/API#1").out
+
+
 def test_a_turn_that_waits_says_for_what(bot: Bot, repo: Repo) -> None:
     pull = repo.open_pull(by="ana", body="[agent: fail]")
     bot.once(code=1)
