@@ -55,7 +55,8 @@ class Obeying:
         known, paused = standing.of(self._conn, event.forge, event.ref), self._paused(event)
         lines = [notices.turn_line(turn) for turn in registry.turns(self._conn, ref=event.ref, state="running")]
         lines += [notices.turn_line(turn) for turn in registry.turns(self._conn, ref=event.ref, state="waiting")]
-        ended = [turn for turn in registry.turns(self._conn, ref=event.ref, limit=_RECENT) if turn.ended_at is not None]
+        recent = registry.turns(self._conn, ref=event.ref, limit=_RECENT)
+        ended = [turn for turn in recent if turn.ended_at is not None and (turn.launches or not turn.by_hand)]
         lines += [notices.turn_line(turn) for turn in ended[-1:] if turn.state not in ("waiting", "running")]
         lines += [notices.in_code(pause.told) for pause in paused]
         lines += [f"ignored, as {notices.in_code(known.ignored_by)} said"] * bool(known.ignored_by)
@@ -79,6 +80,8 @@ class Obeying:
             if turn.state in ("failed", "dropped") and turn.agent in self._config.agents:
                 number = letters.run_again(self._conn, turn.id, now=self._now)
                 again += [(turn.agent, number)] if number is not None else []
+            elif turn.state == "waiting" and steering.hasten(self._conn, ref=event.ref, now=self._now, turn=turn.id):
+                again.append((turn.agent, turn.id))
         return notices.retried(again)
 
     def _reset(self, event: Event, order: Order) -> str:

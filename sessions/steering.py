@@ -33,7 +33,9 @@ def drop_waiting(conn: sa.Connection, *, ref: str, reason: str, now: float) -> i
     return conn.execute(t.turn.update().where(*waits).values(**dropped)).rowcount
 
 
-def hasten(conn: sa.Connection, *, ref: str, now: float) -> int:
-    """What waits for its time may begin now, or be told again why it may not; how many turns that is."""
-    due = (t.turn.c.ref == ref, t.turn.c.state == "waiting", t.turn.c.not_before > now)
+def hasten(conn: sa.Connection, *, ref: str, now: float, turn: int | None = None) -> int:
+    """What waits for its time (all of the pull, or this turn) may begin now, or be told again why it may not; how many
+    turns that is."""
+    which = t.turn.c.id == turn if turn is not None else sa.true()
+    due = (t.turn.c.ref == ref, t.turn.c.state == "waiting", t.turn.c.not_before > now, which)
     return conn.execute(t.turn.update().where(*due).values(not_before=now)).rowcount

@@ -6,7 +6,7 @@ from poller import letters
 from poller.app import database_at_hand
 from poller.config import Config
 from poller.verbs.events import known_pull
-from sessions import registry
+from sessions import registry, steering
 from sessions.database import begin, clock_of
 from sessions.shell import UsageError
 
@@ -40,13 +40,17 @@ def retry(config: Config, turn_id: int) -> int:
                 many = "what it said is" if posts == 1 else f"the {posts} parts of what it said are"
                 print(f"turn {turn_id}: {many} posted with the next `poll --once`, or at once if `poll` is running")
                 return 0
+            if turn.state == "waiting":
+                steering.hasten(conn, ref=turn.ref, now=clock_of(engine)(), turn=turn_id)
+                print(f"turn {turn_id}: waits no longer for its time; `poll why '{turn.key}'` says what else holds it")
+                return 0
             raise UsageError(
                 f"turn {turn_id} is {turn.state}; only a failed or dropped turn, or one whose answer could not be "
                 "posted, is tried again"
             )
         number = letters.run_again(conn, turn_id, now=clock_of(engine)())
         if number is None:
-            raise UsageError(f"turn {turn_id} was started by hand; run it by hand again: bottle run-resume …")
+            raise UsageError(f"turn {turn_id} was begun by hand ({turn.why}); do it by hand again")
     joined = "" if number == turn_id else f"its events joined turn {number}, which "
     print(f"turn {turn_id}: {joined}runs with the next `poll --once`, or at once if `poll` is running")
     return 0

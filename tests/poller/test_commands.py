@@ -200,6 +200,18 @@ def test_retry_of_what_went_well_is_none(house: House, pull: Pull) -> None:
     assert len(house.turns()) == 1
 
 
+def test_retry_of_a_turn_that_waits_for_its_next_try_hastens_it(house: House) -> None:
+    house.agent(on=["opened"])
+    pull = house.repo.open_pull(by="ana", body="[agent: fail]")
+    house.once()
+    [turn] = house.turns()
+    assert (turn.state, turn.attempts) == ("waiting", 1)
+    pull.comment("@bot retry", by="ana")
+    house.once()
+    assert house.said(pull)[0].startswith("Turn 1 of reviewer runs again.")
+    assert house.turns()[0].state == "done"
+
+
 def test_reset_forgets_the_conversation(house: House, pull: Pull) -> None:
     assert "The conversation of **reviewer** is forgotten" in answer(house, pull, "@bot reset")
     assert "no conversation to forget" in answer(house, pull, "@bot reset")
