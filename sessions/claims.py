@@ -183,7 +183,9 @@ def put_back(
     deaths: int | None = None,
     patient: bool = False,
 ) -> Turn:
-    """It waits again, without an outcome."""
+    """It waits again, without an outcome; dropped, if somebody has asked meanwhile that it stop."""
+    if asked := asked_to_stop(conn, turn):
+        return drop(conn, turn, reason=asked, now=now)
     registry.take_over_waiting(conn, turn, now=now)
     tries = turn.attempts if attempts is None else attempts
     values = {"state": "waiting", "reason": reason, "patient": patient, "not_before": not_before, "attempts": tries}

@@ -147,7 +147,8 @@ class Holder:
                 conn, self.turn, reason=reason, now=self.terms.clock(), not_before=at,
                 attempts=self.turn.attempts + more, deaths=deaths, patient=patient,
             )  # fmt: skip
-        self._say("turn waits", reason=reason)
+        is_dropped = self.turn.state == "dropped"
+        self._say("turn dropped" if is_dropped else "turn waits", reason=self.turn.reason)
 
     def _drop(self, reason: str) -> None:
         with begin(self.terms.engine) as conn:

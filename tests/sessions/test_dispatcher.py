@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sessions import claims, processes, registry
+from sessions import claims, processes, registry, steering
 from sessions import tables as t
+from sessions.database import begin
+from sessions.founding import new_session
 from sessions.turns import Dropped, NotNow, Progress, Turn
 from tests.sessions.stage import REF, Stage, eventually
 
@@ -85,6 +87,39 @@ def test_turn_that_is_to_stop_before_its_launch_is_never_launched(stage: Stage) 
     [turn] = stage.turns()
     assert (turn.state, turn.reason, turn.launches) == ("dropped", "the pull is closed", 0)
     assert not (stage.bottle() / "turns" / "1").exists()
+
+
+def test_turn_that_is_stopped_while_its_preparation_comes_to_nothing_is_dropped(stage: Stage) -> None:
+    """Whoever asked was told that it stops."""
+    stage.now = 1_000_000.0
+
+    def stop(turn: Turn) -> NotNow:
+        if turn.id == 1:
+            stage.write(lambda conn: steering.stop(conn, ref=REF, reason="stopped by ana", now=stage.clock()))
+            stage.want("pushed")
+        return NotNow(reason="forge is down", at=1_000_060.0)
+
+    stage.errand.answer_instead = stop
+    stage.want("opened")
+    stage.run()
+    assert [(turn.state, turn.reason, turn.events) for turn in stage.turns()] == [
+        ("dropped", "stopped by ana", ("opened",)),
+        ("waiting", "forge is down", ("pushed",)),  # what comes after the stop is not stopped
+    ]
+
+
+def test_turn_that_is_stopped_while_its_worker_dies_before_the_launch_is_dropped(stage: Stage) -> None:
+    stage.want("opened")
+    dead = f"{processes.me().host}:boot:0:1:1"
+    with begin(stage.engine) as conn:
+        turn = claims.claim(conn, owner=dead, now=stage.clock(), lease=60, limit_parallel=2, agents=["reviewer"])
+        assert turn is not None
+        new = new_session(conn, state=stage.state, agent="reviewer", backend="process", now=1.0, ref=REF, key=turn.key)
+        claims.belongs_to(conn, turn, new)
+        steering.stop(conn, ref=REF, reason="stopped by ana", now=stage.clock())
+    assert stage.run().started == 0
+    assert (stage.turn(1).state, stage.turn(1).reason) == ("dropped", "stopped by ana")
+    assert not stage.errand.prepared
 
 
 def test_launch_of_somebody_who_took_the_turn_over_is_left_where_it_is(stage: Stage) -> None:
