@@ -233,7 +233,11 @@ class _Shift:
         worker = Worker(terms, turn, session, stop=self.leave, end_on_stop=False)
         thread = threading.Thread(target=self._run, args=(worker, adopted), name=f"turn-{turn.id}", daemon=True)
         self.held[turn.id] = thread
-        thread.start()
+        try:
+            thread.start()
+        except BaseException:  # no room for one more: nobody is to wait for it
+            del self.held[turn.id]
+            raise
 
     def one_done(self, *, within: float) -> bool:
         with contextlib.suppress(queue.Empty):

@@ -280,6 +280,30 @@ def test_turn_of_an_agent_that_left_the_config_waits(stage: Stage) -> None:
     assert (tally.started, tally.waiting) == (0, 1)
 
 
+def test_turn_whose_thread_cannot_be_started_ends_the_call_loudly_and_is_taken_up_by_the_next(stage: Stage) -> None:
+    """Nobody waits for ever for what has never begun."""
+    stage.want("opened")
+    may_begin, raised = threading.Event(), list[RuntimeError]()
+
+    def run() -> None:
+        may_begin.wait()
+        with pytest.raises(RuntimeError, match="can't start new thread") as caught:
+            stage.run()
+        raised.append(caught.value)
+
+    caller = threading.Thread(target=run, daemon=True)
+    caller.start()
+    before = threading.stack_size(2**48)  # more than there are addresses
+    try:
+        may_begin.set()
+        caller.join(20)
+    finally:
+        threading.stack_size(before)
+    assert raised and stage.turn(1).state == "running"
+    stage.now = stage.turn(1).lease_until
+    assert stage.run().done == 1
+
+
 def test_cost_is_the_difference_to_the_conversations_last_total(stage: Stage) -> None:
     for event in ("opened", "pushed", "commented"):
         stage.want(event)
