@@ -225,7 +225,7 @@ def _record_in_session(
     ended = int(verdict.turn != "waiting")
     values = {"used_at": now, "turns": c.turns + ended}
     conn.execute(t.session.update().where(c.id == turn.session_id).values(**values))
-    told: dict[str, Any] = {"note": verdict.note, "transcript_bytes": transcript_bytes}
+    told: dict[str, Any] = {"note": verdict.note, "transcript_bytes": min(transcript_bytes, ledger.MOST)}
     told |= {"conversation_turns": c.conversation_turns + ended}
     if outcome.total_usd is not None:
         told["claude_total"] = outcome.total_usd

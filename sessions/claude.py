@@ -87,7 +87,7 @@ def read(out: bytes, err: bytes, *, exit: int | None, ended: Ended = "") -> Outc
         total_usd=stream.dollars_of(result.total_cost_usd) if result else None,
         usage=usage,
         first=requests[0] if requests else Usage(),
-        agent_turns=stream.count_of(result.num_turns) if result else 0,
+        agent_turns=stream.turns_of(result.num_turns) if result else 0,
         context_tokens=_size(requests[-1]) if requests else 0,
         resets_at=said.resets_at if kind == "refused" else None,
         result=said.raw,
@@ -109,11 +109,11 @@ def _limit(said: Said, ended: Ended) -> Literal["turns", "usd", "minutes"]:
 def _sum(requests: list[Usage]) -> Usage:
     """Of a run that did not live to say what it used."""
     names = Usage.__struct_fields__
-    return Usage(**{name: sum(getattr(one, name) for one in requests) for name in names})
+    return Usage(**{name: stream.count_of(sum(getattr(one, name) for one in requests)) for name in names})
 
 
 def _size(request: Usage) -> int:
-    return request.input + request.cache_read + request.cache_write + request.output
+    return stream.context_of(request.input + request.cache_read + request.cache_write + request.output)
 
 
 def _judge(said: Said, err: str, *, exit: int | None, ended: Ended) -> tuple[Kind, str]:

@@ -7,6 +7,7 @@ may spend, or show anything.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -15,6 +16,8 @@ from sessions import tables as t
 from sessions.turns import Outcome, Turn, Usage
 
 DAY = 86_400.0
+#: What a plain integer column can hold, whatever the database.
+MOST = 2**31 - 1
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,8 +36,9 @@ def enter(conn: sa.Connection, turn: Turn, outcome: Outcome, *, now: float) -> N
     conn.execute(t.run.insert().values(**about, what=what, kind=outcome.kind, at=now, **used))
     of_turn = {name: t.turn.c[name] + value for name, value in used.items()}
     conn.execute(t.turn.update().where(t.turn.c.id == turn.id).values(**of_turn))
-    used["agent_turns"] = outcome.agent_turns
-    of_session = {name: t.session.c[name] + value for name, value in used.items()}
+    of_session: dict[str, Any] = {name: t.session.c[name] + value for name, value in used.items()}
+    before, more = t.session.c.agent_turns, min(outcome.agent_turns, MOST)
+    of_session["agent_turns"] = sa.case((before > MOST - more, MOST), else_=before + more)
     conn.execute(t.session.update().where(t.session.c.id == turn.session_id).values(**of_session))
 
 

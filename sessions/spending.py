@@ -12,7 +12,7 @@ import msgspec
 
 from sessions import files, transcript
 from sessions.decoding import UNREADABLE, decoder
-from sessions.stream import count_of, dollars_of
+from sessions.stream import context_of, count_of, dollars_of
 from sessions.turns import Usage
 
 #: The last lines are those that count; a single one can hold a whole page.
@@ -93,4 +93,4 @@ def _with_context(spent: Spent, line: bytes) -> Spent:
     except UNREADABLE:
         return spent
     size = used.input_tokens + used.output_tokens + used.cache_read_input_tokens + used.cache_creation_input_tokens
-    return msgspec.structs.replace(spent, context_tokens=size) if count_of(size) else spent
+    return msgspec.structs.replace(spent, context_tokens=size) if context_of(size) else spent

@@ -17,6 +17,8 @@ from sessions.turns import Usage
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 #: Nothing of one run is more than this; what says so is not believed.  (Whoever runs in a bottle can write its output.)
 _MOST_COUNTED, _MOST_DOLLARS = 10**12, 1e6
+#: The same of the agent's own turns, and of what one request can hold.
+_MOST_TURNS, _MOST_CONTEXT = 10**6, 10**9
 
 
 class _Tokens(msgspec.Struct):
@@ -166,9 +168,19 @@ def usage_of(tokens: _Tokens) -> Usage:
     )
 
 
-def count_of(told: int | None) -> int:
+def count_of(told: int | None, *, most: int = _MOST_COUNTED) -> int:
     """A count that can be summed and stored; 0 for one that cannot be true."""
-    return told if told is not None and 0 <= told <= _MOST_COUNTED else 0
+    return told if told is not None and 0 <= told <= most else 0
+
+
+def turns_of(told: int | None) -> int:
+    """How often the agent spoke in a run, as it said."""
+    return count_of(told, most=_MOST_TURNS)
+
+
+def context_of(told: int) -> int:
+    """Tokens of one request, with its answer."""
+    return count_of(told, most=_MOST_CONTEXT)
 
 
 def dollars_of(told: float | None) -> float | None:

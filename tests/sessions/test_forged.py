@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from sessions import claude, ledger
+from sessions import tables as t
 from sessions.database import reading
 from tests.sessions.stage import Stage
 
@@ -24,12 +25,17 @@ DONE: dict[str, Any] = {"type": "result", "subtype": "success", "is_error": Fals
 HUGE = 10**30
 
 
+@pytest.fixture
+def where(database: Path | str) -> str | None:
+    return database if isinstance(database, str) else None
+
+
 def line(**fields: Any) -> bytes:
     return json.dumps(DONE | fields).encode() + b"\n"
 
 
-def assistant(**tokens: int) -> bytes:
-    return json.dumps({"type": "assistant", "message": {"id": "m", "usage": tokens, "content": []}}).encode() + b"\n"
+def assistant(*, id: str = "m", **tokens: int) -> bytes:
+    return json.dumps({"type": "assistant", "message": {"id": id, "usage": tokens, "content": []}}).encode() + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +45,7 @@ def assistant(**tokens: int) -> bytes:
         line(total_cost_usd=1e300, num_turns=HUGE, usage={"cache_read_input_tokens": HUGE}),
         line(total_cost_usd=HUGE, usage={"cache_creation_input_tokens": 2**63}),
         assistant(input_tokens=HUGE) + assistant(input_tokens=-HUGE, output_tokens=HUGE) + line(),
+        assistant(input_tokens=10**12) + assistant(id="another", input_tokens=10**12) + line(num_turns=3_000_000_000),
     ],
 )
 def test_figures_that_cannot_be_true_are_not_believed(out: bytes) -> None:
@@ -98,13 +105,14 @@ def test_words_are_what_a_database_can_hold() -> None:
     assert refused.kind == "failed" and "\0" not in refused.reason
 
 
-def forge(stage: Stage, out: bytes, *, exit: str = "0") -> None:
-    """The agent that will run says this, and this as its exit code."""
+def forge(stage: Stage, out: bytes, *, exit: str = "0", first: str = ":") -> None:
+    """The agent that will run says this, and this as its exit code; `first` it does something (shell)."""
     said = stage.state.parent / "said"
     said.write_bytes(out)
     program = Path(stage.environ["PATH"].split(os.pathsep)[0], "claude")
     turn = '"$(ls -d "$HOME"/../turns/* | tail -n 1)"'
-    program.write_text(f"#!/bin/sh\ncat > /dev/null; cat {shlex.quote(str(said))}; echo {exit} > {turn}/exit; exit 0\n")
+    say = f"cat > /dev/null; cat {shlex.quote(str(said))}; echo {exit} > {turn}/exit; exit 0"
+    program.write_text(f"#!/bin/sh\n{first}\n{say}\n")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +123,8 @@ def forge(stage: Stage, out: bytes, *, exit: str = "0") -> None:
         (b'{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1e300}}\n', "1"),
         (b'{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":-1e300}}\n', "-1"),
         (b"[" * 300_000, "77777777777777777777777777777777"),
+        (line(num_turns=3_000_000_000), "3000000000"),
+        (assistant(cache_read_input_tokens=10**12) * 3 + line(num_turns=2**31, usage={}), "0"),
     ],
 )
 def test_no_lie_stops_the_poller_or_spoils_its_sums(stage: Stage, out: bytes, exit: object) -> None:
@@ -129,3 +139,19 @@ def test_no_lie_stops_the_poller_or_spoils_its_sums(stage: Stage, out: bytes, ex
     assert (spent.usd, spent.runs) == (0.0, 1)
     paused = stage.session().paused_until
     assert paused is None or stage.clock() < paused < stage.clock() + 9 * 86_400
+
+
+def test_sums_and_sizes_end_where_their_columns_do(stage: Stage) -> None:
+    """Of one run much is believed, and there may be many; and a transcript can be larger than 31 bits say."""
+    grow = """cd "$CLAUDE_CONFIG_DIR"; mkdir -p projects/pr
+        record=projects/pr/$(printf '%s\\n' "$@" | grep -xE '[0-9a-f-]{36}').jsonl
+        echo '{"type":"user"}' > "$record"; truncate -s 2200000000 "$record" """
+    forge(stage, line(num_turns=10**6), first=grow)
+    stage.want("opened")
+    stage.run()
+    assert (stage.session().agent_turns, stage.session().transcript_bytes) == (10**6, 2**31 - 1)
+    stage.write(lambda conn: conn.execute(t.session.update().values(agent_turns=2**31 - 2)))
+    stage.want("pushed")
+    stage.run()
+    assert [(turn.state, turn.mode) for turn in stage.turns()] == [("done", "fresh"), ("done", "resume")]
+    assert (stage.session().agent_turns, stage.session().note) == (2**31 - 1, "")
