@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sessions import claims, claude, collecting, files, handover, lifecycle, preparing, registry, runs, state
+from sessions import claims, claude, files, handover, lifecycle, preparing, registry, runs, state
 from sessions.bottles import EngineError
 from sessions.database import begin
-from sessions.holding import Holder
-from sessions.logs import redacted
 from sessions.patience import while_beating
+from sessions.recording import Recorder
 from sessions.terms import Terms
 from sessions.turns import Dropped, Launch, NotNow, Outcome, Ready, Session, Turn
 
@@ -27,14 +26,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("sessions.worker")
 
 
-class Worker(Holder):
+class Worker(Recorder):
     """Runs the turn that it holds."""
 
     def __init__(self, terms: Terms, turn: Turn, session: Session, *, stop: threading.Event, end_on_stop: bool) -> None:
         super().__init__(terms, turn, session, stop=stop, end_on_stop=end_on_stop)
         self.launched = False
-        #: What ran last, and has ended.
-        self._over: Launch | None = None
 
     # -- from the claim on ---------------------------------------------------------------------------------------
 
@@ -218,82 +215,3 @@ class Worker(Holder):
                 handover=opening.is_handover,
             )  # fmt: skip
         return ""
-
-    # -- recording -----------------------------------------------------------------------------------------------
-
-    def _record(self, outcome: Outcome, *, size_before: int, lost: str = "") -> Outcome | None:
-        """The outcome, the session and what the caller makes of it, in one transaction; again if it fails."""
-        outcome = self._weighed(outcome)
-        size = self._size(outcome)
-        note = lost or lifecycle.kept(outcome, self.session.backend, bytes_before=size_before, bytes_after=size)
-        conversation = outcome.claude_session or self.session.claude_session
-        preparing.keep(self.terms.state, self.session, outcome, claude_session=conversation, note=note)
-        outcome = collecting.collected(self.terms, self.turn, self.session, outcome, tick=self._hold)
-        again = self._patiently(lambda: self._commit(outcome, note=note, size=size))
-        if again:
-            self._say(f"dropping the session: {outcome.reason or self.session.begun_why}")
-            return None
-        return self._told(outcome)
-
-    def _told(self, outcome: Outcome) -> Outcome:
-        """The end of the turn, to those who wait for it; then what it left is removed, which nobody waits for."""
-        self._say(f"turn {self.turn.state}", kind=outcome.kind, reason=self.turn.reason)
-        self._tell("ended", outcome=outcome)
-        if self._over is not None:
-            try:
-                self._bottle().clear(self._over)
-            except EngineError as error:
-                log.warning("what the run left is not removed yet: %s", error)
-        return outcome
-
-    def _weighed(self, outcome: Outcome) -> Outcome:
-        """With what it cost, in words that may be shown; a warning if it cost more than it should."""
-        agent = self.terms.agents.get(self.turn.agent)
-        reason = (lifecycle.limit_reached(outcome, agent.limits) if agent else "") or outcome.reason
-        if warning := lifecycle.billed_cold(outcome, self.turn, self.session, now=self.terms.clock()):
-            log.warning("%s", warning)
-        return msgspec.structs.replace(
-            outcome,
-            cost_usd=lifecycle.spent(outcome.total_usd, self.session.claude_total),
-            # Somebody may have talked the agent into printing its environment, and these words are going to be posted.
-            text=redacted(outcome.text),
-            structured=redacted(outcome.structured),
-            so_far=redacted(outcome.so_far),
-            reason=redacted(reason),
-        )
-
-    def _commit(self, outcome: Outcome, *, note: str, size: int) -> bool:
-        """True: to be run once more, afresh."""
-        with begin(self.terms.engine) as conn:
-            now = self.terms.clock()
-            asked = claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease)
-            turn = msgspec.structs.replace(self.turn, stop_asked=asked)
-            verdict = lifecycle.after(outcome, turn, self.session, now=now, tries=self.terms.tries)
-            if verdict.turn == "renew":
-                self.turn, self.session = claims.renew(conn, turn, outcome, why=verdict.reason, now=now)
-                return True
-            verdict = msgspec.structs.replace(verdict, note=note or verdict.note)
-            turn, session = claims.finish(conn, turn, outcome, verdict, now=now, transcript_bytes=size)
-            self.terms.errand.settled(conn, turn, session, outcome)
-        self.turn, self.session = turn, session
-        return False
-
-    def _commit_handover(self, outcome: Outcome) -> bool:
-        """True: the turn goes on, in a new conversation."""
-        size = self._size(outcome)
-        with begin(self.terms.engine) as conn:
-            now = self.terms.clock()
-            asked = claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease)
-            turn = msgspec.structs.replace(self.turn, stop_asked=asked)
-            verdict = lifecycle.after_handover(outcome, turn, self.session, now=now)
-            if verdict.turn == "renew":
-                summary = handover.summary(outcome)
-                turn, session = claims.rotate(conn, turn, outcome, summary=summary, now=now)
-            else:
-                wordless = msgspec.structs.replace(outcome, text="", so_far="")  # a note is no answer
-                turn, session = claims.finish(conn, turn, wordless, verdict, now=now, transcript_bytes=size)
-                self.terms.errand.settled(conn, turn, session, wordless)
-        self.turn, self.session = turn, session
-        if verdict.turn == "renew":
-            self._say("conversation handed over" if summary else "conversation given up", reason=verdict.reason)
-        return verdict.turn == "renew"
