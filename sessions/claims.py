@@ -17,6 +17,9 @@ from sessions import tables as t
 from sessions.lifecycle import Verdict
 from sessions.turns import Afford, Mode, NotNow, Outcome, Session, Turn
 
+#: An owner of whom nobody can say that he is dead.
+_NOBODY = "nobody"
+
 
 class LeaseLost(Exception):
     """Somebody else has this turn now."""
@@ -118,6 +121,11 @@ def asked_to_stop(conn: sa.Connection, turn: Turn) -> str:
 def release(conn: sa.Connection, turn: Turn) -> None:
     """It runs on, and whoever comes next may adopt it."""
     _change(conn, turn, owner="", lease_until=0.0)
+
+
+def lay_down(conn: sa.Connection, turn: Turn, *, deaths: int, until: float) -> None:
+    """Its run is over, and what came of it could not be recorded: nobody's, for whoever comes from then on."""
+    _change(conn, turn, owner=_NOBODY, lease_until=until, deaths=deaths)
 
 
 def belongs_to(conn: sa.Connection, turn: Turn, session: Session) -> Turn:

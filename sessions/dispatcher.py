@@ -141,7 +141,8 @@ class Dispatcher:
             if not shift.wait or not shift.held:
                 return
             self._rest(shift, stop)
-            self._patiently(self._adopt, shift)
+            if shift.bug is None:  # which may have laid down a turn
+                self._patiently(self._adopt, shift)
 
     def _tell(self) -> None:
         """Where several machines share a database: that this one is at work."""

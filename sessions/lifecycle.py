@@ -33,7 +33,7 @@ _OVERLOAD_BACKOFF = (60.0, 120.0, 240.0, 480.0, 900.0, 1800.0)
 _REFUSED_FOR, _REFUSED_AT_LEAST = 900.0, 60.0
 #: No quota is longer than a week: a later date was misread.
 _REFUSED_AT_MOST = 8 * 86_400.0
-#: Workers that may die with a turn before its launch: so many without a pause, so many at most.
+#: Workers that may die with a turn before its launch, or over its end: so many without a pause, so many at most.
 _UNLUCKY, _DEATHS = 4, 10
 #: Hand-overs launched for one turn, before it goes on without one.
 _HANDOVERS = 3
@@ -226,7 +226,7 @@ def backoff(kind: Kind, attempts: int) -> float:
 
 
 def after_death(deaths: int) -> float | None:
-    """Seconds until a turn is taken up again whose worker died before the launch; `None`: not any more.
+    """Seconds until a turn is taken up again whose worker died with it (`Turn.deaths`); `None`: not any more.
 
     Restarts and reboots kill a few; a worker that this turn itself kills (memory, say) dies every time."""
     if deaths >= _DEATHS:

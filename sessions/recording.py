@@ -5,20 +5,26 @@ Knows outcomes and rows.  Must not know how a run is begun or watched.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
 from sessions import claims, collecting, handover, lifecycle, preparing
 from sessions.bottles import EngineError
-from sessions.database import begin
-from sessions.holding import Holder
+from sessions.database import DatabaseError, begin
+from sessions.holding import Holder, Left
 from sessions.logs import redacted
 from sessions.terms import Terms
 from sessions.turns import Launch, Outcome, Session, Turn
 
 log = logging.getLogger("sessions.worker")
+
+#: Seconds for which a turn is left alone whose preparation failed by a bug: other turns are to have their time.
+_LEFT_ALONE = 60.0
 
 
 class Recorder(Holder):
@@ -28,9 +34,12 @@ class Recorder(Holder):
         super().__init__(terms, turn, session, stop=stop, end_on_stop=end_on_stop)
         #: What ran last, and has ended.
         self._over: Launch | None = None
+        #: The launch (its directory's name) of which nothing runs, and whose end is being recorded.
+        self._recorded_as = ""
 
     def _record(self, outcome: Outcome, *, size_before: int, lost: str = "") -> Outcome | None:
         """The outcome, the session and what the caller makes of it, in one transaction; again if it fails."""
+        self._recorded_as = self.turn.directory
         outcome = self._weighed(outcome)
         size = self._size(outcome)
         note = lost or lifecycle.kept(outcome, self.session.backend, bytes_before=size_before, bytes_after=size)
@@ -105,3 +114,73 @@ class Recorder(Holder):
         if verdict.turn == "renew":
             self._say("conversation handed over" if summary else "conversation given up", reason=verdict.reason)
         return verdict.turn == "renew"
+
+    # -- when that fails -----------------------------------------------------------------------------------------
+
+    def _can_be_buried(self, error: BaseException) -> bool:
+        """Whether the turn can be laid down without leaving a run to itself."""
+        if self.turn.state != "running":
+            return False  # it is recorded, or waits
+        if self.turn.started_at is None:
+            return True
+        is_over = self._over is not None and self._over.directory.name == self.turn.directory
+        # What breaks in the world costs no result: whoever adopts the turn reads it from the files.
+        is_ours = not isinstance(error, (EngineError, OSError))
+        return is_ours and (is_over or self._recorded_as == self.turn.directory)
+
+    def _bury(self, error: BaseException) -> None:
+        """What stops us here stops whoever comes next, too: not at once, and not for ever."""
+        began = self.turn.started_at is not None
+        what = f"{'recording its end' if began else 'preparing it'} failed: {type(error).__name__}"
+        deaths, now = self.turn.deaths + 1, self.terms.clock()
+        pause = lifecycle.after_death(deaths)
+        try:
+            if pause is None:
+                self._give_up(f"{what}, {deaths} times")
+            elif began:
+                with begin(self.terms.engine) as conn:
+                    claims.lay_down(conn, self.turn, deaths=deaths, until=now + pause)
+            else:
+                self._put_back(what, at=now + max(pause, _LEFT_ALONE), deaths=deaths)
+        except (claims.LeaseLost, DatabaseError) as trouble:  # the other is to be heard of
+            log.error("turn %s: %s", self.turn.id, trouble)
+
+    def _give_up(self, reason: str) -> Outcome:
+        """Record that nothing came of the turn; who asked for it is told, if that does not fail as well."""
+        outcome = Outcome(kind="interrupted", reason=reason)
+        with begin(self.terms.engine) as conn:
+            now = self.terms.clock()
+            asked = claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease)
+            turn = msgspec.structs.replace(self.turn, stop_asked=asked)
+            verdict = lifecycle.after(outcome, turn, self.session, now=now, tries=0)
+            size = self.session.transcript_bytes
+            turn, session = claims.finish(conn, turn, outcome, verdict, now=now, transcript_bytes=size)
+            try:
+                with conn.begin_nested():
+                    self.terms.errand.settled(conn, turn, session, outcome)
+            except Exception as error:  # perhaps just what has failed all the time
+                log.error("turn %s: nobody is told of its end: %s", turn.id, type(error).__name__)
+        self.turn, self.session = turn, session
+        return self._told(outcome)
+
+
+_Held = TypeVar("_Held", bound=Recorder)
+_Given = ParamSpec("_Given")
+_Came = TypeVar("_Came")
+
+
+def bounded(see: Callable[Concatenate[_Held, _Given], _Came]) -> Callable[Concatenate[_Held, _Given], _Came]:
+    """A bug in it is raised, as ever; but of one turn it is raised so many times, and then the turn has failed."""
+
+    @functools.wraps(see)
+    def seen(held: _Held, /, *given: _Given.args, **named: _Given.kwargs) -> _Came:
+        try:
+            return see(held, *given, **named)
+        except (claims.LeaseLost, DatabaseError, Left):
+            raise
+        except BaseException as error:
+            if held._can_be_buried(error):
+                held._bury(error)
+            raise
+
+    return seen

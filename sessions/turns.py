@@ -117,7 +117,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     by_hand: bool = False
     attempts: int = 0
     launches: int = 0
-    #: Workers that died with it before its launch.
+    #: Workers that died with it before its launch, or failed by a bug to prepare it or to record its end.
     deaths: int = 0
     renewed: bool = False
     #: Hand-overs that were launched for it, and whether its last launch is one.

@@ -16,7 +16,7 @@ from sessions import claims, claude, files, handover, lifecycle, preparing, regi
 from sessions.bottles import EngineError
 from sessions.database import begin
 from sessions.patience import while_beating
-from sessions.recording import Recorder
+from sessions.recording import Recorder, bounded
 from sessions.terms import Terms
 from sessions.turns import Dropped, Launch, NotNow, Outcome, Ready, Session, Turn
 
@@ -35,6 +35,7 @@ class Worker(Recorder):
 
     # -- from the claim on ---------------------------------------------------------------------------------------
 
+    @bounded
     def run(self, *, wait: bool) -> Outcome | None:
         """Launch the claimed turn and see it through.  `None`: it was dropped, or waits again."""
         opening, agent = self._opening(), self.terms.agents.get(self.turn.agent)
@@ -44,6 +45,7 @@ class Worker(Recorder):
                 return self._rotate(why, agent, wait=wait)
         return self._attempt(opening, wait=wait)
 
+    @bounded
     def adopt(self, *, wait: bool) -> Outcome | None:
         """See through what another worker began."""
         if self.terms.place and self.session.place not in ("", self.terms.place):
@@ -69,9 +71,7 @@ class Worker(Recorder):
         if pause is not None:
             self._put_back("its worker died before the launch", at=now + pause, more=more, deaths=deaths)
             return None
-        self.terms = msgspec.structs.replace(self.terms, tries=0)
-        dead = Outcome(kind="interrupted", reason=f"its worker died before the launch, {deaths} times")
-        return self._record(dead, size_before=0)
+        return self._give_up(f"its worker died before the launch, {deaths} times")
 
     def _lose(self) -> Outcome | None:
         """It was begun on a machine that is away: whatever came of it there is lost."""
@@ -148,14 +148,7 @@ class Worker(Recorder):
         if self.turn.agent not in self.terms.agents:
             self._put_back(f"agent {self.turn.agent} is not in the config", at=self.terms.clock())
             return None
-        try:
-            ready = preparing.ready(self.terms, self.turn, self.session, opening.mode, tick=self._tend)
-        except claims.LeaseLost:
-            raise
-        except BaseException as error:
-            # A bug, which will stop us; but not every later cycle at this same turn.
-            self._put_back(f"preparing it failed: {type(error).__name__}", at=self.terms.clock() + 60, more=1)
-            raise
+        ready = preparing.ready(self.terms, self.turn, self.session, opening.mode, tick=self._tend)
         if isinstance(ready, Dropped):
             self._drop(ready.reason)
             return None

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from sessions import claims, processes, registry, steering
 from sessions import tables as t
-from sessions.database import begin
+from sessions.database import begin, reading
 from sessions.founding import new_session
-from sessions.turns import Dropped, NotNow, Progress, Turn
-from tests.sessions.stage import REF, Stage, eventually
+from sessions.turns import Dropped, NotNow, Outcome, Progress, Session, Turn
+from tests.sessions.stage import REF, Stage, eventually, follow_up
 
 
 @pytest.fixture
@@ -120,6 +122,41 @@ def test_turn_that_is_stopped_while_its_worker_dies_before_the_launch_is_dropped
     assert stage.run().started == 0
     assert (stage.turn(1).state, stage.turn(1).reason) == ("dropped", "stopped by ana")
     assert not stage.errand.prepared
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_turn_whose_end_always_meets_a_bug_is_given_up_and_who_asked_is_told_if_possible(
+    stage: Stage, always: bool
+) -> None:
+    sound = stage.errand.settled
+
+    def settled(conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
+        conn.execute(follow_up.insert().values(turn_id=turn.id))
+        if always or outcome.kind == "done":
+            raise ZeroDivisionError("a bug")
+        sound(conn, turn, session, outcome)
+
+    stage.now = time.time()
+    stage.errand.settled = settled  # type: ignore[method-assign]
+    stage.want("opened")
+    pauses: list[float] = []
+    for _ in range(10):
+        with pytest.raises(ZeroDivisionError):
+            stage.run()
+        if stage.turn(1).state == "running":
+            pauses.append(round(stage.turn(1).lease_until - stage.now))
+            stage.now = stage.turn(1).lease_until
+    assert pauses == [0, 0, 0, 30, 120, 480, 480, 480, 480]
+    turn, why = stage.turn(1), "recording its end failed: ZeroDivisionError, 10 times"
+    assert (turn.state, turn.reason, turn.attempts, turn.launches) == ("failed", why, 1, 1)
+    with reading(stage.engine) as conn:
+        followed = [row.turn_id for row in conn.execute(sa.select(follow_up))]
+    told = [(1, "failed", "interrupted", why)]
+    assert (stage.errand.settled_as, followed) == (([], []) if always else (told, [1]))
+    stage.errand.settled = sound  # type: ignore[method-assign]
+    stage.want("pushed")
+    assert stage.run().done == 1, "the pull is free again"
+    assert stage.turn(2).mode == "resume"
 
 
 def test_launch_of_somebody_who_took_the_turn_over_is_left_where_it_is(stage: Stage) -> None:

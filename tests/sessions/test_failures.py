@@ -236,8 +236,44 @@ def test_bug_in_an_errand_stops_loudly_but_not_every_later_cycle(stage: Stage) -
     stage.want("opened")
     with pytest.raises(ZeroDivisionError):
         stage.run()
-    assert (stage.turn(1).state, stage.turn(1).attempts) == ("waiting", 1)
+    assert (stage.turn(1).state, stage.turn(1).attempts) == ("waiting", 0), "nobody was told anything"
     assert stage.run().started == 0
+
+
+def test_turn_whose_preparation_always_meets_a_bug_is_given_up(stage: Stage) -> None:
+    def broken(turn: Turn) -> None:
+        raise ZeroDivisionError("a bug")
+
+    stage.now = 1_000_000.0
+    stage.errand.answer_instead = broken
+    stage.want("opened")
+    waits: list[float] = []
+    for _ in range(10):
+        with pytest.raises(ZeroDivisionError):
+            stage.run()
+        if stage.turn(1).state == "waiting":
+            waits.append(stage.turn(1).not_before - stage.now)
+            stage.now = stage.turn(1).not_before
+    assert waits == [60, 60, 60, 60, 120, 480, 480, 480, 480]
+    why = "preparing it failed: ZeroDivisionError, 10 times"
+    assert (stage.turn(1).state, stage.turn(1).reason, stage.turn(1).launches) == ("failed", why, 0)
+    assert stage.errand.settled_as == [(1, "failed", "interrupted", why)]
+
+
+def test_database_that_fails_while_a_turn_is_prepared_is_no_attempt_of_it(stage: Stage) -> None:
+    failures = iter([DatabaseError("disk full; make room")])
+
+    def away(turn: Turn) -> None:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+
+    stage.now = 1_000_000.0
+    stage.errand.answer_instead = away
+    stage.want("opened")
+    assert stage.run().failed == 1
+    stage.now = stage.turn(1).lease_until
+    assert stage.run().done == 1
+    assert (stage.turn(1).attempts, stage.turn(1).deaths) == (1, 1)
 
 
 def test_failing_write_at_the_end_is_repeated_and_the_result_is_not_lost(
