@@ -203,9 +203,19 @@ def put_back(
 
 
 def drop(conn: sa.Connection, turn: Turn, *, reason: str, now: float) -> Turn:
-    """Its errand has gone: it ends without an outcome."""
+    """Its errand has gone: it ends without an outcome, and so does a session in which nothing was ever launched."""
     _change(conn, turn, state="dropped", reason=reason, ended_at=now, owner="", lease_until=0.0)
+    if not turn.by_hand:  # what a person named may have had a life before this database
+        _close_unused(conn, turn, now=now)
     return _read(conn, turn.id)
+
+
+def _close_unused(conn: sa.Connection, turn: Turn, *, now: float) -> None:
+    """Nobody would: its ref may be over.  It must not stand before one that was put away with its conversation."""
+    c = t.session.c
+    launches = sa.exists().where(t.turn.c.session_id == c.id, sa.or_(t.turn.c.launches > 0, t.turn.c.handovers > 0))
+    unused = (c.id == turn.session_id, c.closed_at.is_(None), c.turns == 0, c.transcript_bytes == 0, ~launches)
+    conn.execute(t.session.update().where(*unused).values(closed_at=now, closed_why=registry.UNUSED))
 
 
 def finish(

@@ -86,9 +86,9 @@ def sessions(conn: sa.Connection, *, all: bool = False) -> list[Session]:
 
 
 def over(conn: sa.Connection, *, before: float) -> list[Session]:
-    """Sessions that nothing brings back any more, and whose state is still there: closed up to then, or reset."""
+    """Sessions that nothing brings back any more, and whose state is there: closed up to then, or reset, or unused."""
     c = t.session.c
-    return _session(conn, c.removed_at.is_(None), sa.or_(c.closed_at <= before, c.closed_why == RESET))
+    return _session(conn, c.removed_at.is_(None), sa.or_(c.closed_at <= before, c.closed_why.in_((RESET, UNUSED))))
 
 
 def turn(conn: sa.Connection, number: int) -> Turn | None:
@@ -159,7 +159,7 @@ def bring_back(conn: sa.Connection, *, ref: str, now: float, grace: float = GRAC
     back = []
     put_away_ones = _session(conn, t.session.c.ref == ref, t.session.c.closed_at.is_not(None))
     for one in sorted(put_away_ones, key=lambda one: -(one.closed_at or 0)):
-        if one.agent in live or one.removed_at is not None or one.closed_why == RESET:
+        if one.agent in live or one.removed_at is not None or one.closed_why in (RESET, UNUSED):
             continue
         if now - (one.closed_at or 0) > grace:
             continue  # its state may be removed at any moment
@@ -171,7 +171,7 @@ def bring_back(conn: sa.Connection, *, ref: str, now: float, grace: float = GRAC
 
 
 #: Why a session was closed that nothing brings back.
-RESET = "reset"
+RESET, UNUSED = "reset", "nothing was run in it"
 BY_HAND = "reset by the operator"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from sessions import claims, processes, registry, steering
+from sessions import claims, housekeeping, processes, registry, state, steering
 from sessions import tables as t
 from sessions.database import begin, reading
 from sessions.founding import new_session
@@ -88,7 +88,7 @@ def test_turn_that_is_to_stop_before_its_launch_is_never_launched(stage: Stage) 
     stage.run()
     [turn] = stage.turns()
     assert (turn.state, turn.reason, turn.launches) == ("dropped", "the pull is closed", 0)
-    assert not (stage.bottle() / "turns" / "1").exists()
+    assert not (state.bottle(stage.state, turn.identity) / "turns" / "1").exists()
 
 
 def test_turn_that_is_stopped_while_its_preparation_comes_to_nothing_is_dropped(stage: Stage) -> None:
@@ -224,7 +224,51 @@ def test_errand_that_is_gone_drops_the_turn(stage: Stage) -> None:
     stage.want("opened")
     assert stage.run() == stage.run().__class__()
     assert (stage.turn(1).state, stage.turn(1).reason, stage.turn(1).attempts) == ("dropped", "the pull is closed", 0)
-    assert not stage.bottle().exists(), "nothing was run, nothing was made"
+    assert not state.bottle(stage.state, stage.turn(1).identity).exists(), "nothing was run, nothing was made"
+
+
+def test_session_of_a_turn_that_is_dropped_before_its_launch_hides_no_other(stage: Stage) -> None:
+    """A turn of a closed pull is tried again by hand: its errand has gone, and what was put away is still there."""
+    stage.want("opened")
+    stage.run()
+    before = stage.session()
+    stage.want("pushed")
+    stage.write(lambda conn: registry.put_away(conn, ref=REF, reason="closed", now=stage.clock()))
+    stage.write(lambda conn: registry.retry(conn, 2, now=stage.clock()))
+    stage.errand.answer_instead = lambda turn: Dropped(reason="the pull is closed")
+    stage.run()
+    assert (stage.turn(2).state, stage.turn(2).reason) == ("dropped", "the pull is closed")
+    assert stage.turn(2).identity != before.identity
+    assert stage.write(lambda conn: registry.sessions(conn)) == []
+    back = stage.write(lambda conn: registry.bring_back(conn, ref=REF, now=stage.clock()))
+    assert [one.identity for one in back] == [before.identity]
+    stage.errand.answer_instead = lambda turn: None
+    stage.want("reopened")
+    assert stage.run().done == 1
+    assert (stage.turn(3).mode, stage.turn(3).identity) == ("resume", before.identity)
+
+
+def test_bottle_in_which_nothing_was_run_goes_without_grace(stage: Stage) -> None:
+    def gone(turn: Turn) -> Dropped:
+        stage.bottle().mkdir(parents=True)  # its code was fetched
+        return Dropped(reason="the pull is closed")
+
+    stage.errand.answer_instead = gone
+    stage.want("opened")
+    stage.run()
+    assert housekeeping.run(stage.engine, stage.state, now=stage.clock()) == [stage.turn(1).identity]
+    assert not state.bottle(stage.state, stage.turn(1).identity).exists()
+
+
+def test_session_of_a_turn_that_is_dropped_stays_when_it_was_ever_launched(stage: Stage) -> None:
+    stage.now = 1_000_000.0
+    stage.want("opened", "[agent: fail]")
+    stage.run()
+    before = stage.session()
+    stage.now = stage.turn(1).not_before
+    stage.errand.answer_instead = lambda turn: Dropped(reason="nobody wants it any more")
+    stage.run()
+    assert stage.turn(1).state == "dropped" and stage.session().identity == before.identity
 
 
 def test_errand_that_is_not_ready_puts_the_turn_back_without_an_attempt(stage: Stage) -> None:
