@@ -33,7 +33,7 @@ from poller.gate import Gate
 from poller.money import Purse
 from poller.outbox import Outbox
 from poller.pushes import Pusher, access_by
-from sessions import files, housekeeping, pauses, places, registry
+from sessions import dates, files, housekeeping, pauses, places, registry
 from sessions import tables as session_tables
 from sessions.bottles import fetch
 from sessions.database import DatabaseError, clock_of, database_of, is_absent, open_database, reading
@@ -233,10 +233,11 @@ class App:
         """Turns whose time has come, and which nobody has begun."""
         with reading(self.engine) as conn:
             waiting, now = registry.turns(conn, state="waiting"), self.clock()
-            refused = {pause.agent for pause in pauses.pauses(conn) if pause.until > now}
+            refused = {pause.agent for pause in pauses.pauses(conn) if dates.is_to_come(pause.until, now=now)}
             back = held.waiting(conn)
         agents = set(self.config.agents) - refused
-        return [turn for turn in waiting if turn.not_before <= now and turn.agent in agents and turn.id not in back]
+        mine = (turn for turn in waiting if turn.agent in agents and turn.id not in back)
+        return [turn for turn in mine if not dates.is_to_come(turn.not_before, now=now)]
 
     def held_back(self, events: Sequence[Event]) -> set[str]:
         """The refs of those pulls among what these are about which somebody has paused."""

@@ -22,7 +22,7 @@ from poller.amounts import span
 from poller.config import Config
 from poller.halves import stamp_of
 from poller.quiet import wants_quiet
-from sessions import ledger, pauses, registry
+from sessions import dates, ledger, pauses, registry
 from sessions.turns import Turn
 
 #: Seconds without a successful cycle after which something is wrong, however rarely cron calls.
@@ -130,7 +130,9 @@ def _of_turns(conn: sa.Connection, waiting: Sequence[Turn], *, now: float) -> li
     """What keeps agents from answering: pauses, turns that wait after a failure, turns that failed for good."""
     found = []
     for pause in pauses.pauses(conn):
-        until = f"paused until {stamp_of(pause.until)}" if pause.until > now else "to be tried again"
+        until = (
+            f"paused until {stamp_of(pause.until)}" if dates.is_to_come(pause.until, now=now) else "to be tried again"
+        )
         found.append(f"agent {pause.agent} is {until}: {pause.why}; its events are kept")
     for turn in waiting:
         if not turn.patient:

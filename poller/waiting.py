@@ -12,7 +12,7 @@ from poller import pauses as held
 from poller.config import Config
 from poller.halves import stamp_of
 from poller.quiet import wants_quiet
-from sessions import pauses, registry
+from sessions import dates, pauses, registry
 from sessions.turns import Turn
 
 NOTHING = "nothing: it runs with the next `poll --once`, or at once if `poll` is running"
@@ -24,9 +24,9 @@ def obstacles(conn: sa.Connection, turn: Turn, config: Config, *, now: float) ->
     if turn.agent not in config.agents:
         found.append(f"agent {turn.agent} is not in the config any more")
     for pause in pauses.pauses(conn):
-        if pause.agent == turn.agent and pause.until > now:
+        if pause.agent == turn.agent and dates.is_to_come(pause.until, now=now):
             found.append(f"agent {pause.agent} is refused until {stamp_of(pause.until)}: {pause.why}")
-    if turn.not_before > now:
+    if dates.is_to_come(turn.not_before, now=now):
         found.append(f"its time, {stamp_of(turn.not_before)}{f': {turn.reason}' if turn.reason else ''}")
     found += [text for text in _full_caps(conn, turn, config, now=now) if text != turn.reason]
     running = registry.turns(conn, state="running")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from sessions import leases, ledger, pauses, registry
+from sessions import dates, leases, ledger, pauses, registry
 from sessions import tables as t
 from sessions.lifecycle import Verdict
 from sessions.turns import Afford, Mode, NotNow, Outcome, Session, Turn
@@ -61,7 +61,8 @@ def due(
     `unless`: of a row of the turn table, that whoever gave it the turn wants it to wait."""
     running = t.turn.alias()
     busy = sa.exists().where(running.c.ref == t.turn.c.ref, running.c.state == "running")
-    where = [t.turn.c.state == "waiting", t.turn.c.not_before <= now, t.turn.c.agent.in_(list(agents)), ~busy]
+    is_time = sa.or_(t.turn.c.not_before <= now, t.turn.c.not_before > now + dates.LONGEST)
+    where = [t.turn.c.state == "waiting", is_time, t.turn.c.agent.in_(list(agents)), ~busy]
     where.append(~pauses.holds_back(now))
     if unless is not None:
         where.append(~unless)

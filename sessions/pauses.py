@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
+from sessions import dates
 from sessions import tables as t
 
 
@@ -26,14 +27,15 @@ def pause(conn: sa.Connection, agent: str, *, until: float, why: str, now: float
     known = conn.execute(sa.select(c.until).where(c.agent == agent)).scalar()
     if known is None:
         conn.execute(t.agent_pause.insert().values(agent=agent, until=until, why=why, since=now))
-    elif until > known or known <= now:
+    elif until > known or not dates.is_to_come(known, now=now):
         conn.execute(t.agent_pause.update().where(c.agent == agent).values(until=until, why=why, since=now))
 
 
 def lift(conn: sa.Connection, agent: str, *, served_at: float) -> None:
     """What this agent began at that moment was served: a pause from before then is over."""
     c = t.agent_pause.c
-    conn.execute(t.agent_pause.delete().where(c.agent == agent, c.since <= served_at))
+    is_over = sa.or_(c.since <= served_at, c.since > served_at + dates.LONGEST)  # no run takes that long
+    conn.execute(t.agent_pause.delete().where(c.agent == agent, is_over))
 
 
 def pauses(conn: sa.Connection) -> list[Pause]:
@@ -47,4 +49,5 @@ def holds_back(now: float) -> sa.ColumnElement[bool]:
     trying = t.turn.alias()
     is_tried = sa.exists().where(trying.c.agent == t.agent_pause.c.agent, trying.c.state == "running")
     c = t.agent_pause.c
-    return sa.exists().where(c.agent == t.turn.c.agent, sa.or_(c.until > now, is_tried))
+    is_to_come = sa.and_(c.until > now, c.until <= now + dates.LONGEST)
+    return sa.exists().where(c.agent == t.turn.c.agent, sa.or_(is_to_come, is_tried))

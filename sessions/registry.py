@@ -52,7 +52,7 @@ def add_turn(
 ) -> int:
     """A turn without an event; `by_hand` = only the caller, who holds it next, knows what it is to do."""
     state = "running" if by_hand else "waiting"
-    values = {"ref": ref, "key": key, "agent": agent, "why": why, "state": state, "not_before": now, "by_hand": by_hand}
+    values = {"ref": ref, "key": key, "agent": agent, "why": why, "state": state, "not_before": 0.0, "by_hand": by_hand}
     made = conn.execute(t.turn.insert().values(created_at=now, **values))
     assert made.inserted_primary_key is not None
     return int(made.inserted_primary_key[0])

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from sessions import dates
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -94,7 +96,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     def state(self, now: float) -> Literal["idle", "running", "paused"]:
         if self.running:
             return "running"
-        return "paused" if self.paused_until is not None and self.paused_until > now else "idle"
+        is_paused = self.paused_until is not None and dates.is_to_come(self.paused_until, now=now)
+        return "paused" if is_paused else "idle"
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

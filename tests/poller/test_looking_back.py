@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from poller import eventlog, pauses, store, tables
-from poller.app import COMPONENTS
+from poller.app import COMPONENTS, App
 from poller.config import Config, load
 from poller.deltas.events import Actor, Event, PullFacts, Subject, pull_ref
 from poller.halves import stamp_of
@@ -23,6 +23,7 @@ from poller.reporting.page import page_of
 from poller.simulate import Tally, changes
 from poller.waiting import NOTHING, obstacles
 from sessions import again, claims, registry
+from sessions import pauses as refusals
 from sessions import tables as session_tables
 from sessions.database import begin, open_database, reading
 
@@ -115,6 +116,20 @@ def test_another_forge_in_the_same_database_is_none_of_its_business(engine: sa.E
         pauses.pause(conn, pauses.owners(f"{FORGE}/acme", "api"), reason="r", now=NOW)
         assert pauses.pauses(conn, FORGE) == []
     assert len(claimable(engine)) == 3
+
+
+def test_a_date_from_a_clock_that_was_put_back_is_not_told_as_one_to_wait_for(
+    engine: sa.Engine, config: Config
+) -> None:
+    far = NOW + 30 * 86_400
+    with begin(engine) as conn:
+        conn.execute(session_tables.turn.update().values(not_before=far, reason="it failed"))
+        refusals.pause(conn, "reviewer", until=far, why="quota", now=NOW)
+        [turn, *_] = registry.turns(conn, state="waiting")
+        assert obstacles(conn, turn, config, now=NOW) == [NOTHING]
+        assert any("reviewer is to be tried again" in told for told in health(conn, config, now=NOW)["problems"])
+    with App(config, engine=engine, clock=lambda: NOW) as app:
+        assert len(app.due_turns()) == 3
 
 
 def test_what_a_turn_waits_for_is_told_and_else_that_it_is_nothing(engine: sa.Engine, config: Config) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions import lifecycle
+from sessions import dates, lifecycle
 from sessions.config import AgentLimits
 from sessions.lifecycle import Opening
 from sessions.turns import Kind, Mode, Outcome, Session, Turn, Usage
@@ -230,6 +230,7 @@ def test_end_of_a_hand_over(outcome: Outcome, handovers: int, expected: tuple[st
 def test_pause_lasts_until_the_stated_date_within_reason(resets_at: float | None, reason: str, until: float) -> None:
     verdict = lifecycle.after(Outcome(kind="refused", reason=reason, resets_at=resets_at), TURN, SESSION, now=NOW)
     assert verdict.paused_until == verdict.not_before == until
+    assert dates.is_to_come(until, now=NOW), "what is written is believed"
 
 
 @pytest.mark.parametrize(

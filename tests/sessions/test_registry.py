@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
-from sessions import claims, registry, tables
+from sessions import claims, pauses, processes, registry, tables
 from sessions.database import begin, open_database
 from sessions.turns import Outcome, Session, Turn
+
+DAY = 86_400.0
 
 
 @pytest.fixture
@@ -71,11 +74,50 @@ def test_schema_refuses_two_live_sessions_of_one_ref_and_agent(conn: sa.Connecti
 
 def test_claim_takes_the_oldest_that_is_due_and_respects_the_limit(conn: sa.Connection) -> None:
     for number, due in enumerate((50.0, 5.0, 6.0), start=1):
-        want(conn, "e", ref=f"r{number}", agent=f"a{number}", now=due)
+        want(conn, "e", ref=f"r{number}", agent=f"a{number}")
+        conn.execute(tables.turn.update().where(tables.turn.c.id == number).values(not_before=due))
     assert claim(conn, agents=["a1", "a2", "a3"]).id == 2
     assert claim(conn, agents=["a1", "a2", "a3"], parallel=1) is None
     assert claim(conn, agents=["a1"]) is None
     assert claim(conn, agents=["a1", "a2", "a3"]).id == 3
+
+
+@pytest.mark.parametrize("ahead", [3600.0, 30 * DAY])
+def test_turn_that_came_while_the_clock_was_ahead_is_due_when_it_is_right_again(
+    conn: sa.Connection, ahead: float
+) -> None:
+    want(conn, "e1", now=1.0 + ahead)
+    assert claim(conn, now=2.0).id == 1
+
+
+def test_date_further_off_than_any_that_is_written_keeps_no_turn_waiting(conn: sa.Connection) -> None:
+    """The clock was ahead when the turn was put off, and when its agent was refused."""
+    longest = 8 * DAY
+    want(conn, "e1")
+    later = claims.put_back(conn, claim(conn), reason="x", now=1.0, not_before=10.0 + longest)
+    assert claim(conn) is None
+    conn.execute(tables.turn.update().values(not_before=10.0 + 30 * DAY))
+    pauses.pause(conn, "reviewer", until=10.0 + longest, why="quota", now=10.0)
+    assert claim(conn) is None
+    pauses.pause(conn, "reviewer", until=10.0 + 30 * DAY, why="quota", now=10.0 + 22 * DAY)
+    assert claim(conn).id == later.id
+    pauses.pause(conn, "reviewer", until=910.0, why="login", now=10.0)
+    assert [one.until for one in pauses.pauses(conn)] == [910.0], "a date that is believed takes its place"
+
+
+def test_pause_that_began_while_the_clock_was_ahead_is_lifted_by_being_served(conn: sa.Connection) -> None:
+    pauses.pause(conn, "reviewer", until=31 * DAY, why="login", now=30 * DAY)
+    pauses.lift(conn, "reviewer", served_at=10.0)
+    assert pauses.pauses(conn) == []
+
+
+def test_turn_held_at_a_clock_that_was_ahead_by_whom_nobody_can_see_is_an_orphan(conn: sa.Connection) -> None:
+    elsewhere, here = (str(msgspec.structs.replace(processes.me(), host=host)) for host in ("old", processes.host()))
+    for ref, owner in (("r1", elsewhere), ("r2", here)):
+        want(conn, f"e{ref}", ref=ref)
+        claims.claim(conn, owner=owner, now=30 * DAY, lease=60, limit_parallel=9, agents=["reviewer"])
+    assert [turn.ref for turn in claims.orphans(conn, now=30 * DAY)] == []
+    assert [turn.ref for turn in claims.orphans(conn, now=10.0)] == ["r1"], "who is seen to live still has his"
 
 
 def test_worker_whose_turn_was_taken_over_changes_nothing(conn: sa.Connection) -> None:
