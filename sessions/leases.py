@@ -13,6 +13,7 @@ from sessions import processes
 from sessions.tables import lease as _lease
 
 #: Seconds, twice what any lease is given for: what lies further ahead was dated by a clock that was put back since.
+#: Whose it is counts for nothing then: who works for it says so again soon, or is told that he has lost it.
 LONGEST = 3600.0
 
 
@@ -57,11 +58,10 @@ def held(conn: sa.Connection, name: str, *, now: float) -> Lease | None:
 
 def is_free(owner: str, until: float, now: float) -> bool:
     """Whether what `owner` held until `until` may be taken: given back, over its time, or its process is dead."""
-    if not owner or until <= now:
+    if not owner or until <= now or until > now + LONGEST:
         return True
     process = processes.Process.parse(owner)
-    is_alive = None if process is None else processes.is_alive(process)
-    return is_alive is False or (is_alive is None and until > now + LONGEST)
+    return process is not None and processes.is_alive(process) is False
 
 
 def _read(conn: sa.Connection, name: str) -> Lease | None:

@@ -200,7 +200,7 @@ def test_lease_of_a_dead_process_of_this_host_is_taken_over_at_once(engine: sa.E
         here = processes.me()
         owner = msgspec.structs.replace(here, pid=child.pid, start=processes.start_of(child.pid) or "")
         with begin(engine) as conn:
-            assert leases.take(conn, "cycle", now=0.0, ttl=1e9, owner=str(owner))
+            assert leases.take(conn, "cycle", now=0.0, ttl=3600.0, owner=str(owner))
             assert leases.take(conn, "cycle", now=1.0, ttl=60.0) is None
         child.kill()
         child.wait()
