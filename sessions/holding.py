@@ -5,6 +5,7 @@ Knows rows and the bottle that a turn runs in.  Must not know what a run's outpu
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from sessions import claims, places, registry, runs, state, transcript
-from sessions.bottles import Bottle
+from sessions import claims, places, registry, runs, state, transcript, unanswered
+from sessions.bottles import Bottle, EngineError, Sight
 from sessions.claude import Ended
 from sessions.database import DatabaseError, begin, reading
 from sessions.logs import fields
@@ -50,6 +51,41 @@ class Holder:
         self._heard_at = time.monotonic()
 
     # -- while it runs -------------------------------------------------------------------------------------------
+
+    def _found(self, launch: Launch) -> Sight | None:
+        """What a launch has come to; `None`: it was not started, and never will be."""
+        bottle = self._bottle()
+        try:
+            sight = bottle.look(launch)
+            return None if sight.state == "not started" and bottle.forbid(launch) else sight
+        except EngineError as away:
+            return self._without_engine(launch, away)
+
+    def _seen_through(self, launch: Launch) -> tuple[Ended, Sight]:
+        """Why it was ended, if it was, and what is left to be seen, once nothing of it runs any more."""
+        bottle = self._bottle()
+        try:
+            ended = self._watch(bottle, launch)
+            bottle.sweep(launch)
+            sight = bottle.look(launch)
+        except EngineError as away:
+            ended, sight = "", self._without_engine(launch, away)
+        return "cut off" if sight.state != "ended" and not ended else ended, sight
+
+    def _without_engine(self, launch: Launch, away: EngineError) -> Sight:
+        """Raises it, unless the turn is to end and has waited long enough for that: then what the files say.
+
+        What may run all the same is nobody's from then on, and is removed when the engine answers."""
+        asked = self._asked_to_stop()
+        if not asked and not self._is_over_time():
+            raise away
+        if not unanswered.is_too_long(launch, asked=asked, now=self.terms.clock()):
+            raise away
+        log.error("the turn is ended without its engine: %s", away)
+        with contextlib.suppress(EngineError):
+            self._bottle().forbid(launch)  # it writes that down before it asks
+        code = runs.exit_code(launch)
+        return Sight(state="cut off" if code is None else "ended", exit=code)
 
     def _watch(self, bottle: Bottle, launch: Launch) -> Ended:
         """Until the run has ended, by itself or by us."""

@@ -73,7 +73,9 @@ def run(
                 files.remove(unfinished)
         gone += strays.remove_ownerless(engine, root, now=now, grace=grace, environ=environ)
         strays.end_processes(engine, root)
-        if any(agent.backend == "docker" for agent in (agents or {}).values()):
+        with reading(engine) as conn:
+            there = {one.backend for one in registry.sessions(conn, all=True) if one.removed_at is None}
+        if "docker" in {*there, *(agent.backend for agent in (agents or {}).values())}:
             remove_strays(engine, root, now=now, environ=environ)
     return gone
 

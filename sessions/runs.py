@@ -75,3 +75,8 @@ def output(launch: Launch) -> tuple[bytes, bytes]:
     """What it printed, stdout and stderr."""
     directory = launch.directory
     return files.tail(directory / "out.jsonl", _MOST_OUTPUT), files.tail(directory / "err.log", _MOST_ERRORS)
+
+
+def exit_code(launch: Launch) -> int | None:
+    """What it ended with, if it has written that down."""
+    return files.code_in(launch.directory / "exit")

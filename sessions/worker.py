@@ -50,10 +50,10 @@ class Worker(Recorder):
         """See through what another worker began."""
         if self.terms.place and self.session.place not in ("", self.terms.place):
             return self._lose()
-        agent, bottle = self.terms.agents.get(self.turn.agent), self._bottle()
+        agent = self.terms.agents.get(self.turn.agent)
         launch = runs.launch_of(self.terms.state, self.turn, self.session, agent=agent)
-        sight = bottle.look(launch)
-        if self.turn.started_at is None or (sight.state == "not started" and bottle.forbid(launch)):
+        sight = self._found(launch) if self.turn.started_at is not None else None
+        if sight is None:
             # Nobody was told anything: that was no attempt.
             told = self.turn.started_at is not None and not self.turn.handing_over
             return self._died_early(more=-1 if told else 0)
@@ -122,13 +122,8 @@ class Worker(Recorder):
 
     def _ended(self, launch: Launch) -> Outcome:
         """What came of a run, once it is over."""
-        bottle = self._bottle()
-        ended = self._watch(bottle, launch)
-        bottle.sweep(launch)
+        ended, sight = self._seen_through(launch)
         self._over = launch
-        sight = bottle.look(launch)
-        if sight.state != "ended" and not ended:
-            ended = "cut off"
         out, err = runs.output(launch)
         return claude.read(out, err, exit=sight.exit, ended=ended)
 

@@ -6,15 +6,16 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from sessions import state
+from sessions import housekeeping, registry, state
 from sessions.bottles import engine, holdings
-from tests.sessions.stage import Stage, eventually
+from tests.sessions.stage import REF, Stage, eventually
 
 pytestmark = pytest.mark.docker
 
@@ -101,3 +102,27 @@ def test_a_turn_whose_engine_restarts_is_begun_again_and_answered_once(boxed: St
     assert boxed.errand.prepared[-1] == (2, "resume", 1), "it is told that it was cut off"
     assert [end[:2] for end in boxed.errand.settled_as if end[1] == "done"] == [(1, "done"), (2, "done")]
     assert holdings.held(boxed.environ, boxed.state) == []
+
+
+def test_what_a_turn_that_was_given_up_still_runs_is_removed_when_its_engine_is_back(
+    stage: Stage, docker_environ: dict[str, str], scripted_image: str, tmp_path: Path
+) -> None:
+    agent = stage.agents["reviewer"]
+    stage.agents["reviewer"] = msgspec.structs.replace(agent, backend="docker", image=scripted_image)
+    stage.environ |= docker_environ
+    stage.want("e1", "[agent: sleep 600]")
+    with stage.running() as stop:
+        eventually(lambda: stage.turns(state="running") and list(stage.bottle().glob("turns/1/container")), seconds=60)
+        eventually(lambda: [one.running for one in holdings.held(stage.environ, stage.state)] == [True])
+        stop.set()
+    stage.write(lambda conn: registry.put_away(conn, ref=REF, reason="closed", now=stage.clock()))
+    back, stage.environ["DOCKER_HOST"] = stage.environ.get("DOCKER_HOST"), f"unix://{tmp_path / 'nobody.sock'}"
+    for stage.now in (time.time() + 70, time.time() + 400):
+        stage.run(wait=False, parallel=0)
+    assert (stage.turn(1).state, stage.turn(1).reason) == ("dropped", "closed")
+    stage.environ = {name: value for name, value in stage.environ.items() if name != "DOCKER_HOST"}
+    stage.environ |= {} if back is None else {"DOCKER_HOST": back}
+    assert [one.running for one in holdings.held(stage.environ, stage.state)] == [True], "it did not notice"
+    now = time.time() + 3600
+    assert len(housekeeping.remove_strays(stage.engine, stage.state, now=now, environ=stage.environ)) == 1
+    assert holdings.held(stage.environ, stage.state) == []

@@ -8,8 +8,9 @@ import pytest
 
 from sessions import housekeeping, registry, state
 from sessions.database import reading
+from sessions.founding import new_session
 from sessions.turns import Session
-from tests.sessions.stage import REF, Stage, eventually
+from tests.sessions.stage import KEY, REF, Stage, eventually
 
 DAY = 86400.0
 
@@ -78,6 +79,20 @@ def test_bottle_that_was_reset_goes_without_grace_and_does_not_come_back(stage: 
     stage.want("pushed")
     stage.run()
     assert stage.session().identity != old and stage.turn(2).mode == "fresh"
+
+
+def test_containers_are_looked_for_as_long_as_a_bottle_was_one(
+    stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Agents that run elsewhere by now may have left some."""
+    environ = {"DOCKER_HOST": f"unix://{tmp_path / 'nobody.sock'}"}
+    began = {"state": stage.state, "ref": REF, "key": KEY, "now": stage.clock()}
+    stage.write(lambda conn: new_session(conn, agent="tester", backend="process", **began))
+    housekeeping.run(stage.engine, stage.state, now=stage.clock(), environ=environ, agents=stage.agents)
+    assert "stray containers" not in caplog.text
+    stage.write(lambda conn: new_session(conn, agent="reviewer", backend="docker", **began))
+    housekeeping.run(stage.engine, stage.state, now=stage.clock() + DAY, environ=environ, agents=stage.agents)
+    assert "stray containers are not looked for" in caplog.text
 
 
 def test_removal_that_was_killed_half_way_is_finished(stage: Stage) -> None:
