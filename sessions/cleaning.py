@@ -79,6 +79,7 @@ def look(
                     for one in _containers(engine, root, environ, now=now)
                     if not identities or one.key in identities
                 ]
+                trouble = _strangers(root, environ)
         except EngineError as error:
             trouble = f"containers were not looked for: {error}"
     seen = {one.key if one.what == "container" else one.name for one in found}
@@ -161,6 +162,12 @@ def _containers(engine: sa.Engine, root: Path, environ: Mapping[str, str], *, no
             what="container", name=f"{one.identity}/{one.turn}", key=one.identity, fate="orphan",
             why="it runs, and no turn knows it" if one.running else "its bottle is gone",
         )  # fmt: skip
+
+
+def _strangers(root: Path, environ: Mapping[str, str]) -> str:
+    from sessions.bottles import holdings
+
+    return holdings.strangers(environ, root) if root.is_dir() else ""
 
 
 def _remove_bottle(

@@ -157,20 +157,26 @@ def marked(name: str, value: str) -> Iterator[int]:
 
 def environments(name: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Processes of this user, but for this one, whose environment holds `name`, with all of it."""
-    wanted = f"{name}=".encode()
     mine = os.getpid()
     for entry in _PROC.iterdir() if _PROC.is_dir() else ():
         if not entry.name.isdigit() or int(entry.name) == mine:
             continue
-        try:
-            environ = entry.joinpath("environ").read_bytes()
-        except OSError:  # ended meanwhile, or of another user
-            continue
-        if wanted not in environ or start_of(int(entry.name)) is None:
-            continue
-        pairs = (os.fsdecode(pair).partition("=") for pair in environ.split(b"\0"))
-        if name in (found := {key: value for key, equals, value in pairs if equals}):
+        found = environment(int(entry.name), name)
+        if found and start_of(int(entry.name)) is not None:
             yield int(entry.name), found
+
+
+def environment(pid: int, name: str) -> dict[str, str]:
+    """All of a process's environment if it holds `name`; nothing if not, or where that cannot be seen."""
+    try:
+        environ = _PROC.joinpath(str(pid), "environ").read_bytes()
+    except OSError:  # ended meanwhile, or of another user
+        return {}
+    if f"{name}=".encode() not in environ:
+        return {}
+    pairs = (os.fsdecode(pair).partition("=") for pair in environ.split(b"\0"))
+    found = {key: value for key, equals, value in pairs if equals}
+    return found if name in found else {}
 
 
 def age_of(start: str) -> float:

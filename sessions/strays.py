@@ -17,7 +17,7 @@ import msgspec
 
 from sessions import processes, registry, state
 from sessions.bottles import EngineError, bottle_for
-from sessions.bottles.engine import home_of
+from sessions.bottles.home import home_of
 from sessions.bottles.keeper import HOME, MARKER
 from sessions.database import begin, reading
 from sessions.housekeeping import YOUNG

@@ -27,10 +27,22 @@ def containers(state: Path, agents: Mapping[str, Agent], environ: Mapping[str, s
     if not engine.is_local(environ):
         yield warn("docker files", f"the engine at {place} is reached by network: it mounts its own machine's files",
                    f"see that {state} is the same directory there, or use an engine of this machine")  # fmt: skip
+    if told := _strangers(state, environ):
+        found, _, mend = told.partition("; ")
+        yield warn("docker containers", found, mend)
     for image in sorted({agent.image for agent in agents.values()}):
         yield _image(image, environ)
     for network in sorted({agent.network for agent in agents.values()} - {"none", "bridge"}):
         yield _network(network, environ)
+
+
+def _strangers(state: Path, environ: Mapping[str, str]) -> str:
+    from sessions.bottles.holdings import strangers
+
+    try:
+        return strangers(environ, state) if state.is_dir() else ""
+    except EngineError:  # it answered a moment ago, and what needs it next says what is wrong
+        return ""
 
 
 def _image(image: str, environ: Mapping[str, str]) -> Check:

@@ -14,6 +14,7 @@ import msgspec
 
 from sessions import state
 from sessions.bottles import engine
+from sessions.bottles.home import home_of
 from sessions.bottles.protocol import MOST_FILE
 from sessions.boxing import bytes_of
 from sessions.transcript import PROJECT
@@ -91,7 +92,7 @@ def name_of(launch: Launch) -> str:
 
 def marks_of(bottle: Path) -> dict[str, str]:
     """The labels of everything that is a bottle's."""
-    return {engine.HOME: engine.home_of(bottle.parents[1]), engine.IDENTITY: bottle.name}
+    return {engine.HOME: home_of(bottle.parents[1]), engine.IDENTITY: bottle.name}
 
 
 def labels_of(bottle: Path) -> list[str]:

@@ -261,7 +261,9 @@ def _find(client: docker.DockerClient, launch: Launch) -> Container | None:
         return None
     ours = marks_of(launch.bottle) | {engine.TURN: launch.directory.name}
     if any(found.labels.get(name) != value for name, value in ours.items()):
-        raise EngineError(f"a container {name_of(launch)} is there that is not of this state directory; remove it")
+        raise EngineError(
+            f"a container {name_of(launch)} is there that is not of this state directory; remove it if nobody needs it"
+        )
     return found
 
 

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -108,13 +105,6 @@ def kill(container: Container, number: signal.Signals) -> None:
         # It ended meanwhile: docker says so by a code, podman in words.
         if error.status_code not in (404, 409) and "can only kill running" not in str(error):
             raise
-
-
-def home_of(state: Path) -> str:
-    """A name for a state directory that a copy of it, on the same engine, does not share, but a renamed one keeps."""
-    place = state.stat()
-    text = f"{processes.host()}:{os.statvfs(state).f_fsid}:{place.st_ino}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import msgspec
 
 from sessions.bottles import engine, images
 from sessions.bottles.box import labels_of, marks_of
+from sessions.bottles.home import former_of, home_of
 from sessions.config import Agent
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def remove(client: docker.DockerClient, bottle: Path) -> None:
 
 def held(environ: Mapping[str, str], state: Path) -> list[Held]:
     """Every container of this state directory."""
-    home = f"{engine.HOME}={engine.home_of(state)}"
+    home = f"{engine.HOME}={home_of(state)}"
     with engine.connected(environ) as client:
         return [
             Held(
@@ -80,6 +81,23 @@ def held(environ: Mapping[str, str], state: Path) -> list[Held]:
             )
             for one in client.containers.list(all=True, filters={"label": home}, ignore_removed=True)
         ]
+
+
+def strangers(environ: Mapping[str, str], state: Path) -> str:
+    """One line about containers that were this directory's before it was moved, or are another one's, of which it is a
+    copy: nobody but a person can tell; "" = there are none."""
+    former = former_of(state)
+    if not former:
+        return ""
+    with engine.connected(environ) as client:
+        for label in (f"{engine.HOME}={name}" for name in former):
+            if many := len(client.containers.list(all=True, filters={"label": label}, ignore_removed=True)):
+                return (
+                    f"{state} was moved to another file system, or is a copy: containers of before are not touched "
+                    f"({many} with the label {label}); if no other state directory has them, "
+                    f"remove them: docker rm -f $(docker ps -aq --filter label={label})"
+                )
+    return ""
 
 
 def drop(environ: Mapping[str, str], one: Held) -> None:

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 from sessions.bottles import engine
+from sessions.bottles.home import home_of
 from sessions.bottles.protocol import EngineError
 from sessions.bottles.wheel import bundled_claude
 
@@ -77,7 +78,7 @@ def build_own(environ: Mapping[str, str], bottle: Path, *, say: Say) -> Built | 
     if text is None:
         return None
     identity, mark = bottle.name, _hash(text)
-    labels = {engine.HOME: engine.home_of(bottle.parents[1]), engine.IDENTITY: identity, DOCKERFILE: mark}
+    labels = {engine.HOME: home_of(bottle.parents[1]), engine.IDENTITY: identity, DOCKERFILE: mark}
     with engine.connected(environ, patience=_BUILD_PATIENCE) as client:
         found = _labels(client, own_tag(identity))
         if found is not None and found.get(DOCKERFILE) == mark:

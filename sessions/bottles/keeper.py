@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from sessions import files, processes
-from sessions.bottles.engine import home_of
+from sessions.bottles.home import home_of
 from sessions.bottles.protocol import EngineError, Sight
 from sessions.turns import Launch
 
@@ -96,7 +96,7 @@ class Keeper:
 
     def look(self, launch: Launch) -> Sight:
         keeper = _keeper(launch)
-        running = keeper is not None and keeper.boot == processes.boot_id() and processes.runs(keeper.pid, keeper.start)
+        running = keeper is not None and _runs(keeper, launch)
         if keeper is not None and not running and keeper.pid in self._children:
             self._children.discard(keeper.pid)
             processes.reap(keeper.pid)
@@ -200,6 +200,14 @@ def _left(launch: Launch) -> list[int]:
         for pid, environ in processes.environments(MARKER)
         if environ[MARKER] == marks[MARKER] and environ.get(HOME, marks[HOME]) == marks[HOME]
     ]
+
+
+def _runs(keeper: processes.Process, launch: Launch) -> bool:
+    """In a copy of the state directory it is another one's: there, this launch was cut off."""
+    if keeper.boot != processes.boot_id() or not processes.runs(keeper.pid, keeper.start):
+        return False
+    home = marks_of(launch)[HOME]
+    return processes.environment(keeper.pid, HOME).get(HOME, home) == home
 
 
 def _keeper(launch: Launch) -> processes.Process | None:

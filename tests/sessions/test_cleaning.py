@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from poller.checks.engine import containers
 from sessions import cleaning, processes, registry, state
 from sessions.bottles import engine
+from sessions.bottles.home import home_of
 from sessions.config import Agent
 from tests.sessions.desk import Desk
 from tests.sessions.stage import REF, Stage, eventually
@@ -138,11 +141,11 @@ def test_help_is_there_for_whoever_never_polls(desk: Desk) -> None:
 
 @pytest.mark.docker
 def test_containers_of_nobody_go_and_others_are_not_even_listed(
-    stage: Stage, docker_environ: dict[str, str], scripted_image: str
+    stage: Stage, docker_environ: dict[str, str], scripted_image: str, tmp_path: Path
 ) -> None:
     environ = {**stage.environ, **docker_environ}
     agents = {"boxed": Agent(backend="docker")}
-    ours = {engine.HOME: engine.home_of(stage.state), engine.TURN: "1"}
+    ours = {engine.HOME: home_of(stage.state), engine.TURN: "1"}
 
     def found(now: float) -> Any:
         return cleaning.look(stage.engine, stage.state, [], orphans=True, now=now, environ=environ, agents=agents)
@@ -156,6 +159,17 @@ def test_containers_of_nobody_go_and_others_are_not_even_listed(
             assert found(time.time()).candidates == (), "too young"
             (one,) = found(time.time() + 3600).candidates
             assert (one.what, one.name, one.fate) == ("container", "boxed-00000/1", "orphan")
+            copy = shutil.copytree(stage.state, tmp_path / "copy")
+            theirs = cleaning.look(
+                stage.engine, copy, [], orphans=True, now=time.time() + 3600, environ=environ, agents=agents
+            )
+            assert (
+                theirs.candidates == () and f"1 with the label {engine.HOME}={home_of(stage.state)}" in theirs.trouble
+            )
+            checks = {check.name: check for check in containers(copy, {}, environ)}
+            told = checks["docker containers"]
+            assert (told.status, f"{told.found}; {told.mend}") == ("warn", theirs.trouble)
+            assert "docker containers" not in {check.name for check in containers(stage.state, {}, environ)}
             gone = cleaning.clean(stage.engine, stage.state, [one], now=1.0, environ=environ, agents=agents)
             assert gone == ["boxed-00000/1"]
             left = {container.id for container in client.containers.list(all=True)}

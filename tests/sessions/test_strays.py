@@ -6,15 +6,16 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from sessions import processes, state, strays
-from sessions.bottles.engine import home_of
-from sessions.bottles.keeper import HOME, MARKER
+from sessions.bottles.home import former_of, home_of
+from sessions.bottles.keeper import HOME, MARKER, Keeper
+from sessions.turns import Launch
 from tests.sessions.stage import Stage, eventually
 
 DAY = 86_400.0
@@ -123,6 +124,71 @@ def test_state_that_is_older_than_the_database_is_kept(
     assert place.is_dir() and "bottle cleanup --orphans" in caplog.text
 
 
-def test_copy_of_a_state_directory_is_another_home(stage: Stage, tmp_path: Path) -> None:
-    shutil.copytree(stage.state, tmp_path / "copy")
-    assert home_of(tmp_path / "copy") != home_of(stage.state)
+@pytest.fixture
+def renamed_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Gives this machine another name when it is called."""
+
+    def rename() -> None:
+        monkeypatch.setenv("BOTTLEPOST_HOST", "renamed")
+        processes.host.cache_clear()
+
+    yield rename
+    monkeypatch.undo()
+    processes.host.cache_clear()
+
+
+def test_state_directory_that_was_renamed_or_whose_host_was_is_the_same_home(
+    stage: Stage, renamed_host: Callable[[], None]
+) -> None:
+    home = home_of(stage.state)
+    renamed_host()
+    moved = stage.state.rename(stage.state.with_name("elsewhere"))
+    assert (home_of(moved), former_of(moved)) == (home, ())
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+@pytest.mark.parametrize("is_left", [True, False])
+def test_copy_of_a_state_directory_is_another_home_and_stays_it(
+    stage: Stage, tmp_path: Path, is_noted: bool, is_left: bool, renamed_host: Callable[[], None]
+) -> None:
+    """Also when nothing is left of the first: that it was moved to another file system nobody can see."""
+    home = home_of(stage.state) if is_noted else ""
+    copy = shutil.copytree(stage.state, tmp_path / "copy")
+    if not is_left:
+        stage.state.rename(tmp_path / "away")
+    mine = home_of(copy)
+    renamed_host()
+    assert mine == home_of(copy) != home
+    assert former_of(copy) == ((home,) if is_noted else ())
+    again = shutil.copytree(copy, tmp_path / "again")
+    assert former_of(again) == (mine, *former_of(copy)), "seen before it has a name"
+    assert home_of(again) not in (home, mine) and former_of(again) == (mine, *former_of(copy))
+
+
+def test_home_that_cannot_be_noted_has_a_name_all_the_same(stage: Stage) -> None:
+    (stage.state / "home").mkdir()
+    assert home_of(stage.state) == home_of(stage.state) != ""
+    assert former_of(stage.state) == () and not list(stage.state.glob(".home-*"))
+
+
+def test_run_is_not_touched_by_who_has_a_copy_of_its_state_directory(stage: Stage, tmp_path: Path) -> None:
+    stage.want("opened", "[agent: sleep 60]")
+    with stage.running() as stop:
+        eventually(lambda: stage.turns(state="running") and list(stage.bottle().glob("turns/1/out.jsonl")))
+        stop.set()
+    identity = stage.session().identity
+    shutil.copytree(stage.state / "state", tmp_path / "copy" / "state")
+    shutil.copy(stage.state / "home", tmp_path / "copy" / "home")
+    ours = set(processes.marked(MARKER, f"{identity}/1"))
+    copy = state.bottle(tmp_path / "copy", identity)
+    launch = Launch(identity=identity, bottle=copy, directory=copy / "turns" / "1", cwd="work")
+    keeper = Keeper()
+    assert keeper.look(launch).state == "cut off"
+    keeper.stop(launch, grace=0.1)
+    keeper.sweep(launch)
+    assert ours and ours <= set(processes.marked(MARKER, f"{identity}/1"))
+    bottle = stage.bottle()
+    mine = Launch(identity=identity, bottle=bottle, directory=bottle / "turns" / "1", cwd="work")
+    assert keeper.look(mine).state == "running"
+    keeper.stop(mine, grace=0.5)
+    assert keeper.look(mine).state == "ended"
