@@ -5,6 +5,7 @@ Knows the template that the package carries.  Must not know what the keys mean.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import ClassVar
@@ -18,16 +19,17 @@ class NotWritten(Exception):
     exit_code: ClassVar[int] = 2
 
 
-def init(path: Path, *, schema: bool) -> int:
+def init(path: Path, *, schema: bool, as_json: bool = False) -> int:
     """The verb: write the file, or print its schema.  Returns the exit code; raises `NotWritten`."""
     if schema:
-        import json
-
         from poller.config import json_schema
 
         typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
         return 0
     write_config(path)
+    if as_json:
+        typer.echo(json.dumps({"file": str(path)}))
+        return 0
     other = "" if path == Path("config.yaml") else f" --config {path}"
     typer.echo(
         f"wrote {path}: put in your forge and repositories, then\n"

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sessions.byhand import Ended, Terminal
+    from sessions.cleaning import Candidate
     from sessions.config import Settings
     from sessions.resuming import Plan, Visited
+    from sessions.shell import Common
     from sessions.turns import OnProgress, Progress
 
 
@@ -86,15 +88,35 @@ def say_visited(visited: Visited, *, options: str) -> None:
         sys.stderr.write(f"to go on: bottle resume {session.identity}{options}\n")
 
 
+def say_made(options: Common, *, notes: Sequence[str] = (), **made: str) -> None:
+    """What a call has made: for people the first of it, and what is to be known about it on stderr."""
+    for line in notes:
+        complain(line)
+    sys.stdout.write(
+        f"{json.dumps({**made, 'notes': list(notes)}) if options.as_json else next(iter(made.values()))}\n"
+    )
+
+
+def say_candidates(candidates: Sequence[Candidate]) -> None:
+    """What a cleanup has found."""
+    from sessions import showing
+
+    if candidates:
+        sys.stdout.write(f"{showing.candidates_table(candidates)}\n")
+        sys.stdout.flush()  # before anybody is asked, and before what takes long
+    else:
+        sys.stderr.write("nothing to clean up\n")
+
+
 def complain(words: object) -> None:
     sys.stderr.write(f"bottle: {words}\n")
 
 
-def agreed(number: int, *, yes: bool) -> bool:
-    """Whether so many may be removed."""
+def agreed(number: int, *, yes: bool, ask: bool) -> bool:
+    """Whether so many may be removed; without `ask` (and without somebody to ask) not unless it was said before."""
     if yes:
         return True
-    if sys.stdin.isatty():
+    if ask and sys.stdin.isatty():
         sys.stderr.write(f"remove {number}? [y/N]: ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")

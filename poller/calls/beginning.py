@@ -14,11 +14,15 @@ def init(
     context: typer.Context,
     schema: Annotated[bool, typer.Option("--schema", help="Print the config file's JSON schema instead.")] = False,
     config: ConfigPath = None,
+    format: Format = None,
+    log_format: LogFormat = None,
+    verbose: Verbose = 0,
 ) -> int:
     """Write a commented config.yaml (asks nothing, overwrites nothing)."""
     from poller import init as verb
 
-    return verb.init(common(context, config=config).path, schema=schema)
+    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    return verb.init(options.path, schema=schema, as_json=options.as_json)
 
 
 def doctor(

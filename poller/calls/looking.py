@@ -85,14 +85,15 @@ def report(
     out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to [default: stdout].")] = None,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="30d, 24h, or a time.")] = "30d",
     config: ConfigPath = None,
+    format: Format = None,
     log_format: LogFormat = None,
     verbose: Verbose = 0,
 ) -> int:
     """One HTML page: pulls and turns in time, cost, how long it took, what failed and why."""
     from poller.verbs.report import report as verb
 
-    options = common(context, config=config, log_format=log_format, verbose=verbose)
-    return verb(config_of(options), since=since, out=out)
+    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    return verb(config_of(options), since=since, out=out, as_json=options.as_json)
 
 
 def simulate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import sqlalchemy as sa
 
 from poller import pauses, store
@@ -16,7 +18,7 @@ from sessions.logs import escaped
 from sessions.shell import UsageError
 
 
-def pause(config: Config, place: str | None, *, reason: str) -> int:
+def pause(config: Config, place: str | None, *, reason: str, as_json: bool) -> int:
     """Hold it back; says what that means for the turns there are.  A second pause of the same changes the reason."""
     reason = " ".join(reason.split())
     if not reason:
@@ -30,6 +32,10 @@ def pause(config: Config, place: str | None, *, reason: str) -> int:
             turns = pauses.turns_within(conn, scope)
     finally:
         engine.dispose()
+    if as_json:
+        of = {"what": scope.name, "reason": reason, "before": before and before.reason, "known": is_known}
+        print(json.dumps({**of, **turns, "to_lift": _lifting(scope)}, ensure_ascii=False))
+        return 0
     said = f"{scope.name} is paused: {reason}" if before is None else f"{scope.name} stays paused, now for: {reason}"
     print(escaped(f"{said}; its events are kept"))
     if not is_known:
@@ -42,7 +48,7 @@ def pause(config: Config, place: str | None, *, reason: str) -> int:
     return 0
 
 
-def unpause(config: Config, place: str | None) -> int:
+def unpause(config: Config, place: str | None, *, as_json: bool) -> int:
     """Lift this pause, and name those that hold the same back all the same."""
     with database_at_hand(config) as engine, begin(engine) as conn:
         scope = _scope(conn, config, place)
@@ -52,8 +58,13 @@ def unpause(config: Config, place: str | None) -> int:
         if before is None:
             held = f"; {others[0].name} is: {_lifting(others[0].scope)}" if others else ""
             raise UsageError(f"{scope.name}: has no pause of its own{held}; `poll status` lists the pauses")
-    since = f"since {stamp_of(before.since)}"
-    print(escaped(f"{scope.name} is not paused any more ({since}: {before.reason})"))
+    since = stamp_of(before.since)
+    if as_json:
+        still = [{"what": one.name, "reason": one.reason, "to_lift": _lifting(one.scope)} for one in others]
+        lifted = {"what": scope.name, "reason": before.reason, "since": since}
+        print(json.dumps({**lifted, "waiting": waiting, "still": still}, ensure_ascii=False))
+        return 0
+    print(escaped(f"{scope.name} is not paused any more (since {since}: {before.reason})"))
     for one in others:
         print(escaped(f"  but {one.name} still is: {one.reason}; to lift that: {_lifting(one.scope)}"))
     if waiting and not others:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import sqlalchemy as sa
 
@@ -30,7 +32,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     dry: bool
 
 
-def again(config: Config, asked: Asked) -> int:
+def again(config: Config, asked: Asked, *, as_json: bool) -> int:
     """0, also when there was nothing to feed; asks the forge about people, as a cycle does."""
     check_agents(config)
     if has_no_database(config):
@@ -46,10 +48,16 @@ def again(config: Config, asked: Asked) -> int:
         with rehearsing(app.engine) if asked.dry else begin(app.engine) as conn:
             trust.save(conn)
             fed = replay.feed(conn, told, answered=asked.answered, now=now)
-    for one in fed:
-        _say(one)
     turns = sorted({one.turn for one in fed if not one.why and one.turn is not None})
     count = len({one.event.id for one in fed if not one.why})
+    if as_json:
+        sums = {"dry_run": asked.dry, "events": len(events), "fed": count, "turns": turns}
+        paused = held[0].told if held else None
+        said = {"key": whole_key(asked.key, config), **sums, "paused": paused, "log": [_row(one) for one in fed]}
+        print(json.dumps(said, ensure_ascii=False))
+        return 0
+    for one in fed:
+        _say(one)
     print(f"{'dry run: ' if asked.dry else ''}{count} of {len(events)} events fed again{_into(turns, held)}")
     return 0
 
@@ -80,6 +88,11 @@ def _into(turns: list[int], held: list[pauses.Pause]) -> str:
     if held:
         return escaped(f"{into}; {held[0].told}")
     return f"{into}: with the next `poll --once`, or at once if `poll` is running"
+
+
+def _row(one: Fed) -> dict[str, object]:
+    about = {"event_id": one.event.id, "event": one.event.event, "action": one.event.action}
+    return {**about, "agent": one.agent or None, "turn": one.turn, "left_out": one.why or None}
 
 
 def _say(one: Fed) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from sessions import completing, console
-from sessions.shell import ConfigPath, LogFormat, Verbose
+from sessions.shell import ConfigPath, Format, LogFormat, Verbose
 from sessions.verbs import Identity, begun, database
 
 
@@ -28,6 +30,7 @@ def build(
     base: Annotated[str | None, typer.Option("--base", metavar="IMAGE", help="Build on this image.")] = None,
     tag: Annotated[str, typer.Option("--tag", metavar="TAG", help="Its name.")] = "bottlepost/claude:latest",
     config: ConfigPath = None,
+    format: Format = None,
     log_format: LogFormat = None,
     verbose: Verbose = 0,
 ) -> None:
@@ -35,30 +38,31 @@ def build(
     from sessions import imaging
 
     if identity is None:
-        context.obj.overlaid(config=config, log_format=log_format, verbose=verbose)
-        typer.echo(imaging.build(base=base, tag=tag, environ=os.environ, say=console.note))
+        options = context.obj.overlaid(config=config, format=format, log_format=log_format, verbose=verbose)
+        made = imaging.build(base=base, tag=tag, environ=os.environ, say=console.note)
+        console.say_made(options, image=made)
         return
-    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
     with database(settings) as engine:
-        typer.echo(imaging.build_own(engine, settings, identity, environ=os.environ, say=console.note))
+        made = imaging.build_own(engine, settings, identity, environ=os.environ, say=console.note)
+    console.say_made(options, image=made, identity=identity)
 
 
 def commit(
     context: typer.Context,
     identity: Identity,
     config: ConfigPath = None,
+    format: Format = None,
     log_format: LogFormat = None,
     verbose: Verbose = 0,
 ) -> None:
     """Freeze a container's file system as the image that the bottle boots from now on; print its name."""
     from sessions import imaging
 
-    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
     with database(settings) as engine:
         tag, note = imaging.commit(engine, settings, identity, environ=os.environ)
-    if note:
-        console.complain(note)
-    typer.echo(tag)
+    console.say_made(options, image=tag, identity=identity, notes=[note] if note else [])
 
 
 def export(
@@ -69,34 +73,32 @@ def export(
         typer.Argument(metavar="[FILE]", help="Where to [default: IDENTITY.bottle.tar].", show_default=False),
     ] = None,
     config: ConfigPath = None,
+    format: Format = None,
     log_format: LogFormat = None,
     verbose: Verbose = 0,
 ) -> None:
     """Write a bottle (its state, its session, its conversation) into one file, to go on with on another machine."""
     from sessions import moving
 
-    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
     exported = moving.export(settings, identity, Path(file or f"{identity}.bottle.tar"), environ=os.environ)
-    for line in exported.notes:
-        console.complain(line)
-    typer.echo(exported.file)
+    console.say_made(options, file=exported.file, identity=identity, notes=exported.notes)
 
 
 def import_(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="What `bottle export` wrote.", show_default=False)],
     config: ConfigPath = None,
+    format: Format = None,
     log_format: LogFormat = None,
     verbose: Verbose = 0,
 ) -> None:
     """Take up a bottle that was exported on another machine; print its identity.  Overwrites nothing."""
     from sessions import moving
 
-    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
     imported = moving.take_up(settings, Path(file))
-    for line in imported.notes:
-        console.complain(line)
-    typer.echo(imported.identity)
+    console.say_made(options, identity=imported.identity, file=file, notes=imported.notes)
 
 
 def cleanup(
@@ -110,14 +112,15 @@ def cleanup(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     config: ConfigPath = None,
+    format: Format = None,
     log_format: LogFormat = None,
     verbose: Verbose = 0,
 ) -> int:
     """Remove bottles and their state: those that were put away, or those named.  Lists them first."""
-    from sessions import cleaning, showing
+    from sessions import cleaning
     from sessions.byhand import collect_left, unknown
 
-    _, settings = begun(context, config=config, log_format=log_format, verbose=verbose)
+    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
     with database(settings) as engine:
         collect_left(engine, settings, environ=os.environ)
         found = cleaning.look(
@@ -133,18 +136,20 @@ def cleanup(
             raise unknown(name, settings.state)
         if found.trouble:
             console.complain(found.trouble)
-        if not found.candidates:
-            typer.echo("nothing to clean up", err=True)
-            return 0
-        typer.echo(showing.candidates_table(found.candidates))
+        if not options.as_json:
+            console.say_candidates(found.candidates)
         going = [one for one in found.candidates if one.goes]
-        if not going or not console.agreed(len(going), yes=yes):
-            return 0
-        gone = cleaning.clean(
-            engine, settings.state, going, now=time.time(), environ=os.environ, agents=settings.agents
-        )
-    typer.echo(f"removed: {', '.join(gone) or 'nothing'}")
-    left = [one.name for one in going if one.name not in gone]
+        is_agreed = bool(going) and console.agreed(len(going), yes=yes, ask=not options.as_json)
+        gone = []
+        if is_agreed:
+            gone = cleaning.clean(
+                engine, settings.state, going, now=time.time(), environ=os.environ, agents=settings.agents
+            )
+    left = [one.name for one in going if one.name not in gone] if is_agreed else []
+    if options.as_json:
+        typer.echo(json.dumps({"found": msgspec.to_builtins(found.candidates), "removed": gone, "left": left}))
+    elif is_agreed:
+        typer.echo(f"removed: {', '.join(gone) or 'nothing'}")
     if left:
         console.complain(f"not removed: {', '.join(left)}; call it again when nothing of it runs (-v says more)")
     return 1 if left else 0

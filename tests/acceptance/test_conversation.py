@@ -74,7 +74,9 @@ def test_after_a_reset_nothing_is_carried_over(bot: Bot, repo: Repo) -> None:
     pull = repo.open_pull(by="ana")
     bot.once()
     assert "expected reviewer" in bot.poll("reset", bot.key(pull), "--agent", "nobody", code=2).complaint
-    bot.poll("reset", bot.key(pull))
+    [told] = bot.poll("reset", "acme/api#1", "--format", "json").rows
+    dropped = {"agent": "reviewer", "identity": bot.sessions()[0]["identity"], "turns": 1}
+    assert told == {"key": bot.key(pull), "bottle": False, "forgot": [dropped]}
     pull.comment("@bot and now?", by="ana")
     bot.once()
     message = bot.prompts(bot.sessions()[0]["identity"])[-1]

@@ -59,6 +59,15 @@ def test_options_may_stand_before_the_verb_or_behind_it(bot: Bot, repo: Repo) ->
     assert before | {"age_seconds": 0} == behind | {"age_seconds": 0}
 
 
+def test_a_program_is_told_which_turn_runs_again(bot: Bot, repo: Repo) -> None:
+    repo.open_pull(by="ana", body="[agent: garbage]")
+    bot.once(code=1)
+    bot.query("UPDATE turn SET state = 'failed'")
+    assert bot.poll("retry", "1", "--format", "json").rows == [{"turn": 1, "runs_as": 1, "posts": 0}]
+    refused = bot.poll("--format", "json", "retry", "1", code=2)
+    assert not refused.out and "turn 1 is waiting" in refused.complaint
+
+
 def test_health_before_the_first_cycle_is_no_health(bot: Bot) -> None:
     unknown = bot.poll("status", "--format", "json", code=1).json
     assert unknown["healthy"] is False

@@ -110,6 +110,24 @@ def test_a_pause_inside_another_one_is_named_when_the_outer_one_is_lifted(bot: B
     assert held(bot) == [("acme/api#1", "innermost", 0)]
 
 
+def test_a_program_is_told_of_a_pause_in_one_object(bot: Bot, repo: Repo) -> None:
+    pull = repo.open_pull(by="ana")
+    bot.once()
+    pull.comment("@bot still there?", by="ana")
+    [made] = bot.poll("pause", "acme", "--reason", "week", "--format", "json").rows
+    nothing = {"before": None, "known": True, "waiting": 0, "running": 0}
+    assert made == {"what": "acme", "reason": "week", **nothing, "to_lift": "poll unpause acme"}
+    bot.once()
+    [again] = bot.poll("--format", "json", "pause", "acme/api#1", "--reason", "day").rows
+    assert (again["what"], again["before"], again["waiting"]) == ("acme/api#1", None, 1)
+    [lifted] = bot.poll("unpause", "acme", "-v", "--format", "json").rows
+    assert lifted.pop("since").endswith("Z")
+    inner = {"what": "acme/api#1", "reason": "day", "to_lift": "poll unpause acme/api#1"}
+    assert lifted == {"what": "acme", "reason": "week", "waiting": 1, "still": [inner]}
+    refused = bot.poll("--format", "json", "unpause", "acme", code=2)
+    assert not refused.out and "has no pause of its own" in refused.complaint
+
+
 def test_what_cannot_be_paused_is_told_in_one_line(bot: Bot, repo: Repo) -> None:
     repo.open_pull(by="ana")
     bot.once()

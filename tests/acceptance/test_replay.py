@@ -18,6 +18,13 @@ def test_what_was_refused_is_answered_once_after_the_mend(bot: Bot, repo: Repo) 
     bot.configure(trust={"who": ["ben"]})
     rehearsed = bot.poll("replay", "acme/api#1", "--dry-run").out
     assert "dry run: 1 of 2 events fed again, into turn 1" in rehearsed
+    [told] = bot.poll("replay", "acme/api#1", "--dry-run", "--format", "json").rows
+    log = told.pop("log")
+    sums = {"dry_run": True, "events": 2, "fed": 1, "turns": [1], "paused": None}
+    assert told == {"key": bot.key(pull), **sums}
+    assert [one["event_id"] for one in log] == [one["id"] for one in bot.events(pull)]
+    assert [(one["agent"], one["turn"]) for one in log] == [("reviewer", None), ("reviewer", 1)]
+    assert log[0]["left_out"].startswith("refuse: ana") and log[1]["left_out"] is None
     assert bot.turns() == []
     said = bot.poll("replay", "acme/api#1").out
     assert "left out, refuse: ana is not named" in said

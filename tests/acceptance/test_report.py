@@ -69,4 +69,8 @@ def test_before_anything_has_happened_there_is_a_page_too(bot: Bot) -> None:
     assert "Nothing has happened." in page and page.startswith("<!DOCTYPE html>")
     assert not bot.state.exists(), "a question makes no database"
     assert "expected 30d, 24h" in bot.poll("report", "--since", "soon", code=2).complaint
+    told = bot.poll("report", "--out", "r.html", "--since", "2026-11-01T00:00:00Z", "--format", "json").json
+    written = (bot.directory / "r.html").stat().st_size
+    assert told == {"file": "r.html", "bytes": written, "since": "2026-11-01T00:00:00Z"}
+    assert "goes with --out FILE" in bot.poll("--format", "json", "report", code=2).complaint
     assert "--out nowhere/r.html: " in bot.poll("report", "--out", "nowhere/r.html", code=2).complaint

@@ -45,6 +45,16 @@ def test_a_verb_says_what_it_does_and_shows_calls_that_exist(script: str, name: 
         assert (words[0], parsed(script, words[1:])) == (script, name), call
 
 
+@pytest.mark.parametrize(("script", "name"), VERBS, ids=" ".join)
+def test_a_verb_takes_the_options_that_all_of_them_share(script: str, name: str) -> None:
+    command: Any = SCRIPTS[script].commands[name]  # type: ignore[attr-defined]
+    taken = {option for parameter in command.params for option in parameter.opts}
+    shared = {"--config", "--format", "--log-format", "-v"}
+    if name == "demo":  # it writes its own config, and tells a story
+        shared -= {"--config", "--format"}
+    assert shared <= taken
+
+
 def test_the_scripts_own_calls_exist() -> None:
     for call in examples(SCRIPTS["poll"]):
         assert parsed("poll", shlex.split(call)[1:]) in ("", *getattr(SCRIPTS["poll"], "commands", {})), call

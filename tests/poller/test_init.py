@@ -20,6 +20,11 @@ def test_the_file_that_is_written_is_read_and_private(tmp_path: Path, capsys: py
     assert f"poll doctor --config {file}" in capsys.readouterr().out
 
 
+def test_a_program_is_told_where_the_file_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init.init(tmp_path / "config.yaml", schema=False, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"file": str(tmp_path / "config.yaml")}
+
+
 def test_nothing_is_overwritten_not_even_through_a_link(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("mine", encoding="utf-8")

@@ -220,6 +220,22 @@ def test_cleanup_lists_first_keeps_the_preserved_and_removes_the_named(bottle: B
     assert rows(bottle) == [] and len(rows(bottle, "--all")) == 1
 
 
+def test_a_program_is_told_what_was_kept_and_removed_in_one_object(bottle: Bottle, tmp_path: Path) -> None:
+    identity = json.loads(bottle("run", "reviewer", "hello").stdout)["identity"]
+    exported = bottle("export", identity, "away.tar", "--format", "json", "-v")
+    told = json.loads(exported.stdout)
+    assert (told["file"], told["identity"], len(told["notes"])) == ("away.tar", identity, 1)
+    assert told["notes"][0] in exported.stderr
+    listed = bottle("--format", "json", "cleanup", identity)
+    told = json.loads(listed.stdout)
+    assert [(one["what"], one["name"], one["fate"]) for one in told["found"]] == [("bottle", identity, "remove")]
+    assert (told["removed"], told["left"]) == ([], []) and "say --yes" in listed.stderr
+    assert json.loads(bottle("cleanup", identity, "--yes", "--format", "json").stdout)["removed"] == [identity]
+    assert json.loads(bottle("import", "away.tar", "--format", "json").stdout)["identity"] == identity
+    nothing = bottle("cleanup", "--format", "json", "--yes")
+    assert (nothing.returncode, json.loads(nothing.stdout)["removed"], nothing.stderr) == (0, [], "")
+
+
 def test_orphaned_state_is_removed_on_request_only(bottle: Bottle, tmp_path: Path) -> None:
     bottle("run", "reviewer", "hello")
     orphan = tmp_path / "state-root" / "state" / "reviewer-00000"
