@@ -18,7 +18,7 @@ import msgspec
 import typer
 
 from sessions import __version__, files
-from sessions.logs import redacted, set_up
+from sessions.logs import escaped, redacted, set_up
 
 #: What a disk says that is full, broken, or not to be written to.
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
@@ -147,10 +147,11 @@ def _unheard() -> int:
 
 
 def _failed(failure: Exception, *, name: str) -> int:
-    show: Callable[[], Any] | None = getattr(failure, "show", None)
+    message: Callable[[], str] | None = getattr(failure, "format_message", None)
     code = getattr(failure, "exit_code", None)
-    if show is not None and isinstance(code, int):  # typer's own: a wrong option or verb
-        show()
+    if message is not None and isinstance(code, int):  # typer's own, or click's below it: a wrong option or verb
+        path = getattr(getattr(failure, "ctx", None), "command_path", name)
+        print(f"{name}: {_misused(message(), path=path)}", file=sys.stderr)
         return code
     if type(failure).__name__ == "Abort":
         print(f"{name}: interrupted", file=sys.stderr)
@@ -163,6 +164,12 @@ def _failed(failure: Exception, *, name: str) -> int:
         return 2
     _report(failure, name=name)
     return 70
+
+
+def _misused(message: str, *, path: str) -> str:
+    """The library's sentence in our words: one line, with the mend."""
+    said = escaped(redacted(" ".join(message.split()))).removesuffix(".")
+    return f"{said[:1].lower()}{said[1:]}{'' if said.endswith('?') else ';'} `{path} -h` shows how"
 
 
 def _report(bug: Exception, *, name: str) -> None:

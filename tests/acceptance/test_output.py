@@ -59,6 +59,19 @@ def test_options_may_stand_before_the_verb_or_behind_it(bot: Bot, repo: Repo) ->
     assert before | {"age_seconds": 0} == behind | {"age_seconds": 0}
 
 
+def test_a_call_with_wrong_words_is_one_line_with_the_mend(bot: Bot) -> None:
+    for words, said in (
+        ("nope", "no such command 'nope'; `poll -h` shows how"),
+        ("pause", "missing option '--reason'; `poll pause -h` shows how"),
+        ("retry x", "invalid value for 'TURN': 'x' is not a valid int"),
+        ("status --format xml", "invalid value for '--format': 'xml' is not one of 'text', 'json'; `poll status -h`"),
+        ("status --config", "option '--config' requires an argument; `poll"),
+    ):
+        refused = bot.poll(*words.split(), code=2)
+        assert refused.complaint.startswith(f"poll: {said}") and refused.complaint.endswith(" -h` shows how")
+        assert not refused.out
+
+
 def test_a_program_is_told_which_turn_runs_again(bot: Bot, repo: Repo) -> None:
     repo.open_pull(by="ana", body="[agent: garbage]")
     bot.once(code=1)
