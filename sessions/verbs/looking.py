@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sessions import completing
 from sessions.shell import ConfigPath, Format, LogFormat, OutputFormat, UsageError, Verbose
 from sessions.verbs import Identity, begun, database
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 def list_(
@@ -83,6 +87,8 @@ def log(
     with database(settings) as engine, reading(engine) as conn:
         is_bottle = of is not None and registry.session_of(conn, of) is not None
         turns = registry.turns(conn, limit=limit, **({"identity" if is_bottle else "key": of} if of else {}))
+        if of is not None and not turns and not is_bottle:
+            _check_key(conn, of, settings.state)
     if options.as_json:
         for turn in turns:
             typer.echo(json.dumps(showing.turn_row(turn)))
@@ -90,3 +96,15 @@ def log(
         typer.echo(showing.turns_table(turns))
     else:
         typer.echo(f"no turns of {of}" if of else "no turns", err=True)
+
+
+def _check_key(conn: sa.Connection, of: str, root: Path) -> None:
+    """Whether there is a session with this key, of which its end is enough.  Raises `Refused`, `UsageError`."""
+    from sessions import registry, state
+    from sessions.byhand import unknown
+
+    if any(f"/{one.key}".endswith(f"/{of}") for one in registry.sessions(conn, all=True)):
+        return
+    if state.is_identity(of):
+        raise unknown(of, root)
+    raise UsageError(f"{of}: no turn and no session of it; expected KEY or IDENTITY, `bottle list --all` shows them")

@@ -133,7 +133,8 @@ def test_the_bottles_own_tool_shows_the_turns_of_the_poller(bot: Bot, repo: Repo
     [turn] = bot.bottle("log", bot.key(pull), "--format", "jsonl").rows
     assert turn == bot.turns(pull)[0]
     assert bot.bottle("log", "acme/api#1", "--format", "jsonl").rows == [turn], "it is enough where there is one forge"
-    assert bot.bottle("log", "api#1", "--format", "jsonl").rows == [turn] and not bot.bottle("log", "i#1").out
+    assert bot.bottle("log", "api#1", "--format", "jsonl").rows == [turn]
+    assert "i#1: no turn and no session of it" in bot.bottle("log", "i#1", code=2).complaint
     [session] = bot.bottle("list", "--format", "json").json
     assert (session["identity"], session["claude_session"]) == (turn["identity"], turn["claude_session"])
     assert (session["key"], session["turns"], session["state"]) == (bot.key(pull), 1, "idle")

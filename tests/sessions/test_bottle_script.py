@@ -116,6 +116,9 @@ def test_failed_run_exits_1_says_why_and_is_not_tried_again(bottle: Bottle) -> N
         (("show", "../../etc"), "no bottle '../../etc'"),
         (("cleanup", "reviewer-00000", "--yes"), "`bottle run AGENT TASK` starts one"),
         (("run-resume", "reviewer-00000", "--claude-session", "x", "y"), "'x' is no session id"),
+        (("log", "nope"), "nope: no turn and no session of it; expected KEY or IDENTITY, `bottle list --all` shows"),
+        (("log", "forge/acme/api#99", "--format", "jsonl"), "forge/acme/api#99: no turn and no session of it"),
+        (("log", "reviewer-00000", "--format", "jsonl"), "no bottle 'reviewer-00000': its state would be in "),
         (("list", "--config", "none.yaml"), "none.yaml"),
         (("list", "--nonsense"), "bottle: no such option: --nonsense; `bottle list -h` shows how"),
         ((), "bottle: missing command; `bottle -h` shows how"),
@@ -267,6 +270,9 @@ def test_sessions_of_closed_keys_are_listed_with_all_only(bottle: Bottle, tmp_pa
     engine.dispose()
     assert rows(bottle) == []
     assert [row["key"] for row in rows(bottle, "--all")] == ["forge/a/b#1"]
+    for known in ("forge/a/b#1", "a/b#1", "reviewer-00000"):
+        shown = bottle("log", known)
+        assert (shown.returncode, shown.stderr) == (0, f"no turns of {known}\n"), "it is there, and has had none"
 
 
 def test_looking_makes_nothing(bottle: Bottle, tmp_path: Path) -> None:
