@@ -17,7 +17,7 @@ from sessions import claims, claude, places, preparing, processes, registry, sta
 from sessions import tables as t
 from sessions.bottles import EngineError, bottle_for, cwd_of
 from sessions.config import Agent, Settings
-from sessions.database import begin, clock_of, database_of, open_database, reading
+from sessions.database import begin, clock_of, database_of, is_absent, open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.founding import new_session
 from sessions.sources import Fetch
@@ -83,7 +83,7 @@ class Terminal:
         self, identity: str, *, claude_session: str, task: str, on_progress: OnProgress | None = None
     ) -> Ended:
         """The same bottle, the same conversation.  Raises `Refused`, `Lost`, `DatabaseError`."""
-        check_id(identity, claude_session)
+        check_id(self._settings, identity, claude_session)
         with opened(self._settings) as engine:
             collect_left(engine, self._settings, identity, environ=self._environ)
             now, here = clock_of(engine)(), place_of(engine, self._settings)
@@ -134,9 +134,25 @@ def check(backend: str, agent: Agent, *, environ: Mapping[str, str]) -> None:
         raise Refused(str(error)) from None
 
 
-def check_id(identity: str, claude_session: str) -> None:
+def check_id(settings: Settings, identity: str, claude_session: str) -> None:
+    """Whether it can be a conversation's id.  Raises `Refused`; of a bottle that is not there, it says that."""
     if not claude.is_session_id(claude_session):
+        check_bottle(settings, identity)
         raise Refused(f"--claude-session: {claude_session!r} is no session id; `bottle show {identity}` prints it")
+
+
+def check_bottle(settings: Settings, identity: str) -> None:
+    """Whether there is one to go on with; makes nothing.  Raises `Refused`, `DatabaseError`."""
+    if state.is_identity(identity):
+        session = None
+        if not is_absent(database_of(settings.state, settings.database)):
+            with opened(settings) as engine, reading(engine) as conn:
+                session = registry.session_of(conn, identity)
+        if session is not None and session.removed_at is None:
+            return
+        if session is None and state.read_metadata(state.bottle(settings.state, identity)) is not None:
+            return
+    raise unknown(identity, settings.state)
 
 
 def known(conn: sa.Connection, settings: Settings, identity: str, claude_session: str | None, *, now: float) -> Session:

@@ -118,6 +118,7 @@ def plan(settings: Settings, identity: str, claude_session: str | None, *, envir
 def resume(settings: Settings, identity: str, claude_session: str | None, *, environ: Mapping[str, str]) -> Visited:
     """At this terminal, to the agent's end.  Main thread only.  Raises `Refused`, `DatabaseError`, `Failed`."""
     if not terminal.is_there():
+        byhand.check_bottle(settings, identity)  # the next command needs it, too
         raise Refused(
             f"bottle resume {identity}: stdin and stdout are no terminal; without one: "
             f"bottle run-resume {identity} --claude-session ID TASK"

@@ -77,7 +77,7 @@ def resume(
     from sessions import byhand, resuming
 
     if claude_session is not None:
-        byhand.check_id(identity, claude_session)
+        byhand.check_id(settings, identity, claude_session)
     if dry_run:
         return console.say_plan(
             resuming.plan(settings, identity, claude_session, environ=os.environ), as_json=options.as_json

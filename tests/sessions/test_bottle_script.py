@@ -115,7 +115,7 @@ def test_failed_run_exits_1_says_why_and_is_not_tried_again(bottle: Bottle) -> N
         (("show", "reviewer-00000"), "no bottle 'reviewer-00000': its state would be in "),
         (("show", "../../etc"), "no bottle '../../etc'"),
         (("cleanup", "reviewer-00000", "--yes"), "`bottle run AGENT TASK` starts one"),
-        (("run-resume", "reviewer-00000", "--claude-session", "x", "y"), "'x' is no session id"),
+        (("run-resume", "reviewer-00000", "--claude-session", "x", "y"), "no bottle 'reviewer-00000'"),
         (("log", "nope"), "nope: no turn and no session of it; expected KEY or IDENTITY, `bottle list --all` shows"),
         (("log", "forge/acme/api#99", "--format", "jsonl"), "forge/acme/api#99: no turn and no session of it"),
         (("log", "reviewer-00000", "--format", "jsonl"), "no bottle 'reviewer-00000': its state would be in "),
@@ -163,6 +163,8 @@ def test_unknown_bottle_error_names_identity_place_and_command(bottle: Bottle, t
 
 def test_conversation_that_the_bottle_does_not_have_is_refused(bottle: Bottle) -> None:
     said = json.loads(bottle("run", "reviewer", "hello").stdout)
+    refused = bottle("run-resume", said["identity"], "--claude-session", "x", "y")
+    assert refused.returncode == 2 and "'x' is no session id; `bottle show" in refused.stderr
     other = "f2b0c7de-6c1b-4a2e-9f00-0123456789ab"
     refused = bottle("run-resume", said["identity"], "--claude-session", other, "x")
     assert refused.returncode == 2 and f"it has: {said['session_id']}" in refused.stderr

@@ -209,9 +209,10 @@ def test_dry_run_of_a_container_names_image_and_dockerfile(desk: Desk, said: dic
 @pytest.mark.parametrize(
     ("words", "said_"),
     [
-        (("resume", "reviewer-00000"), ("stdin and stdout are no terminal", "bottle run-resume reviewer-00000")),
+        (("resume", "reviewer-00000"), ("no bottle 'reviewer-00000'", "`bottle run AGENT TASK` starts one")),
+        (("resume", "../../etc"), ("no bottle '../../etc'",)),
         (("resume", "reviewer-00000", "--format", "json"), ("--format json goes with --dry-run",)),
-        (("resume", "reviewer-00000", "--claude-session", "x", "--dry-run"), ("'x' is no session id",)),
+        (("resume", "reviewer-00000", "--claude-session", "x", "--dry-run"), ("no bottle 'reviewer-00000'",)),
         (
             ("resume", "reviewer-00000", "--dry-run"),
             ("'reviewer-00000'", "state-root/state/reviewer-00000", "`bottle run AGENT TASK` starts one"),
@@ -227,6 +228,17 @@ def test_mistake_is_one_line_with_the_mend(desk: Desk, words: tuple[str, ...], s
     for part in said_:
         assert part in line
     assert not desk.root.exists()
+
+
+def test_without_a_terminal_the_next_command_is_one_that_works(desk: Desk, said: dict[str, Any]) -> None:
+    refused = desk.call("resume", said["identity"])
+    (line,) = refused.stderr.splitlines()
+    assert "stdin and stdout are no terminal" in line and f"bottle run-resume {said['identity']}" in line
+    removed = desk.call("cleanup", said["identity"], "--yes")
+    assert removed.returncode == 0
+    for verb, *more in (("resume",), ("run-resume", "--claude-session", "x", "hello")):
+        refused = desk.call(verb, said["identity"], *more)
+        assert refused.returncode == 2 and f"no bottle '{said['identity']}'" in refused.stderr
 
 
 def test_agent_that_is_not_in_the_config_any_more_is_an_error_before_anything_starts(
