@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from poller.leaving import Leaving
 from poller.record import Told
 from poller.runnable import check_agents
 from poller.verbs.screen import Screen, event_line
-from sessions.database import open_database
-from sessions.turns import Turn
+from sessions import registry
+from sessions.database import open_database, reading
+from sessions.turns import Tally, Turn
 
 _CODES = {signal.SIGTERM: 130, signal.SIGINT: 130}
 _INTERRUPTED = "poll: interrupted; turns that still run go on, and the next call adopts them"
@@ -37,7 +39,7 @@ def once(config: Config, *, wait: bool, as_json: bool, drain: bool = False) -> i
             Screen() as screen,
             App(config, progress=screen.reading, on_turn=screen.turn) as app,
         ):
-            report = _cycle(app, as_json=as_json)
+            report = _cycle(app, app.cycle.run, as_json=as_json)
             leaving.interrupt = False
             done = app.followed_up(report, wait=wait, stop=leaving.stop, drain=drain)
     except KeyboardInterrupt:
@@ -53,10 +55,10 @@ def once(config: Config, *, wait: bool, as_json: bool, drain: bool = False) -> i
     return 1 if done.tally.failed or done.given_up else 0
 
 
-def _cycle(app: App, *, as_json: bool) -> Report:
+def _cycle(app: App, cycle: Callable[[], Report], *, as_json: bool) -> Report:
     """One cycle.  A program that reads our last line is told of one that failed, too."""
     try:
-        return app.cycle.run()
+        return cycle()
     except (Busy, ForgeError, NothingToWatch) as failure:
         if as_json:
             print(_as_json(app.nothing_done(str(failure))))
@@ -77,12 +79,14 @@ def rehearse(config: Config, *, as_json: bool) -> int:
             aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bottlepost-")))
             engine = open_database(aside / "bottlepost.db", COMPONENTS)
         app = stack.enter_context(App(config, engine=engine))
-        report = app.cycle.rehearse()
+        report = _cycle(app, app.cycle.rehearse, as_json=as_json)
         held = app.held_back([told.event for told in report.told])
         new = [told for told in report.told if told.event.ref not in held]
         turns = _would_run(report.told, new, app.due_turns())
+        with reading(app.engine) as conn:
+            done = Once(report=report, tally=Tally(waiting=registry.waiting(conn)), posted=0)
     if as_json:
-        print(json.dumps(_rehearsal(report, turns), ensure_ascii=False, separators=(",", ":")))
+        print(json.dumps(_rehearsal(done, turns), ensure_ascii=False, separators=(",", ":")))
         return 0
     for told in report.told:
         _say_told(told)
@@ -134,16 +138,13 @@ def _would_run(told: list[Told], free: list[Told], due: list[Turn]) -> list[tupl
     return [(key, agent, events) for (key, agent), events in found.items()]
 
 
-def _rehearsal(report: Report, turns: list[tuple[str, str, int]]) -> dict[str, Any]:
-    return {
-        "cursor": report.cursor,
-        "requests": report.requests,
-        "pulls_changed": report.pulls_changed,
-        "events": [
+def _rehearsal(done: Once, turns: list[tuple[str, str, int]]) -> dict[str, Any]:
+    """What a run tells, of which nothing was begun; and what would come of it."""
+    return done.as_dict() | {
+        "would_run": [{"key": key, "agent": agent, "events": events} for key, agent, events in turns],
+        "log": [
             told.event.as_dict()
             | {"decisions": [{"agent": d.agent, "verdict": d.verdict, "reason": d.reason} for d in told.decisions]}
-            for told in report.told
+            for told in done.report.told
         ],
-        "turns": [{"key": key, "agent": agent, "events": events} for key, agent, events in turns],
-        "errors": report.errors,
     }

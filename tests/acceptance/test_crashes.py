@@ -194,10 +194,16 @@ def test_a_dry_run_shows_what_would_happen_and_touches_nothing(bot: Bot, repo: R
     assert not bot.state.exists()
     assert {request.method for request in world.requests} == {"GET"}
     said = bot.once("--dry-run", "--format", "json").json
-    assert [event["event"] for event in said["events"]] == ["pull_request"]
-    assert said["turns"] == [{"key": bot.key(pull), "agent": "reviewer", "events": 1}]
+    assert [(event["event"], event["decisions"][0]["verdict"]) for event in said.pop("log")] == [
+        ("pull_request", "wake")
+    ]
+    assert said.pop("would_run") == [{"key": bot.key(pull), "agent": "reviewer", "events": 1}]
+    begun = {"started": 0, "adopted": 0, "done": 0, "failed": 0, "waiting": 0}
+    assert (said["events"], said["turns"], said["posted"]) == (1, begun, 0)
     assert not bot.state.exists()
-    assert bot.tally()["events"] == 1, "the real run finds everything again"
+    real = bot.tally()
+    assert real["events"] == 1, "the real run finds everything again"
+    assert list(real) == list(said), "and tells it under the same keys"
 
 
 def test_a_dry_run_beside_a_used_database_leaves_it_as_it_is(bot: Bot, repo: Repo) -> None:

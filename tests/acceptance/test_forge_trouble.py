@@ -155,6 +155,8 @@ def test_a_forge_that_asks_for_much_patience_gets_it_from_every_call(
     bot.pass_time(600)
     for call in ((), ("--dry-run",), ("--format", "json")):
         assert "the forge has asked for patience, 20 min are left" in bot.once(*call, code=3).complaint
+    [said] = bot.once("--dry-run", "--format", "json", code=3).rows
+    assert "has asked for patience" in said["errors"][0] and said["events"] == 0
     assert world.requests == [], "nothing is asked"
     unwell = bot.poll("status", code=1).out
     assert f"the last cycle failed: the forge {'asks for patience: 429' if status == 429 else 'failed: 503'}" in unwell

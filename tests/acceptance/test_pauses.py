@@ -50,7 +50,7 @@ def test_a_pause_covers_what_it_names_and_nothing_else(
     bot.once()
     bot.poll("pause", *place, "--reason", "why not")
     pulls = [one.open_pull(by="ana") for one in repos]
-    would = {turn["key"] for turn in bot.once("--dry-run", "--format", "json").json["turns"]}
+    would = {turn["key"] for turn in bot.once("--dry-run", "--format", "json").json["would_run"]}
     assert [int(bot.key(pull) in would) for pull in pulls] == expected
     bot.once()
     assert answered(bot, *pulls) == expected
