@@ -75,10 +75,11 @@ class Cycle:
         """One cycle.  Raises `Busy`, `ForgeError`, `NothingToWatch` or `DatabaseError`: then nothing was changed."""
         self._mind_quiet()
         with self._leased():
+            halves = self._halves(dry=False)
             try:
-                return self._run(dry=False)
+                return self._run(halves)
             except Exception as failure:
-                self._note_failure(failure)
+                self._note_failure(failure, sent=halves.uncounted)
                 if isinstance(failure, ForgeError) and failure.exit_code == 1:
                     failure.exit_code = 4 if isinstance(failure, Forbidden) else 3  # it was not one thing's trouble
                 raise
@@ -86,7 +87,7 @@ class Cycle:
     def rehearse(self) -> Report:
         """The same without lease, and without writing anything: for `--dry-run`."""
         self._mind_quiet()
-        return self._run(dry=True)
+        return self._run(self._halves(dry=True))
 
     def _mind_quiet(self) -> None:
         """Raises `RateLimited` as long as the forge wants to be left alone; what it has said stays the last error."""
@@ -130,23 +131,27 @@ class Cycle:
             raise Busy(f"another poller took over {self._config.forge} while this one was slow")
         self._lease, self._renewed = kept, self._now()
 
-    def _note_failure(self, failure: Exception) -> None:
+    def _note_failure(self, failure: Exception, *, sent: int) -> None:
         if not isinstance(failure, Busy):
             now = self._now()
             noted: dict[str, Any] = {"error": str(failure)[:500], "error_at": now}
             if until := quiet_until(failure, now=now):
                 noted["quiet_until"] = until
             with begin(self._engine) as conn:
+                forge = store.forge(conn, self._config.forge)
+                noted |= {"requests": forge.requests + sent, "counted_from": forge.counted_from or now}
                 store.save_forge(conn, self._config.forge, **noted)
 
     # -- the cycle ----------------------------------------------------------------------------------------------
 
-    def _run(self, *, dry: bool) -> Report:
-        sent, now = self._client.requests, self._now()
-        halves = Halves(
+    def _halves(self, *, dry: bool) -> Halves:
+        return Halves(
             self._config, self._engine, self._client, control=self._control, progress=self._on_progress,
-            keep=None if dry else self._keep, now=now,
+            keep=None if dry else self._keep, now=self._now(),
         )  # fmt: skip
+
+    def _run(self, halves: Halves) -> Report:
+        sent = self._client.requests
         moved = halves.moved()
         swept = halves.swept(moved)
         troubles = moved.troubles | swept.troubles

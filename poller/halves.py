@@ -82,10 +82,16 @@ class Halves:
     ) -> None:
         self._config, self._engine, self._client, self._control = config, engine, client, control
         self._progress, self._keep, self._now = progress, keep, now
+        self._counted = client.requests
+
+    @property
+    def uncounted(self) -> int:
+        """Requests that were sent, and that no half has written down."""
+        return self._client.requests - self._counted
 
     def moved(self) -> Moved:
         """The first half.  Raises `ForgeError` or `NothingToWatch`: then nothing was changed."""
-        config, now, sent = self._config, self._now, self._client.requests
+        config, now = self._config, self._now
         with reading(self._engine) as conn:
             forge = store.forge(conn, config.forge)
             due = inventory.is_due(config, forge, now=now)
@@ -106,6 +112,7 @@ class Halves:
             told, trust = self._triaged(conn, changed, gathered.looks, bot, anew=taken is not None)
         cursor = new_cursor(forge.cursor, started=scope.since, now=gathered.now, newest=gathered.newest)
         troubles = {f"{place.repo}#{place.number}": place.error for place in gathered.troubles}
+        sent = self.uncounted
         if self._keep is None:
             troubles |= taken.troubles if taken is not None else {}
         else:
@@ -125,19 +132,20 @@ class Halves:
                     self._save_owner(conn, watching)
                 store.save_forge(
                     conn, config.forge, cursor=cursor, paged=gathered.paged, success_at=now, error="", error_at=None,
-                    requests=forge.requests + self._client.requests - sent, counted_from=forge.counted_from or now,
+                    requests=forge.requests + sent, counted_from=forge.counted_from or now,
                 )  # fmt: skip
                 troubles |= store.troubled_repositories(conn, config.forge)
+        self._counted += sent
         write_down(told, gathered.troubles)
         return Moved(
             cursor=cursor, now=gathered.now, names=gathered.names, paged=gathered.paged, bot=bot,
             page=taken.page if taken is not None else forge.page, looks=gathered.looks, told=told, troubles=troubles,
-            sent=self._client.requests - sent,
+            sent=sent,
         )  # fmt: skip
 
     def swept(self, moved: Moved) -> Found:
         """The second half: as much of what is due as the budget pays for.  Raises what ends a first half, too."""
-        config, now, sent = self._config, self._now, self._client.requests
+        config, now = self._config, self._now
         with reading(self._engine) as conn:
             forge = store.forge(conn, config.forge)
             units = rounds.due(conn, config.forge, config.poll, now=now)
@@ -148,7 +156,7 @@ class Halves:
             swept = self._sweep(conn, moved, units, forge)
             changed = self._repositories(conn, swept.names, swept.lost_repos, swept.archived, at=moved.now)
             told, trust = self._triaged(conn, changed, swept.looks, moved.bot)
-        spent = self._client.requests - sent
+        spent = self.uncounted
         if self._keep is not None:
             with begin(self._engine) as conn:
                 self._keep(conn)
@@ -163,6 +171,7 @@ class Halves:
                     swept=forge.swept + spent, requests=forge.requests + spent,
                     quiet_until=quiet_until(swept.stopped, now=now) if swept.stopped else forge.quiet_until,
                 )  # fmt: skip
+        self._counted += spent
         unread = [look.trouble for look in swept.looks if look.trouble is not None]
         write_down(told, unread)
         return Found(

@@ -8,10 +8,8 @@ idempotency key: who posts looks for the marker first.
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -72,9 +70,7 @@ class Client:
             proxy=httpx.Proxy(proxy.url, ssl_context=context if by_tls else None) if proxy is not None else None,
             trust_env=False,  # the way is known already, and is the control plane's, too
         )
-        self._count = 0
         self._told: tuple[str, float] | None = None
-        self._lock = threading.Lock()
         self._show(token)
 
     def __enter__(self) -> Client:
@@ -89,8 +85,8 @@ class Client:
 
     @property
     def requests(self) -> int:
-        """Requests sent so far, repeats included."""
-        return self._count
+        """Requests sent so far by all that share its courtesy, repeats included."""
+        return self._courtesy.sent
 
     def forge_time(self) -> float | None:
         """Epoch seconds by the forge's clock, as its last answer told it; `None` before there is one."""
@@ -112,7 +108,7 @@ class Client:
         where, url = errors.where_of("GET", path), self._root + path
         try:
             for _ in range(REDIRECTS + 1):
-                with self._courtesy.request(where), self._streamed(url) as response:
+                with self._courtesy.request(where), self._http.stream("GET", url) as response:
                     if 300 <= response.status_code < 400:
                         response.read()
                         url = self._same_forge(response, where)
@@ -184,19 +180,10 @@ class Client:
         self, method: str, url: str, params: Mapping[str, str | int] | None, where: str, body: Mapping[str, Any] | None
     ) -> httpx.Response:
         with self._courtesy.request(where):
-            self._counted()
             try:
                 return self._http.request(method, url, params=params, json=body)
             except httpx.HTTPError as failure:
                 raise self._no_answer(failure, where) from None
-
-    def _streamed(self, url: str) -> AbstractContextManager[httpx.Response]:
-        self._counted()
-        return self._http.stream("GET", url)
-
-    def _counted(self) -> None:
-        with self._lock:
-            self._count += 1
 
     def _show(self, token: str | None) -> None:
         if token is not None:

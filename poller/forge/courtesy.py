@@ -1,6 +1,6 @@
 """What one process owes a forge: few requests at once, and none while it has asked for quiet.
 
-Knows moments and errors.  Must not know what is sent: both clients ask here before they send anything.
+Knows moments and errors, and how much is sent.  Must not know what: both clients ask here before they send anything.
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ class Courtesy:
         self._clock = clock
         self._places = threading.BoundedSemaphore(AT_ONCE)
         self._quiet_until = 0.0
+        self._sent = 0
+        self._lock = threading.Lock()
+
+    @property
+    def sent(self) -> int:
+        """Requests of all these clients so far, repeats included."""
+        return self._sent
 
     @contextmanager
     def request(self, where: str) -> Iterator[None]:
@@ -37,6 +44,8 @@ class Courtesy:
         self._check(where)
         with self._places:
             self._check(where)  # it may have asked meanwhile
+            with self._lock:
+                self._sent += 1
             yield
 
     def heard(self, error: errors.ForgeError) -> None:

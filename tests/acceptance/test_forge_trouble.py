@@ -35,6 +35,19 @@ def test_a_token_revoked_between_two_cycles_is_refused_with_code_4(bot: Bot, rep
     assert "401" in bot.once(code=4).complaint
 
 
+def test_requests_of_a_cycle_that_fails_are_counted_with_the_others(bot: Bot, repo: Repo, world: World) -> None:
+    """Also those that ask who we are, and those of a poller that is refused again and again."""
+    assert bot.tally()["requests"] == len(world.requests)
+    bot.token = "0123456789abcdef-no-such-token"
+    bot.secrets.append(bot.token)
+    for _ in range(2):
+        before = len(world.requests)
+        refused = bot.tally(code=4)
+        assert refused["requests"] == len(world.requests) - before > 0
+    counted = bot.poll("status", "--format", "json", code=1).json["requests"]
+    assert counted["sent"] == len(world.requests)
+
+
 @pytest.mark.parametrize(
     ("held", "lacking"),
     [

@@ -67,14 +67,14 @@ class Desk:
             )
         )
         self.config: Config = load(path, environ={})
-        courtesy = Courtesy(clock=lambda: self.now())
-        self.client = self._open.enter_context(Client(self.url, self.token, courtesy=courtesy))
+        self.courtesy = Courtesy(clock=lambda: self.now())
+        self.client = self._open.enter_context(Client(self.url, self.token, courtesy=self.courtesy))
         self.questions = Questions(self.client)
         self._control: Control | None = None
 
     def control(self) -> Control:
         if self._control is None:
-            self._control = self._open.enter_context(Control(self.url, self.token))
+            self._control = self._open.enter_context(Control(self.url, self.token, courtesy=self.courtesy))
         return self._control
 
     def new_cycle(self) -> Cycle:

@@ -136,6 +136,17 @@ def test_a_forge_in_trouble_commits_nothing(desk: Desk) -> None:
     assert desk.told() == [OPENED]
 
 
+def test_requests_are_counted_once_when_only_the_second_half_fails(desk: Desk) -> None:
+    desk.repo.open_pull(by="ana")
+    desk.set_up(sweep="0s")
+    desk.told()
+    desk.world.fault("GET /repos/acme/api/pulls", status=401, times=None)
+    with pytest.raises(errors.Refused):
+        desk.cycle()
+    with reading(desk.engine) as conn:
+        assert store.forge(conn, desk.config.forge).requests == len(desk.world.requests)
+
+
 def test_a_commit_that_breaks_off_leaves_the_old_state_and_loses_nothing(desk: Desk) -> None:
     desk.told()
     desk.repo.open_pull(by="ana")
