@@ -63,12 +63,12 @@ def launched(
         _status(conn, turn, heads.head_sha, "pending", f"{turn.agent} is at work", url=url, desk=desk)
 
 
-def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk: Desk) -> None:
-    """The turn has come to this, for now or for good."""
+def settle(conn: sa.Connection, turn: Turn, outcome: Outcome, agent: Agent, desk: Desk, *, because: str = "") -> None:
+    """The turn has come to this, for now or for good.  `because`: how its conversation came to be, in words."""
     if turn.state == "waiting":
         return
     read = reviews.read(outcome.structured, outcome.text) if agent.reply == "review" else None
-    end = _End(turn=turn, outcome=outcome, agent=agent, aim=_aim(conn, turn.id), read=read)
+    end = _End(turn=turn, outcome=outcome, agent=agent, aim=_aim(conn, turn.id), read=read, because=because)
     later = _done(conn, end, desk)
     if agent.reply != "none":
         _said(conn, end, later, desk)
@@ -82,6 +82,7 @@ class _End(msgspec.Struct, frozen=True, kw_only=True):
     agent: Agent
     aim: Aim | None
     read: reviews.Said | None
+    because: str
 
 
 def _done(conn: sa.Connection, end: _End, desk: Desk) -> deeds.Push | Pushed | None:
@@ -111,7 +112,7 @@ def _said(conn: sa.Connection, end: _End, later: deeds.Push | Pushed | None, des
     quote = _quote(asking)
     bodies = words_after(
         turn, said, agent, bot=desk.bot, quote=quote, later=later is not None,
-        before=letters.notices(conn, turn.id),
+        before=letters.notices(conn, turn.id), because=end.because,
     )  # fmt: skip
     if not bodies:
         return
@@ -142,6 +143,7 @@ def words_after(
     quote: str = "",
     later: bool = False,
     before: int = 0,
+    because: str = "",
 ) -> list[str]:
     """What is to be said on the pull when a turn has come to this: nothing as long as it will be tried again.
 
@@ -149,7 +151,7 @@ def words_after(
     if turn.state == "done" and outcome.kind == "done":
         return [
             replies.answer(
-                outcome.text, turn.id, mode=turn.mode, because=turn.surprise, usd=turn.cost_usd, bot=bot, quote=quote,
+                outcome.text, turn.id, mode=turn.mode, because=because, usd=turn.cost_usd, bot=bot, quote=quote,
                 later=later, named=_sticky_part(turn) if agent.sticky else "1",
             )
         ]  # fmt: skip

@@ -22,7 +22,8 @@ from poller.forge.questions import Questions
 from poller.gate import Gate
 from poller.pushes import access_to
 from poller.reviews import SCHEMA
-from sessions import registry
+from sessions import lifecycle, registry
+from sessions import tables as session_tables
 from sessions.config import Agent
 from sessions.database import begin, reading
 from sessions.logs import fields
@@ -116,7 +117,9 @@ class PullErrand:
     def settled(self, conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
         """The agent's words, or a word about why there are none, into the outbox; and what else follows."""
         agent = self._agents.get(turn.agent) or Agent()
-        answers.settle(conn, turn, outcome, agent, self._desk(store.forge(conn, self._forge).bot))
+        because = lifecycle.continuity(turn, session, is_successor=_is_successor(conn, session))
+        desk = self._desk(store.forge(conn, self._forge).bot)
+        answers.settle(conn, turn, outcome, agent, desk, because=because)
 
     def _desk(self, bot: Actor | None) -> answers.Desk:
         return answers.Desk(forge=self._forge, bot=bot.login if bot is not None else "", now=self._now())
@@ -220,3 +223,10 @@ def _earlier(conn: sa.Connection, turn: Turn, session: Session) -> list[tuple[Tu
     ]
     found = {event.id: event for event in eventlog.events(conn, [id for one in over for id in one.events])}
     return [(one, [found[id] for id in one.events if id in found]) for one in over]
+
+
+def _is_successor(conn: sa.Connection, session: Session) -> bool:
+    """Has its pull had another bottle of this agent before?"""
+    c = session_tables.session.c
+    former = sa.exists().where(c.ref == session.ref, c.agent == session.agent, c.id < session.id)
+    return bool(conn.scalar(sa.select(former)))

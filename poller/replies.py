@@ -88,7 +88,7 @@ def answer(
 ) -> str:
     """The agent's words as one comment of at most `limit` characters, ended by the mark of the part `named`.
 
-    The footer says how the conversation went on, why not simply (`because`), what the turn cost, and how the `bot` is
+    The footer says how the conversation went on and why (`because`), what the turn cost, and how the `bot` is
     asked for help.  `quote` comes first; `later`: there is room for what `told_later` adds.
 
     Mentions are silenced, so that the forge notifies nobody: `@ana` gets a zero-width space behind the `@`.  E-mail
@@ -266,7 +266,7 @@ def _footer(
 ) -> str:
     how = {"fresh": " · a fresh session", "resume": " · resumed session", None: ""}[mode]
     why = " ".join(harmless(because[:150], code_too=True).replace("<", "&lt;").split())
-    cost = f" · ${usd:.2f}" if usd >= 0.005 else ""
+    cost = (f" · ${usd:.2f}" if usd >= 0.005 else " · under $0.01") if usd > 0 else ""
     help = f" · `@{_code(bot)} help`" if bot else ""
     return f"{_FOOTER}{turn}{how}{f': {why}' if how and why else ''}{cost}{help}</sub>"
 

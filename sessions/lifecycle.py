@@ -142,6 +142,26 @@ def announcement(opening: Opening, session: Session) -> str:
     return f"{verb} session {session.claude_session}" + (f": {opening.why}" if opening.why else "")
 
 
+def continuity(turn: Turn, session: Session, *, is_successor: bool) -> str:
+    """Why the conversation of a turn that is over was new or an old one, for people; "" where there is nothing to say.
+
+    `session`: as the turn has left it; `is_successor`: the pull has had another bottle of this agent before."""
+    if turn.surprise:
+        return turn.surprise
+    if turn.mode == "resume":
+        if session.conversation_turns > 1:
+            return f"its {_nth(session.conversation_turns)} turn"
+        return "this turn was begun before" if turn.attempts > 1 else ""
+    if is_successor:
+        return "the bottle before was put away"
+    return f"{turn.agent}'s first turn here" if session.turns <= 1 else "nothing was said in it before"
+
+
+def _nth(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"
+
+
 def after(outcome: Outcome, turn: Turn, session: Session, *, now: float, tries: int | None = None) -> Verdict:
     """What `outcome` means.  `turn.attempts` counts this run too.  `tries`: at most so many, whatever the kind."""
     reason = outcome.reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from poller.demo.pulls import Pull
@@ -10,6 +12,8 @@ from poller.demo.versions import VERSIONS
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
 from tests.acceptance.calls import until
+
+COST = r"(\$\d+\.\d\d|under \$0\.01)"
 
 
 def reactions(pull: Pull) -> list[tuple[int, str, str]]:
@@ -104,8 +108,18 @@ def test_killed_before_the_last_status_was_set_the_next_call_sets_it(bot: Bot, r
 def test_the_line_below_an_answer_tells_turn_session_and_how_to_get_help(bot: Bot, repo: Repo) -> None:
     pull = repo.open_pull(by="ana")
     bot.once()
-    [answer] = bot.comments(pull)
-    assert "<sub>bottlepost · turn 1 · a fresh session · `@bot help`</sub>" in answer
+    pull.comment("@bot and now?", by="ana")
+    bot.once()
+    bot.poll("reset", bot.key(pull), "--bottle")
+    pull.comment("@bot once more?", by="ana")
+    bot.once()
+    first, second, third = (answer.splitlines()[-3] for answer in bot.comments(pull))
+    how = "a fresh session: reviewer's first turn here"
+    assert re.fullmatch(rf"<sub>bottlepost · turn 1 · {how} · {COST} · `@bot help`</sub>", first)
+    how = "resumed session: its 2nd turn"
+    assert re.fullmatch(rf"<sub>bottlepost · turn 2 · {how} · {COST} · `@bot help`</sub>", second)
+    how = "a fresh session: the bottle before was put away"
+    assert re.fullmatch(rf"<sub>bottlepost · turn 3 · {how} · {COST} · `@bot help`</sub>", third)
 
 
 def test_an_answer_to_a_remark_on_a_line_quotes_it(bot: Bot, repo: Repo) -> None:

@@ -33,7 +33,7 @@ def test_after_a_hand_over_the_agent_goes_on_with_its_note_and_people_are_told(b
     assert "What the log says" not in second, "the note knows it all"
     said = bot.comments(pull)
     assert len(said) == 2, "the note is not posted"
-    assert re.fullmatch(r"turn 1 · a fresh session · \$\d\.\d\d", footer(said[0]))
+    assert re.fullmatch(r"turn 1 · a fresh session: reviewer's first turn here · \$\d\.\d\d", footer(said[0]))
     assert re.fullmatch(
         r"turn 2 · a fresh session: the conversation had gone on for 1 turns · \$\d\.\d\d", footer(said[1])
     )

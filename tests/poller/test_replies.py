@@ -59,7 +59,9 @@ def test_footer_says_why_the_conversation_did_not_simply_go_on() -> None:
 def test_the_footer_says_why_the_conversation_is_new_and_what_the_turn_cost() -> None:
     part = only("Looks good.", mode="fresh", because="it had grown <b>\n@ana", usd=0.1234)
     assert f"<sub>bottlepost · turn 12 · a fresh session: it had grown &lt;b> @{SILENCER}ana · $0.12</sub>" in part
-    assert "$" not in only("Looks good.", mode="fresh", usd=0.004), "less than a cent is nothing to talk about"
+    assert "turn 12 · a fresh session · under $0.01</sub>" in only("Looks good.", mode="fresh", usd=0.00476)
+    assert "a fresh session · $0.01</sub>" in only("Looks good.", mode="fresh", usd=0.005)
+    assert "$" not in only("Looks good.", mode="fresh", usd=0.0), "nobody said what it cost"
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "\r\n\t"])

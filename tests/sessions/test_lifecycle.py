@@ -67,6 +67,30 @@ def test_last_good_copy_is_put_back_where_the_record_is_less_than_that(condition
 
 
 @pytest.mark.parametrize(
+    ("turn", "session", "expected"),
+    [
+        ({"mode": "fresh"}, {"turns": 1}, "a's first turn here"),
+        ({"mode": "fresh"}, {"turns": 2}, "nothing was said in it before"),
+        ({"mode": "fresh", "surprise": "its transcript is gone"}, {"turns": 1}, "its transcript is gone"),
+        ({"mode": "resume", "surprise": "a copy was put back"}, {"conversation_turns": 4}, "a copy was put back"),
+        ({"mode": "resume"}, {"turns": 9, "conversation_turns": 4}, "its 4th turn"),
+        ({"mode": "resume"}, {"conversation_turns": 23}, "its 23rd turn"),
+        ({"mode": "resume"}, {"conversation_turns": 112}, "its 112th turn"),
+        ({"mode": "resume", "attempts": 2}, {"turns": 1, "conversation_turns": 1}, "this turn was begun before"),
+        ({"mode": "resume", "attempts": 1}, {"conversation_turns": 0}, ""),
+    ],
+)
+def test_people_are_told_why_a_conversation_is_new_or_how_old_it_is(
+    turn: dict[str, Any], session: dict[str, Any], expected: str
+) -> None:
+    over, left = msgspec.structs.replace(TURN, **turn), msgspec.structs.replace(SESSION, **session)
+    assert lifecycle.continuity(over, left, is_successor=False) == expected
+    other = "the bottle before was put away"
+    is_unsaid = turn["mode"] == "fresh" and not turn.get("surprise")
+    assert lifecycle.continuity(over, left, is_successor=True) == (other if is_unsaid else expected)
+
+
+@pytest.mark.parametrize(
     ("kind", "state", "pause"),
     [
         ("done", "done", None),
