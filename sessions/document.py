@@ -107,22 +107,27 @@ class Document:
             # What comes from a variable is always text: `parallel: ${JOBS}` may still be a number.
             return msgspec.convert(raw, kind, strict=key not in self._from_variable)
         except msgspec.ValidationError:
-            mend = "" if key in self._from_variable else closest(raw, choices_of(kind))
-            if isinstance(raw, str) and get_origin(kind) is tuple and key not in self._from_variable:
-                mend = f"write [{raw}]"
-            raise self.error(key, found=self._found(raw, key), expected=expected_of(kind), mend=mend) from None
+            is_for_list = isinstance(raw, str) and get_origin(kind) is tuple
+            mend = f"write [{raw}]" if is_for_list else closest(raw, choices_of(kind))
+            found, mend = self._hidden(raw, key) or (shown(raw), mend)
+            raise self.error(key, found=found, expected=expected_of(kind), mend=mend) from None
 
     def _scalar(self, raw: object, scalar: type[Scalar], key: str) -> Any:
         try:
             return scalar.parse(raw)
         except ValueError as error:
-            hidden = key in self._from_variable
-            found = self._found(raw, key) if hidden else scalar.shown(raw)
-            raise self.error(key, found=found, expected=scalar.EXPECTED, mend="" if hidden else str(error)) from None
+            found, mend = self._hidden(raw, key) or (scalar.shown(raw), str(error))
+            raise self.error(key, found=found, expected=scalar.EXPECTED, mend=mend) from None
 
-    def _found(self, raw: object, key: str) -> str:
+    def _hidden(self, raw: object, key: str) -> tuple[str, str] | None:
+        """What may be said of a refused value that came from a variable, and the mend; `None`: it did not."""
         source = self._from_variable.get(key)
-        return f"a value from the variable {source}" if source else shown(raw)
+        if source is None:
+            return None
+        if isinstance(raw, str) and not raw.strip():
+            state = "empty" if source in self.environ else "not set"
+            return f"the variable {source}, which is {state}", "set it"
+        return f"a value from the variable {source}", ""
 
     def _replaced(self, raw: object, key: str) -> object:
         if isinstance(raw, list):

@@ -236,7 +236,12 @@ def test_a_token_is_never_shown(complaint: Callable[..., str], token: str) -> No
 def test_an_unset_token_is_named_and_an_empty_one_too(complaint: Callable[..., str]) -> None:
     text = TOP.replace("t0ken", "'${GITEA_TOKEN}'")
     assert "found the variable GITEA_TOKEN, which is not set" in complaint(text)
-    assert "found a value from the variable GITEA_TOKEN, expected an access token" in complaint(text, GITEA_TOKEN="")
+    assert "found a value from the variable GITEA_TOKEN, expected an access token" in complaint(text, GITEA_TOKEN="a b")
+    expected = "gitea.token: found the variable GITEA_TOKEN, which is empty, expected an access token; set it"
+    assert expected in complaint(text, GITEA_TOKEN="") and expected in complaint(text, GITEA_TOKEN=" \n")
+    jobs = "limits: {parallel: '${JOBS:-}'}"
+    assert "limits.parallel: found the variable JOBS, which is empty, expected" in complaint(TOP + jobs, JOBS="")
+    assert "limits.parallel: found the variable JOBS, which is not set, expected" in complaint(TOP + jobs)
 
 
 def test_a_secret_does_not_slip_out(load: Load) -> None:
