@@ -94,19 +94,30 @@ def _text_in(path: Path, *, missing: str) -> str:
 
 
 def _problem(error: yaml.YAMLError, text: str) -> str:
+    if isinstance(error, yaml.reader.ReaderError):
+        return _not_allowed(error, text)
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-    problem = " ".join(str(getattr(error, "problem", None) or "characters that YAML does not allow").split())
+    problem = " ".join(str(getattr(error, "problem", None) or "something that is no YAML").split())
     tag = _TAG.search(problem)
     if tag:
         return f'{where}found {tag[1]} without quotes, expected a text; write "{tag[1]}"'
     if mark is not None and _at(text, mark).startswith("\t"):
         return f"{where}found a tab, expected spaces; indent with spaces"
+    if isinstance(error, yaml.composer.ComposerError) and "another document" in problem:
+        return f"{where}a second document begins here, expected one; remove the `---`"
     if "is there twice" in problem:
         return f"{where}{problem}; keep one"
     if "flow" in str(getattr(error, "context", "")):
         return f'{where}{problem}; check brackets and commas, and write "${{NAME}}" in quotes inside braces'
     return f"{where}{problem}; check the indentation and the quotes there"
+
+
+def _not_allowed(error: yaml.reader.ReaderError, text: str) -> str:
+    # Its `position` counts bytes or characters, as the parser likes; the first such character is the one.
+    at = text.find(chr(error.character))
+    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    return f"line {line}, column {column}: found the character U+{error.character:04X}, expected text; remove it"
 
 
 def _at(text: str, mark: yaml.Mark) -> str:

@@ -143,9 +143,13 @@ def test_the_mend_is_named(complaint: Callable[..., str], text: str, mend: str) 
         ("state: 'x", "line 1, column 10: found unexpected end of stream; check the indentation and the quotes there"),
         ("x: !!python/object/apply:os.getcwd []", "line 1, column 4: could not determine a constructor"),
         ("{[a]: b}", "line 1, column 2: a key must be a text"),
-        ("a: 1\n---\nb: 2", "line 2, column 1: but found another document"),
+        ("a: 1\n---\nb: 2", "line 2, column 1: a second document begins here, expected one; remove the `---`"),
         (b"state: \xff", "found bytes that are not UTF-8, expected text; save it as UTF-8"),
-        (b"state: a\x00b", "characters that YAML does not allow"),
+        (b"state: a\x00b", "line 1, column 9: found the character U+0000, expected text; remove it"),
+        (
+            "# \u00e9\u20ac\nstate: '\u00fc\x07'",
+            "line 2, column 10: found the character U+0007, expected text; remove it",
+        ),
         ("[" * 100_000, "found values nested too deeply"),
     ],
 )
