@@ -60,7 +60,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NothingToWatch(Exception):
-    """None of the configured repositories can be read; the text is one line."""
+    """None of the configured repositories can be read, or none is to be read yet; the text is one line."""
 
     exit_code = 2
 

@@ -145,6 +145,13 @@ def start_of(start: str, *, now: float) -> float:
     return now - parse_duration(start)
 
 
+def start_trouble(start: str, *, now: float) -> str:
+    """What is wrong with a `poll.start` that is still to come, and the mend; "" where nothing is."""
+    if start_of(start, now=now) <= now:
+        return ""
+    return f"found {start}, which is still to come, expected a time that is over; write now, or a time before"
+
+
 class Login(Scalar):
     """The name of an account, in lower case."""
 

@@ -15,8 +15,8 @@ from poller import store
 from poller.config import Config
 from poller.deltas.diff import NEVER
 from poller.deltas.watch import P, Placed, Watched
-from poller.inventory import Inventory
-from poller.scalars import start_of
+from poller.inventory import Inventory, NothingToWatch
+from poller.scalars import start_of, start_trouble
 
 #: So many owners are asked for one by one.
 FEW = 10
@@ -33,14 +33,19 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, config: Config, conn: sa.Connection, *, now: float, all_known: bool) -> Watching:
-        """`all_known`: `repos` is as it was in the last cycle, so that ten thousand patterns need not be compared."""
+        """`all_known`: `repos` is as it was in the last cycle, so that ten thousand patterns need not be compared.
+
+        Raises `NothingToWatch` when something is new, and its beginning still to come: until then all would be lost."""
         patterns = frozenset(pattern.lower() for pattern in config.wanted)
         known = {} if all_known else store.watches(conn, config.forge)
+        new = frozenset() if all_known else patterns - known.keys()
+        if new and (wrong := start_trouble(config.poll.start, now=now)):
+            raise NothingToWatch(f"{config.path}: poll.start: {wrong}")
         moment = datetime.fromtimestamp(start_of(config.poll.start, now=now), UTC)
         return cls(
             config=config,
             start=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            new=frozenset() if all_known else patterns - known.keys(),
+            new=new,
             all_patterns=patterns,
             known=known,
         )

@@ -17,6 +17,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HOST = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]*):(host-gateway|[0-9.]+|\[?[0-9A-Fa-f:.]+\]?)")
 _SIZE = re.compile(r"([0-9]+)([kmg])")
 _FACTORS = {"k": 2**10, "m": 2**20, "g": 2**30}
+#: As engines write it: a registry, a path in lower case, a tag, a digest.
+_IMAGE = re.compile(
+    r"(?:(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(?::[0-9]+)?/)?"
+    r"[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[A-Za-z0-9+._-]+:[0-9A-Fa-f]{32,})?"
+)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -29,6 +35,18 @@ class Network(Scalar):
     def parse(cls, value: object) -> str:
         if not isinstance(value, str) or not _NAME.fullmatch(value):
             raise ValueError("`docker network ls` shows the names")
+        return value
+
+
+class Image(Scalar):
+    """What a container is made from."""
+
+    EXPECTED = "the name of an image, such as bottlepost/claude:latest"
+
+    @classmethod
+    def parse(cls, value: object) -> str:
+        if not isinstance(value, str) or not _IMAGE.fullmatch(value):
+            raise ValueError("it is in lower case, but for the tag, and without spaces; `docker image ls` shows names")
         return value
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from sessions.boxing import HostLine, Network, Runner, Size
+from sessions.boxing import HostLine, Image, Network, Runner, Size
 from sessions.document import Document
 from sessions.globs import PathPattern
 from sessions.wording import Scalar, kind_of, shown
@@ -153,7 +153,9 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         "review_requested",
     )
     backend: Annotated[Literal["docker", "process", "command"], Meta(description="What a bottle is.")] = "docker"
-    image: Annotated[str, Meta(min_length=1, description="The image of a docker bottle.")] = "bottlepost/claude:latest"
+    image: Annotated[str, Image, Meta(min_length=1, description="The image of a docker bottle.")] = (
+        "bottlepost/claude:latest"
+    )
     network: Annotated[str, Network, Meta(description="none, bridge, or a network's name.")] = "bridge"
     extra_hosts: Annotated[
         tuple[Annotated[str, HostLine], ...], Meta(description="`name:address` lines for a docker bottle.")

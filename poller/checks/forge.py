@@ -190,7 +190,7 @@ def trust(config: Config, control: Control, repos: list[Repo]) -> Check:
 def _named(control: Control, logins: tuple[str, ...]) -> Check:
     """Whoever takes a listed login that nobody has is trusted from then on."""
     if not logins:
-        return ok("trust", "nobody")
+        return warn("trust", "trust.who is an empty list: nobody can make the agents run", "name writers or logins")
     missing = [login for login in logins[:FEW] if control.user(login) is None]
     if missing:
         return warn("trust", f"nobody is called {', '.join(missing)}", "remove what is wrong in `trust.who`")

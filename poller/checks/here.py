@@ -10,13 +10,16 @@ import re
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from poller.checks import Check, fail, ok, warn
 from poller.checks.database import of_the_database
 from poller.config import Config
+from poller.scalars import start_trouble
 from sessions.config import Agent, ConfigError
+from sessions.wording import closest
 
 #: Bytes below which a disk is nearly full: the checkout of one large repository.
 LITTLE_DISK = 1_000_000_000
@@ -27,10 +30,18 @@ GIT = (2, 31)
 
 def on_this_machine(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
     """All findings that need no network, but for a database of its own."""
+    yield from start(config, now=time.time())
     yield from token_storage(config)
     yield from state_directory(config.state)
     yield from of_the_database(config)
     yield from agents(config, environ)
+
+
+def start(config: Config, *, now: float) -> Iterator[Check]:
+    """A watching that begins one day has lost until then what happens."""
+    if wrong := start_trouble(config.poll.start, now=now):
+        found, _, mend = wrong.partition("; ")
+        yield fail("start", f"poll.start: {found}", mend, exit_code=2)
 
 
 def token_storage(config: Config) -> Iterator[Check]:
@@ -94,6 +105,8 @@ def agents(config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
     except ConfigError as trouble:
         found, _, mend = str(trouble).rpartition("; ")
         yield fail("agents", found, mend, exit_code=2)
+    else:
+        yield from _templates(config)
     yield from _money(config)
     for name, agent in config.agents.items():
         yield _agent(f"agent {name}", agent, environ)
@@ -118,6 +131,18 @@ def _backend(backend: str, agents: Mapping[str, Agent], state: Path, environ: Ma
     yield claude(environ) if backend == "process" else ok(f"backend {backend}", "its programs are there")
 
 
+def _templates(config: Config) -> Iterator[Check]:
+    """Files that somebody has written for prompts, and that are in none."""
+    from poller.prompts.compose import names_for, unused
+
+    for directory in sorted({agent.prompts for agent in config.agents.values() if agent.prompts is not None}):
+        mine = [name for name, agent in config.agents.items() if agent.prompts == directory]
+        for file in unused(Path(directory), mine):
+            names = names_for(mine)
+            mend = closest(file, names) or f"name it {', '.join(names[:-1])} or {names[-1]}, or remove it"
+            yield warn("prompts", f"{directory}/{file} is in no prompt of {', '.join(mine)}", mend)
+
+
 def _money(config: Config) -> Iterator[Check]:
     """What a turn may cost is set aside before it begins: a cap with room for one lets no second begin."""
     dearest = max((agent.limits.usd for agent in config.agents.values()), default=0.0)
@@ -129,12 +154,14 @@ def _money(config: Config) -> Iterator[Check]:
 
 
 def _agent(name: str, agent: Agent, environ: Mapping[str, str]) -> Check:
+    if not agent.on:
+        return warn(name, "wakes on nothing: `on` is an empty list", "name what wakes it, or leave `on` out")
     unset = [variable for variable in agent.env if not environ.get(variable)]
     if unset:
         verb = "is" if len(unset) == 1 else "are"
         return warn(name, f"{', '.join(unset)} {verb} not set here", "export what the agent needs where `poll` runs")
     passed = f", passes {', '.join(agent.env)}" if agent.env else ""
-    return ok(name, f"{agent.backend}, wakes on {', '.join(agent.on) or 'nothing'}{passed}")
+    return ok(name, f"{agent.backend}, wakes on {', '.join(agent.on)}{passed}")
 
 
 def claude(environ: Mapping[str, str]) -> Check:

@@ -7,6 +7,7 @@ sessions, SQL or the forge.  Reads template files and nothing else.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -115,6 +116,22 @@ def check(agent: str, *, directory: Path | None) -> None:
     )
     compose(facts, directory=directory)
     compose(msgspec.structs.replace(facts, mode="resume", repeat=True), directory=directory)
+
+
+def names_for(agents: Iterable[str]) -> list[str]:
+    """Names under which templates are looked for in an operator's directory."""
+    return [stem + ending for stem in (*agents, "prompt") for ending in (".md", "-delta.md")]
+
+
+def unused(directory: Path, agents: Iterable[str]) -> list[str]:
+    """Files of an operator's directory that no prompt of these agents is made of, hidden ones and READMEs aside."""
+    there = sorted(file.name for file in directory.iterdir() if file.is_file())
+    left = [name for name in there if not name.startswith(".") and not name.lower().startswith("readme")]
+    used = [name for name in names_for(agents) if name in left]
+    for name in used:  # grows by what is included
+        text = (directory / name).read_text("utf-8", errors="replace")
+        used += [other for other in left if other not in used and other in text]
+    return [name for name in left if name not in used]
 
 
 def _environment(directory: Path | None) -> SandboxedEnvironment:

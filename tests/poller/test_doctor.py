@@ -183,7 +183,7 @@ def test_an_administrators_token_is_advised_against(examine: Examine, world: Wor
         ("collaborators", "ok", "added to the repository by name"),
         ("[Bot]", "ok", "1 by name: bot"),
         ("[Ana, bot]", "warn", "nobody is called ana"),
-        ("[]", "ok", "nobody"),
+        ("[]", "warn", "nobody can make the agents run"),
     ],
 )
 def test_how_people_are_trusted_is_said(examine: Examine, who: str, status: str, said: str) -> None:
@@ -230,6 +230,32 @@ def test_what_an_agent_needs_is_looked_for(examine: Examine) -> None:
     checks = examine(more="agents: {a: {backend: process}, b: {backend: process, env: [], prompts: words}}")
     assert checks["agent a"].status == "warn" and "ANTHROPIC_API_KEY is not set" in checks["agent a"].found
     assert checks["agents"].status == "fail" and "words" in checks["agents"].found, checks["agents"]
+
+
+def test_values_that_let_nothing_happen_are_told_of(examine: Examine) -> None:
+    later = examine(more="poll: {start: '2099-01-01T00:00:00Z'}")["start"]
+    assert later.status == "fail" and "2099-01-01T00:00:00Z, which is still to come" in later.found
+    assert doctor.exit_code_of([later]) == 2
+    assert "start" not in examine(more="poll: {start: '2020-01-01T00:00:00Z'}")
+    deaf = examine(more="agents: {r: {backend: process, env: [], on: []}}")["agent r"]
+    assert deaf.status == "warn" and "wakes on nothing" in deaf.found
+
+
+def test_files_that_are_in_no_prompt_are_told_of(examine: Examine, tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    words.mkdir()
+    (words / "promt.md").write_text("Be brief.\n")
+    (words / "README.md").write_text("What these are.\n")
+    more = "agents: {a: {backend: process, env: [], prompts: words}, b: {backend: process, env: [], prompts: words}}"
+    found = examine(more=more)["prompts"]
+    assert (found.status, found.mend) == ("warn", "did you mean `prompt.md`?")
+    assert found.found == f"{words}/promt.md is in no prompt of a, b"
+    (words / "promt.md").rename(words / "prompt.md")
+    (words / "b-delta.md").write_text("{% include 'tone.md' %}\n")
+    (words / "tone.md").write_text("Be kind.\n")
+    assert "prompts" not in examine(more=more)
+    (words / "b-delta.md").unlink()
+    assert examine(more=more)["prompts"].found == f"{words}/tone.md is in no prompt of a, b"
 
 
 def test_git_is_looked_for_where_code_is_fetched(examine: Examine, tmp_path: Path) -> None:

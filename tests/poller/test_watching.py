@@ -14,6 +14,7 @@ from poller.cycle import Busy
 from poller.demo.clock import stamp
 from poller.demo.pulls import Pull
 from poller.forge import errors
+from poller.inventory import NothingToWatch
 from sessions import leases, processes
 from sessions.database import begin, reading
 from tests.poller.desk import Desk
@@ -47,6 +48,17 @@ def test_start_holds_for_a_repository_that_comes_later_too(desk: Desk, start: st
     desk.set_up(repos="[acme/api, acme/other]", start=start)
     assert desk.told() == ([] if start == "now" else [OPENED])
     assert desk.told() == []
+
+
+def test_a_start_that_is_still_to_come_is_refused_before_anything_is_asked(desk: Desk) -> None:
+    desk.set_up(start="2099-01-01T00:00:00Z")
+    with pytest.raises(NothingToWatch, match=r"poll.start: found 2099-01-01T00:00:00Z, which is still to come, expec"):
+        desk.cycle()
+    assert desk.world.requests == [] and cursor(desk) is None
+    desk.set_up()
+    desk.told()
+    desk.set_up(start="2099-01-01T00:00:00Z")
+    assert desk.told() == [], "where the watching has begun it does not matter, whatever a clock says"
 
 
 def test_a_repository_that_left_the_config_is_not_read_any_more(desk: Desk) -> None:

@@ -41,6 +41,13 @@ def test_limits_of_a_container_are_left_to_the_backend_unless_written(tmp_path: 
             "{network: 'container:x'}",
             "agents.r.network: found 'container:x', expected none, bridge, or a network's name",
         ),
+        (
+            "{image: Bad Image}",
+            "agents.r.image: found 'Bad Image', expected the name of an image, such as bottlepost/c",
+        ),
+        ("{image: acme/Claude}", "agents.r.image: found 'acme/Claude', expected the name"),
+        ("{image: 'claude:'}", "agents.r.image: found 'claude:', expected the name"),
+        ("{image: ''}", "agents.r.image: found an empty text, expected the name"),
         ("{extra_hosts: ['x']}", "agents.r.extra_hosts[0]: found 'x', expected name:address, or name:host-gateway"),
         ("{extra_hosts: ['a:b c']}", "agents.r.extra_hosts[0]: found 'a:b c'"),
         ("{backend: command}", "agents.r.command.start: found nothing, expected the words of a command; for example ["),
@@ -60,6 +67,22 @@ def test_mistake_is_named_with_its_key(tmp_path: Path, text: str, said: str) -> 
     with pytest.raises(ConfigError) as caught:
         agent_of(tmp_path, text)
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "debian",
+        "debian:trixie-slim",
+        "bottlepost/claude:latest",
+        "localhost:5000/acme/claude_1.2--x:V1.0_a",
+        "Registry.example.com/a/b/c@sha256:" + "0aF9" * 16,
+        "[::1]:5000/claude",
+        "sha256:" + "0af9" * 16,
+    ],
+)
+def test_image_is_named_as_engines_name_it(tmp_path: Path, name: str) -> None:
+    assert agent_of(tmp_path, f"{{image: '{name}'}}").image == name
 
 
 def test_unknown_placeholder_is_answered_with_those_there_are(tmp_path: Path) -> None:
