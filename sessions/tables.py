@@ -83,7 +83,7 @@ turn = sa.Table(
     sa.Column("claude_session", sa.String, nullable=False, default=""),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("launches", sa.Integer, nullable=False, default=0),  # names the turn's directory
-    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),  # of workers, before its launch
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),  # of workers, with it
     sa.Column("renewed", sa.Boolean, nullable=False, default=False),  # its one fresh start of its own is used up
     sa.Column("handovers", sa.Integer, nullable=False, server_default="0"),  # hand-overs launched; names directories
     sa.Column("handing_over", sa.Boolean, nullable=False, server_default=sa.false()),  # its last launch is one
