@@ -77,8 +77,9 @@ def test_a_program_is_told_which_turn_runs_again(bot: Bot, repo: Repo) -> None:
     bot.once(code=1)
     bot.query("UPDATE turn SET state = 'failed'")
     assert bot.poll("retry", "1", "--format", "json").rows == [{"turn": 1, "runs_as": 1, "posts": 0}]
-    refused = bot.poll("--format", "json", "retry", "1", code=2)
-    assert not refused.out and "turn 1 is waiting" in refused.complaint
+    assert bot.tally()["turns"]["done"] == 1
+    refused = bot.poll("--format", "json", "retry", "9", code=2)
+    assert not refused.out and "turn 9: there is no such turn" in refused.complaint
 
 
 def test_health_before_the_first_cycle_is_no_health(bot: Bot) -> None:
