@@ -20,6 +20,10 @@ from pathlib import Path
 import msgspec
 
 _PROC = Path("/proc")
+#: Seconds within which an exec, or an end, has surely happened.
+_MOMENT = 2.0
+#: The kernel's flag (`PF_KTHREAD`) of its own threads.
+_KERNEL_THREAD = 0x00200000
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -169,7 +173,7 @@ def environments(name: str) -> Iterator[tuple[int, dict[str, str]]]:
 def environment(pid: int, name: str) -> dict[str, str]:
     """All of a process's environment if it holds `name`; nothing if not, or where that cannot be seen."""
     try:
-        environ = _PROC.joinpath(str(pid), "environ").read_bytes()
+        environ = _environ(pid)
     except OSError:  # ended meanwhile, or of another user
         return {}
     if f"{name}=".encode() not in environ:
@@ -177,6 +181,29 @@ def environment(pid: int, name: str) -> dict[str, str]:
     pairs = (os.fsdecode(pair).partition("=") for pair in environ.split(b"\0"))
     found = {key: value for key, equals, value in pairs if equals}
     return found if name in found else {}
+
+
+def _environ(pid: int) -> bytes:
+    """As the process was started.  Raises `OSError`.
+
+    In the middle of an exec, and near its end, a process shows none for a moment: whoever looks just then would find
+    nothing of a run that goes on, or that still holds its files.  So that moment is waited for."""
+    deadline = time.monotonic() + _MOMENT
+    while True:
+        environ = b""
+        with contextlib.suppress(ProcessLookupError):  # so says a newer kernel of one that ends
+            environ = _PROC.joinpath(str(pid), "environ").read_bytes()
+        if environ or _has_none(_stat(pid)) or time.monotonic() > deadline:
+            return environ
+        time.sleep(0.001)
+
+
+def _has_none(stat: list[str] | None) -> bool:
+    """Has it no environment for good?  It has ended, is a thread of the kernel's, or was started with an empty one."""
+    if stat is None or len(stat) <= 48 or stat[0] in "ZX" or int(stat[6]) & _KERNEL_THREAD:
+        return True
+    end_of_code, (begins, ends) = stat[24], stat[47:49]
+    return end_of_code != "0" and begins == ends != "0"  # an exec sets the former last
 
 
 def age_of(start: str) -> float:
