@@ -31,6 +31,7 @@ def name_of(root: Path) -> str:
         return file.read_text("ascii").strip()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     mine = root / f".place-{secrets.token_hex(4)}"  # threads of one process ask at the same time
+    mine.touch(mode=0o600)
     mine.write_text(f"{secrets.token_hex(8)}\n", "ascii")
     with contextlib.suppress(FileExistsError):  # somebody was quicker: it is called as he says
         os.link(mine, file)

@@ -64,6 +64,7 @@ def _note(state: Path, home: _Home, *, is_first: bool = False) -> _Home:
     """Write it down; where that cannot be, it comes to the same as long as neither host nor directory change."""
     mine = state / f".home-{secrets.token_hex(4)}"
     with contextlib.suppress(OSError):
+        mine.touch(mode=0o600)
         mine.write_text(f"{' '.join((home.name, home.where, *home.former))}\n", "utf-8")
         if not is_first:
             mine.replace(_file(state))

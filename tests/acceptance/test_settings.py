@@ -48,7 +48,7 @@ def test_each_word_of_on_wakes_on_its_act_and_on_no_other(bot: Bot, repo: Repo) 
     agent = {"backend": "process", "checkout": False}
     bot.config["agents"] = {word.replace(":", "."): {**agent, "on": [word]} for word in ("opened", *WORDS)}
     woken: dict[str, set[str]] = {}
-    for turn in bot.once("--dry-run", "--format", "json").json["turns"]:
+    for turn in bot.once("--dry-run", "--format", "json").json["would_run"]:
         woken.setdefault(turn["key"], set()).add(turn["agent"].replace(".", ":"))
     assert {word: woken[bot.key(pull)] for word, pull in pulls.items()} == {
         word: {word, *ALSO.get(word, ())} for word in WORDS

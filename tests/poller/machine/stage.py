@@ -185,9 +185,11 @@ class Stage(Desk):
         path = self.place / "config.yaml"
         path.write_text(CONFIG.format(url=self.url, token=self.token))
         self.config = load(path, environ={})
-        courtesy = Courtesy(clock=lambda: self.now())
-        self._patient = self._open.enter_context(MortalClient(self.url, self.token, courtesy=courtesy))
-        self._hasty = self._open.enter_context(MortalClient(self.url, self.token, courtesy=courtesy, timeout=HASTE))
+        self.courtesy = Courtesy(clock=lambda: self.now())
+        self._patient = self._open.enter_context(MortalClient(self.url, self.token, courtesy=self.courtesy))
+        self._hasty = self._open.enter_context(
+            MortalClient(self.url, self.token, courtesy=self.courtesy, timeout=HASTE)
+        )
         self._patient.fate = self._hasty.fate = self.fate
         self.client = self._patient
         self._control = None
