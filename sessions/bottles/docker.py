@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sessions import files, processes, state
+from sessions import files, processes, runs, state
 from sessions.bottles import engine, holdings, images
 from sessions.bottles.box import User, marks_of, name_of, shape_of, user_of
 from sessions.bottles.protocol import EngineError, Sight
@@ -79,7 +79,7 @@ class DockerBottle:
 
     def look(self, launch: Launch) -> Sight:
         is_over = self._is_over(launch)
-        code = files.code_in(launch.directory / "exit")
+        code = runs.exit_code(launch)
         if code is not None and (is_over or not files.is_plain(_mark(launch))):
             return Sight(state="ended", exit=code)
         if self._guest(launch) is not None:
@@ -136,7 +136,7 @@ class DockerBottle:
 
     def _is_seen_to_have_ended(self, launch: Launch) -> bool:
         """With its exit code: then the engine, which takes its time, is not asked."""
-        return self._is_over(launch) and files.code_in(launch.directory / "exit") is not None
+        return self._is_over(launch) and runs.exit_code(launch) is not None
 
     def forbid(self, launch: Launch) -> bool:
         launch.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ class DockerBottle:
                         container.wait(timeout=_KILL_PATIENCE)
                         container.reload()
                     exit = launch.directory / "exit"
-                    if files.code_in(exit) is None:
+                    if runs.exit_code(launch) is None:
                         state.write(exit, f"{container.attrs['State']['ExitCode']}\n")
                     _mark(launch).unlink(missing_ok=True)
         _secrets(launch).unlink(missing_ok=True)
