@@ -74,7 +74,7 @@ class PullErrand:
             earlier = _earlier(conn, turn, session) if mode == "fresh" else []
         assert known is not None  # its events came from reading it
         try:
-            passed = self._gate.passed(turn, known.row.repo, events) if self._gate is not None else events
+            passed = self._gate.passed(turn, known.row, events) if self._gate is not None else events
             if isinstance(passed, Dropped):
                 return passed
             events = passed

@@ -17,11 +17,12 @@ import sqlalchemy as sa
 from poller import eventlog, notices, standing, store
 from poller.commands import command_in
 from poller.config import Config
-from poller.deltas.events import Actor, Event, Subject, place_of
-from poller.deltas.pulls import Heads
+from poller.deltas.events import Actor, Event, Subject
+from poller.deltas.pulls import Heads, Row
 from poller.forge.control import Control
 from poller.forge.questions import Questions
 from poller.obeying import Obeying
+from poller.scope import watched
 from poller.triage import CODE, wakes
 from poller.trust import FRESH, Trust
 from poller.wording import Wording, is_review
@@ -50,14 +51,15 @@ class Gate:
         self._asking = threading.Lock()
         self._wording = Wording(engine, questions, age=self._age)
 
-    def passed(self, turn: Turn, repo: str, events: Sequence[Event]) -> list[Event] | Dropped:
+    def passed(self, turn: Turn, row: Row, events: Sequence[Event]) -> list[Event] | Dropped:
         """Those of the turn's events that may still start it, with the words that stand there now.  Raises
         `ForgeError`."""
-        if not self._is_watched(repo, place_of(turn.ref)[0]):
-            return Dropped(reason=f"the config does not name {repo} any more, or excludes it")
+        with reading(self._engine) as conn:
+            if not watched(self._config, [row], conn):
+                return Dropped(reason=f"the config does not name {row.repo} any more, or excludes it")
         old = [event for event in events if self._age(event) >= FRESH]
         refused = self._refused(turn, old) if old else {}
-        now = self._wording.now(repo, [event for event in events if event.id not in refused])
+        now = self._wording.now(row.repo, [event for event in events if event.id not in refused])
         changed = [event for event in events if event.id in now and now[event.id] != event.subject]
         reworded = self._reworded(turn, changed, now) if changed else {}
         refused |= {event_id: why for event_id, why in reworded.items() if isinstance(why, str)}
@@ -87,13 +89,6 @@ class Gate:
             standing.change(conn, event.forge, event.ref, asked=True)
             said = notices.consent_wanted(bot.login, head)
             Obeying(conn, self._config, bot, now=self._now()).say(event, said, part=f"consent-{head[:12]}")
-
-    def _is_watched(self, repo: str, repo_id: int) -> bool:
-        watchlist, forge = self._config.watchlist, self._config.forge
-        if watchlist.watches(repo) or watchlist.excludes(repo):
-            return not watchlist.excludes(repo)
-        with reading(self._engine) as conn:  # named by a former name
-            return repo_id in store.repository_ids(conn, forge, {repo_id})
 
     def _control(self) -> Control:
         """Made when it is first needed; only who holds `_asking` asks."""

@@ -57,22 +57,24 @@ class Watchlist(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, patterns: Iterable[str]) -> Watchlist:
         """Sort patterns that were checked already."""
         patterns = tuple(patterns)
-        excluded = {pattern[1:].lower() for pattern in patterns if pattern.startswith("!")}
-        wanted = [pattern for pattern in patterns if not _is_undone(pattern, excluded)]
+        excluded = [pattern[1:].lower() for pattern in patterns if pattern.startswith("!")]
+        names = frozenset(pattern for pattern in excluded if not pattern.endswith("/*"))
+        whole = frozenset(pattern[:-2] for pattern in excluded if pattern.endswith("/*"))
+        named = [pattern for pattern in patterns if not pattern.startswith("!")]
+        wanted = [pattern for pattern in named if not _is_among(pattern, names, whole)]
         owners = {pattern[:-2].lower(): pattern[:-2] for pattern in wanted if pattern.endswith("/*")}
         return cls(
             patterns=patterns,
             wanted=tuple(wanted),
             names=frozenset(pattern.lower() for pattern in wanted if not pattern.endswith("/*")),
             owners=tuple(owners.values()),
-            excluded_names=frozenset(pattern for pattern in excluded if not pattern.endswith("/*")),
-            excluded_owners=frozenset(pattern[:-2] for pattern in excluded if pattern.endswith("/*")),
+            excluded_names=names,
+            excluded_owners=whole,
         )
 
     def excludes(self, full_name: str) -> bool:
         """Is the repository one of those that are not to be watched, whatever else it was called?"""
-        name = full_name.lower()
-        return name in self.excluded_names or name.partition("/")[0] in self.excluded_owners
+        return _is_among(full_name, self.excluded_names, self.excluded_owners)
 
     def watches(self, full_name: str) -> bool:
         """Is the repository named, and not excluded?"""
@@ -83,7 +85,7 @@ class Watchlist(msgspec.Struct, frozen=True, kw_only=True):
         return name in self.names or any(owner == watched.lower() for watched in self.owners)
 
 
-def _is_undone(pattern: str, excluded: set[str]) -> bool:
-    """Is it an exclusion, or taken back by one?"""
-    name = pattern.lower()
-    return name.startswith("!") or name in excluded or f"{name.partition('/')[0]}/*" in excluded
+def _is_among(name: str, names: frozenset[str], owners: frozenset[str]) -> bool:
+    """Is a repository, or all of an owner's (`owner/*`), one of these or one of theirs?"""
+    name = name.lower()
+    return name in names or name.partition("/")[0] in owners

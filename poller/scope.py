@@ -81,16 +81,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 
     def watched(self, rows: list[P], conn: sa.Connection, taken: Inventory | None) -> list[P]:
         """Only what the config names: a search brings strangers' public repositories too, a memory former ones."""
-        rows = [row for row in rows if not self.config.watchlist.excludes(row.repo)]
-        others = {row.repo_id for row in rows if not self.config.watches(row.repo)}
-        if not others:
-            return rows
-        # Named under a former name: a rename is no reason to stop watching.
-        if taken is not None:  # what the last inventory knew may have left the config with this one
-            renamed = others & {repo_id for repo_id, _ in taken.repositories.values()}
-        else:
-            renamed = store.repository_ids(conn, self.config.forge, others)
-        return [row for row in rows if row.repo_id not in others or row.repo_id in renamed]
+        return watched(self.config, rows, conn, taken)
 
     def filter(self, conn: sa.Connection, taken: Inventory | None) -> Watched:
         """The same, for somebody who knows neither database nor inventory."""
@@ -109,3 +100,17 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     def _patterns_of(self, repo: str) -> frozenset[str]:
         name = repo.lower()
         return frozenset({name, f"{name.partition('/')[0]}/*"}) & self.all_patterns
+
+
+def watched(config: Config, rows: list[P], conn: sa.Connection, taken: Inventory | None = None) -> list[P]:
+    """Those whose repository the config names.  `taken`: an inventory that is newer than the one we remember."""
+    rows = [row for row in rows if not config.watchlist.excludes(row.repo)]
+    others = {row.repo_id for row in rows if not config.watches(row.repo)}
+    if not others:
+        return rows
+    # Named under a former name: a rename is no reason to stop watching.
+    if taken is not None:  # what the last inventory knew may have left the config with this one
+        renamed = others & {repo_id for repo_id, _ in taken.repositories.values()}
+    else:
+        renamed = store.repository_ids(conn, config.forge, others)
+    return [row for row in rows if row.repo_id not in others or row.repo_id in renamed]

@@ -15,4 +15,7 @@ def test_a_turn_that_has_no_events_any_more_has_none_that_are_refused(desk: Desk
         raise AssertionError("there is nothing to ask")
 
     gate = Gate(desk.engine, desk.questions, desk.config, control=nobody, now=desk.now)
-    assert gate.passed(Turned(desk).turn, "acme/api", []) == []
+    turned = Turned(desk)
+    row = desk.questions.issue(desk.repo.full_name, desk.repo.id, turned.pull.number)
+    assert row is not None
+    assert gate.passed(turned.turn, row, []) == []
