@@ -7,6 +7,8 @@ its remarks has these.  Must not know who may ask.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -23,6 +25,7 @@ from sessions.database import reading
 SETTLED = 30.0
 #: Comments and reviews of one turn that are looked for, each.
 PROBES = 20
+T = TypeVar("T")
 
 
 class Wording:
@@ -42,8 +45,10 @@ class Wording:
         for event in comments:
             words = now[comment_of(event)]
             found[event.id] = msgspec.structs.replace(event.subject, body=words) if words is not None else None
-        old = [event for event in reviews if self._age(event) >= SETTLED][-PROBES:]
-        return found | {event.id: event.subject for event in reviews} | {one.id: self._review(repo, one) for one in old}
+        found |= {event.id: event.subject for event in reviews}
+        for event in [event for event in reviews if self._age(event) >= SETTLED][-PROBES:]:
+            found[event.id] = self._unless_gone(repo, event, partial(self._review, repo, event))
+        return found
 
     def _comments(self, repo: str, events: Sequence[Event]) -> dict[int, str | None]:
         """Comment id → what it says."""
@@ -57,33 +62,24 @@ class Wording:
             seen[comment_of(event)] = event
         old = {comment_of(event): event for event in events if self._age(seen[comment_of(event)]) >= SETTLED}
         for comment_id in [one for one in sorted(old) if now[one] is not None][-PROBES:]:
-            now[comment_id] = self._words(repo, old[comment_id], now[comment_id])
+            event, known = old[comment_id], now[comment_id]
+            now[comment_id] = self._unless_gone(repo, event, partial(self._words, repo, event, known))
         return now
 
     def _words(self, repo: str, event: Event, known: str | None) -> str | None:
         number, review_id = event.number, event.subject.review_id
-        try:
-            if number is None or not isinstance(review_id, int):
-                words = self._questions.words(repo, comment_of(event))
-                return words if words is not None else known
-            remarks = self._questions.inline(repo, number, review_id)
-        except errors.NotFound:
-            if self._is_more_gone(repo, event):
-                raise
-            return None
+        if number is None or not isinstance(review_id, int):
+            words = self._questions.words(repo, comment_of(event))
+            return words if words is not None else known
+        remarks = self._questions.inline(repo, number, review_id)
         return next((one.body for one in remarks if one.id == comment_of(event)), None)
 
-    def _review(self, repo: str, event: Event) -> Subject | None:
+    def _review(self, repo: str, event: Event) -> Subject:
         number, review_id = event.number, event.subject.review_id
         assert number is not None and isinstance(review_id, int)
-        try:
-            remarks = {one.id: one.body for one in self._questions.inline(repo, number, review_id)}
-            since = ids.shifted(event.at, seconds=-1)
-            rows = self._questions.timeline(repo, number, since=since, hidden=len(remarks)).steps
-        except errors.NotFound:
-            if self._is_more_gone(repo, event):
-                raise
-            return None
+        remarks = {one.id: one.body for one in self._questions.inline(repo, number, review_id)}
+        since = ids.shifted(event.at, seconds=-1)
+        rows = self._questions.timeline(repo, number, since=since, hidden=len(remarks)).steps
         # Whoever takes back the text of a review and not the review takes its row away.
         body = next((row.body for row in rows if row.kind == "review" and row.review_id == review_id), "")
         said = msgspec.structs.replace(event.subject, body=body)
@@ -93,9 +89,15 @@ class Wording:
         stand = [msgspec.structs.replace(one, body=remarks[one.comment_id]) for one in stand]
         return msgspec.structs.replace(said, comments=stand)
 
-    def _is_more_gone(self, repo: str, event: Event) -> bool:
-        """Is it the pull or the repository that is gone?  Then nobody has taken back his words."""
-        return event.number is None or self._questions.what_is_gone(repo, event.repo_id, event.number) is not None
+    def _unless_gone(self, repo: str, event: Event, ask: Callable[[], T]) -> T | None:
+        """The answer; `None`: what is asked about was deleted.  Where the pull or the repository is what is gone nobody
+        has taken back his words, and the `NotFound` is raised."""
+        try:
+            return ask()
+        except errors.NotFound:
+            if event.number is None or self._questions.what_is_gone(repo, event.repo_id, event.number):
+                raise
+            return None
 
 
 def comment_of(event: Event) -> int:
