@@ -8,14 +8,13 @@ afresh, because the conversation is not to be had.  Knows rows and one file; `no
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import time
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from sessions import processes
+from sessions import processes, state
 from sessions import tables as t
 from sessions.database import begin, is_shared
 from sessions.turns import Session
@@ -30,12 +29,7 @@ def name_of(root: Path) -> str:
     with contextlib.suppress(FileNotFoundError):
         return file.read_text("ascii").strip()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mine = root / f".place-{secrets.token_hex(4)}"  # threads of one process ask at the same time
-    mine.touch(mode=0o600)
-    mine.write_text(f"{secrets.token_hex(8)}\n", "ascii")
-    with contextlib.suppress(FileExistsError):  # somebody was quicker: it is called as he says
-        os.link(mine, file)
-    mine.unlink()
+    state.write_first(file, f"{secrets.token_hex(8)}\n")  # or somebody was quicker: it is called as he says
     return file.read_text("ascii").strip()
 
 

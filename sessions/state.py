@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -162,13 +162,32 @@ def new_turn_directory(bottle: Path, name: str, *, prompt: str, argv: tuple[str,
 
 def write(path: Path, text: str) -> None:
     """The whole text or the old one, even if the power fails; readable by nobody else."""
+    with _beside(path, text) as partial:
+        partial.replace(path)
+
+
+def write_first(path: Path, text: str) -> bool:
+    """The whole text, unless there is one already: then it stays, and the answer is false."""
+    with _beside(path, text) as partial:
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            return False
+        finally:
+            partial.unlink()
+        return True
+
+
+@contextlib.contextmanager
+def _beside(path: Path, text: str) -> Iterator[Path]:
+    """The text in a file of ours in the same directory, to be put in place; it does not stay if that fails."""
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}")
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        yield partial
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()

@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 from pathlib import Path
 
 import msgspec
 
 from sessions import files, processes
+from sessions.state import write, write_first
 
 #: Former names that are remembered.
 _MOST = 8
@@ -62,17 +62,9 @@ def _noted(state: Path) -> _Home | None:
 
 def _note(state: Path, home: _Home, *, is_first: bool = False) -> _Home:
     """Write it down; where that cannot be, it comes to the same as long as neither host nor directory change."""
-    mine = state / f".home-{secrets.token_hex(4)}"
+    put = write_first if is_first else write  # somebody may have been quicker: then it is called as he says
     with contextlib.suppress(OSError):
-        mine.touch(mode=0o600)
-        mine.write_text(f"{' '.join((home.name, home.where, *home.former))}\n", "utf-8")
-        if not is_first:
-            mine.replace(_file(state))
-            return home
-        with contextlib.suppress(FileExistsError):  # somebody was quicker: it is called as he says
-            os.link(mine, _file(state))
-    with contextlib.suppress(OSError):
-        mine.unlink()
+        put(_file(state), f"{' '.join((home.name, home.where, *home.former))}\n")
     return (_noted(state) or home) if is_first else home
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from sessions import files, processes
+from sessions import files, processes, runs, state
 from sessions.bottles.home import home_of
 from sessions.bottles.protocol import EngineError, Sight
 from sessions.turns import Launch
@@ -101,7 +101,7 @@ class Keeper:
             self._children.discard(keeper.pid)
             processes.reap(keeper.pid)
         # The exit code after the process: it writes the one and then ends the other.
-        code = files.code_in(launch.directory / "exit")
+        code = runs.exit_code(launch)
         if code is not None:
             return Sight(state="ended", exit=code)
         if keeper is None:
@@ -112,20 +112,12 @@ class Keeper:
         keeper = _keeper(launch)
         if keeper is None:
             time.sleep(min(seconds, 0.01))
-        elif files.code_in(launch.directory / "exit") is None:
+        elif runs.exit_code(launch) is None:
             processes.wait_for(keeper.pid, seconds)
 
     def forbid(self, launch: Launch) -> bool:
         launch.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mine = launch.directory / f"pid.{os.getpid()}"
-        mine.write_text("0 0 forbidden\n")
-        try:
-            os.link(mine, launch.directory / "pid")
-        except FileExistsError:
-            return False
-        finally:
-            mine.unlink()
-        return True
+        return state.write_first(launch.directory / "pid", "0 0 forbidden\n")
 
     def stop(self, launch: Launch, *, grace: float) -> None:
         for number in _STEPS:
