@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from poller import tables
 from poller.deltas.events import place_of
-from sessions import leases, places
+from sessions import dates, leases, places
 from sessions import tables as session_tables
 from sessions.decoding import decoder
 from sessions.sources import Made, Unpushable
@@ -161,7 +161,7 @@ def claim(
     What was put off longest ago comes first: nobody's trouble is tried again before everybody's turn has come."""
     order = (table.c.not_before, table.c.id)
     for row in conn.execute(_due(forge, but, now=now, quick=quick).order_by(*order)).mappings():
-        is_free = leases.is_free(row["owner"], row["lease_until"], now) or row["lease_until"] > now + 2 * lease
+        is_free = leases.is_free(row["owner"], row["lease_until"], now, longest=2 * lease)
         if not is_free or _is_anothers(conn, row, here, now=now):
             continue
         held = {"attempts": row["attempts"] + 1, "lease_until": now + lease}
@@ -213,6 +213,6 @@ def _due(forge: str, but: set[int], *, now: float, quick: bool) -> sa.Select[Any
         earlier.c.what == c.what, earlier.c.id < c.id, earlier.c.state == "waiting", is_alike
     )  # fmt: skip
     is_quick = c.what != "push" if quick else sa.true()
-    is_time = sa.or_(c.not_before <= now, c.not_before > now + LONGEST)
+    is_time = dates.is_time(c.not_before, now=now, longest=LONGEST)
     mine = (c.state == "waiting", c.forge == forge, is_time, c.id.not_in(but), ~before, is_quick)
     return sa.select(table).where(*mine)

@@ -17,7 +17,7 @@ from poller.posting import Post, Review
 from poller.replies import NOTICE, marked, marks_in, told_later
 from poller.tables import outbox as table
 from poller.threads import Thread
-from sessions import leases, registry
+from sessions import dates, leases, registry
 from sessions.decoding import decoder
 
 _AFTER_ANOTHER = "a part before it could not be posted"
@@ -169,7 +169,7 @@ def claim(
 
     `longest`: seconds that anything may lie ahead; what lies further was dated by a clock that was put back since."""
     for row in conn.execute(_due(forge, but, now=now, longest=longest)):
-        is_free = leases.is_free(row.owner, row.lease_until, now) or row.lease_until > now + 2 * lease
+        is_free = leases.is_free(row.owner, row.lease_until, now, longest=2 * lease)
         if not is_free or (row.review and _is_reviewed(conn, row, now)):
             continue
         held = {"owner": owner, "lease_until": now + lease, "attempts": row.attempts + 1, "tried_at": now}
@@ -245,7 +245,7 @@ def _due(forge: str, but: set[int], *, now: float, longest: float) -> sa.Select[
     """What was put off longest ago first: nobody's trouble is tried again before everybody's turn has come."""
     earlier, c = table.alias(), table.c
     unsent = sa.exists().where(earlier.c.turn_id == c.turn_id, earlier.c.id < c.id, earlier.c.state == "waiting")
-    is_time = sa.or_(c.not_before <= now, c.not_before > now + longest)
+    is_time = dates.is_time(c.not_before, now=now, longest=longest)
     mine = (c.forge == forge, c.state == "waiting", is_time, c.id.not_in(but), ~unsent)
     return sa.select(table).where(*mine).order_by(c.not_before, c.id)
 

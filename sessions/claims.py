@@ -61,7 +61,7 @@ def due(
     `unless`: of a row of the turn table, that whoever gave it the turn wants it to wait."""
     running = t.turn.alias()
     busy = sa.exists().where(running.c.ref == t.turn.c.ref, running.c.state == "running")
-    is_time = sa.or_(t.turn.c.not_before <= now, t.turn.c.not_before > now + dates.LONGEST)
+    is_time = dates.is_time(t.turn.c.not_before, now=now)
     where = [t.turn.c.state == "waiting", is_time, t.turn.c.agent.in_(list(agents)), ~busy]
     where.append(~pauses.holds_back(now))
     if unless is not None:

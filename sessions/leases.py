@@ -56,9 +56,10 @@ def held(conn: sa.Connection, name: str, *, now: float) -> Lease | None:
     return None if known is None or is_free(known.owner, known.until, now) else known
 
 
-def is_free(owner: str, until: float, now: float) -> bool:
-    """Whether what `owner` held until `until` may be taken: given back, over its time, or its process is dead."""
-    if not owner or until <= now or until > now + LONGEST:
+def is_free(owner: str, until: float, now: float, *, longest: float = LONGEST) -> bool:
+    """Whether what `owner` held until `until` may be taken: given back, over its time (or more than `longest` ahead),
+    or its process is dead."""
+    if not owner or until <= now or until > now + longest:
         return True
     process = processes.Process.parse(owner)
     return process is not None and processes.is_alive(process) is False
