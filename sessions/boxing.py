@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
-from sessions.wording import Scalar, shown
+from sessions.wording import Matched, Scalar, shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _HOST = re.compile(r"([A-Za-z0-9][A-Za-z0-9.-]*):(host-gateway|[0-9.]+|\[?[0-9A-Fa-f:.]+\]?)")
@@ -26,40 +26,28 @@ _IMAGE = re.compile(
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-class Network(Scalar):
+class Network(Matched):
     """What a container is joined to."""
 
     EXPECTED = "none, bridge, or a network's name"
-
-    @classmethod
-    def parse(cls, value: object) -> str:
-        if not isinstance(value, str) or not _NAME.fullmatch(value):
-            raise ValueError("`docker network ls` shows the names")
-        return value
+    PATTERN = _NAME
+    MEND = "`docker network ls` shows the names"
 
 
-class Image(Scalar):
+class Image(Matched):
     """What a container is made from."""
 
     EXPECTED = "the name of an image, such as bottlepost/claude:latest"
-
-    @classmethod
-    def parse(cls, value: object) -> str:
-        if not isinstance(value, str) or not _IMAGE.fullmatch(value):
-            raise ValueError("it is in lower case, but for the tag, and without spaces; `docker image ls` shows names")
-        return value
+    PATTERN = _IMAGE
+    MEND = "it is in lower case, but for the tag, and without spaces; `docker image ls` shows names"
 
 
-class HostLine(Scalar):
+class HostLine(Matched):
     """A name that the container shall know, and its address."""
 
     EXPECTED = "name:address, or name:host-gateway for this machine"
-
-    @classmethod
-    def parse(cls, value: object) -> str:
-        if not isinstance(value, str) or not _HOST.fullmatch(value):
-            raise ValueError('for example "model.internal:host-gateway"')
-        return value
+    PATTERN = _HOST
+    MEND = 'for example "model.internal:host-gateway"'
 
 
 class Size(Scalar):

@@ -6,6 +6,7 @@ Knows types and how people write their values.  Must not know files or keys.
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
@@ -26,6 +27,19 @@ class Scalar:
     def shown(cls, value: object) -> str:
         """A refused `value` as a message may show it; a kind that may hold a secret says less."""
         return shown(value)
+
+
+class Matched(Scalar):
+    """A text of one form.  `MEND`: what is said of any other."""
+
+    PATTERN: ClassVar[re.Pattern[str]]
+    MEND: ClassVar[str]
+
+    @classmethod
+    def parse(cls, value: object) -> str:
+        if not isinstance(value, str) or not cls.PATTERN.fullmatch(value):
+            raise ValueError(cls.MEND)
+        return value
 
 
 def bare(kind: Any) -> Any:
