@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
+import sqlalchemy as sa
 
 from sessions import claims, collecting, handover, lifecycle, preparing
 from sessions.bottles import EngineError
@@ -79,12 +80,16 @@ class Recorder(Holder):
             reason=redacted(reason),
         )
 
+    def _still_held(self, conn: sa.Connection) -> tuple[Turn, float]:
+        """The turn with what is asked of it by now, and that moment.  Raises `LeaseLost`."""
+        now = self.terms.clock()
+        asked = claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease)
+        return msgspec.structs.replace(self.turn, stop_asked=asked), now
+
     def _commit(self, outcome: Outcome, *, note: str, size: int) -> bool:
         """True: to be run once more, afresh."""
         with begin(self.terms.engine) as conn:
-            now = self.terms.clock()
-            asked = claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease)
-            turn = msgspec.structs.replace(self.turn, stop_asked=asked)
+            turn, now = self._still_held(conn)
             verdict = lifecycle.after(outcome, turn, self.session, now=now, tries=self.terms.tries)
             if verdict.turn == "renew":
                 self.turn, self.session = claims.renew(conn, turn, outcome, why=verdict.reason, now=now)
@@ -99,9 +104,7 @@ class Recorder(Holder):
         """True: the turn goes on, in a new conversation."""
         size = self._size(outcome)
         with begin(self.terms.engine) as conn:
-            now = self.terms.clock()
-            asked = claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease)
-            turn = msgspec.structs.replace(self.turn, stop_asked=asked)
+            turn, now = self._still_held(conn)
             verdict = lifecycle.after_handover(outcome, turn, self.session, now=now)
             if verdict.turn == "renew":
                 summary = handover.summary(outcome)
@@ -149,9 +152,7 @@ class Recorder(Holder):
         """Record that nothing came of the turn; who asked for it is told, if that does not fail as well."""
         outcome = Outcome(kind="interrupted", reason=reason)
         with begin(self.terms.engine) as conn:
-            now = self.terms.clock()
-            asked = claims.heartbeat(conn, self.turn, now=now, lease=self.terms.lease)
-            turn = msgspec.structs.replace(self.turn, stop_asked=asked)
+            turn, now = self._still_held(conn)
             verdict = lifecycle.after(outcome, turn, self.session, now=now, tries=0)
             size = self.session.transcript_bytes
             turn, session = claims.finish(conn, turn, outcome, verdict, now=now, transcript_bytes=size)
