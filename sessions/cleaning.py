@@ -68,6 +68,8 @@ def look(
     found = [_bottle(known[name], named=bool(identities)) for name in identities or there if name in known]
     trouble = ""
     if orphans:
+        from sessions.bottles.holdings import strangers
+
         ownerless = [name for name in there if name not in known and (not identities or name in identities)]
         found += [_state(root, name) for name in ownerless]
         if not identities:
@@ -79,7 +81,7 @@ def look(
                     for one in _containers(engine, root, environ, now=now)
                     if not identities or one.key in identities
                 ]
-                trouble = _strangers(root, environ)
+                trouble = strangers(environ, root)
         except EngineError as error:
             trouble = f"containers were not looked for: {error}"
     seen = {one.key if one.what == "container" else one.name for one in found}
@@ -162,12 +164,6 @@ def _containers(engine: sa.Engine, root: Path, environ: Mapping[str, str], *, no
             what="container", name=f"{one.identity}/{one.turn}", key=one.identity, fate="orphan",
             why="it runs, and no turn knows it" if one.running else "its bottle is gone",
         )  # fmt: skip
-
-
-def _strangers(root: Path, environ: Mapping[str, str]) -> str:
-    from sessions.bottles import holdings
-
-    return holdings.strangers(environ, root) if root.is_dir() else ""
 
 
 def _remove_bottle(

@@ -40,7 +40,7 @@ def _strangers(state: Path, environ: Mapping[str, str]) -> str:
     from sessions.bottles.holdings import strangers
 
     try:
-        return strangers(environ, state) if state.is_dir() else ""
+        return strangers(environ, state)
     except EngineError:  # it answered a moment ago, and what needs it next says what is wrong
         return ""
 

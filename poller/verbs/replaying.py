@@ -14,7 +14,6 @@ from poller.deltas.events import Event, place_of
 from poller.rejudging import judged_anew
 from poller.replay import Fed
 from poller.runnable import check_agents
-from poller.search import spelled
 from poller.trust import Trust
 from poller.verbs.events import whole_key
 from poller.verbs.screen import event_line
@@ -63,7 +62,7 @@ def again(config: Config, asked: Asked, *, as_json: bool) -> int:
 
 
 def _events(conn: sa.Connection, config: Config, asked: Asked) -> list[Event]:
-    key = spelled(conn, whole_key(asked.key, config))
+    key = whole_key(asked.key, config)
     ref = eventlog.pull_named(conn, key)
     if ref is None:
         raise UsageError(f"{asked.key}: no such pull in the log; expected owner/repo#N")

@@ -70,8 +70,7 @@ def mirrors_of(root: Path) -> list[str]:
 def unused(root: Path) -> list[str]:
     """Those that no bottle needs any more."""
     used = _used(root)
-    kept = {name for name in mirrors_of(root) if mirror.keeps_commits(mirror.mirrors(root) / f"{name}.git")}
-    return [name for name in mirrors_of(root) if name not in used | kept]
+    return [name for name in mirrors_of(root) if not mirror.is_needed(root, name, used)]
 
 
 def _used(root: Path) -> set[str]:

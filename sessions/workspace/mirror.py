@@ -182,10 +182,10 @@ def remove_unused(state: Path, used: Callable[[], set[str]]) -> list[str]:
     room = mirrors(state)
     for place in sorted(room.glob("*.git")):
         name = place.name.removesuffix(".git")
-        if name in used() or keeps_commits(place):
+        if is_needed(state, name, used()):
             continue
         with contextlib.suppress(Busy), locked(room / f"{name}.lock", seconds=0):
-            if name in used() or keeps_commits(place):
+            if is_needed(state, name, used()):
                 continue
             shutil.rmtree(place, ignore_errors=True)
             (room / f"{name}.lock").unlink()
@@ -196,8 +196,12 @@ def remove_unused(state: Path, used: Callable[[], set[str]]) -> list[str]:
     return gone
 
 
-def keeps_commits(place: Path) -> bool:
-    """Has it commits of a bottle's that were not pushed, and are not old?  What was pushed has no branch any more."""
+def is_needed(state: Path, name: str, used: set[str]) -> bool:
+    """Does a bottle name it (`used`), or has it commits that were not pushed, and are not old?  What was pushed has no
+    branch any more."""
+    if name in used:
+        return True
+    place = mirrors(state) / f"{name}.git"
     packed = place / "packed-refs"
     own = [file for file in place.glob("refs/heads/**/*") if file.is_file()]
     with contextlib.suppress(FileNotFoundError):
