@@ -91,7 +91,7 @@ def run(
 
 add_verb(poll, "init", beginning.init, "poll init", "poll init --schema > bottlepost.schema.json")
 add_verb(poll, "doctor", beginning.doctor, "poll doctor", "poll doctor --live", "poll doctor --format json")
-add_verb(poll, "demo", beginning.demo, "poll demo", "poll demo --claude")
+add_verb(poll, "demo", beginning.demo, "poll demo", "poll demo --claude", without=["config", "format"])
 add_verb(poll, "status", looking.status, "poll status", "poll status --format json")
 add_verb(
     poll, "events", looking.events, "poll events --pull acme/api#7", "poll events --kind pull_request_comment/created",

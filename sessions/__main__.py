@@ -7,27 +7,17 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
-from sessions.shell import Common, ConfigPath, Format, LogFormat, Verbose, Version, add_verb, new_app, run_script
+from sessions.shell import Common, Version, add_verb, new_app, run_script, sharing
 from sessions.verbs import keeping, looking, running
 
 app = new_app("bottle", "Run agents in bottles: one identity, one conversation each, kept until you clean up.")
 
 
-@app.callback()
-def common(
-    context: typer.Context,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
-    version: Version = False,
-) -> None:
+def common(options: Common, version: Version = False) -> None:
     """Options that may also stand behind the verb."""
-    context.obj = Common().overlaid(config=config, format=format, log_format=log_format, verbose=verbose)
 
 
+app.callback()(sharing(common))
 add_verb(app, "run", running.run, "bottle run reviewer 'Summarize README.md'", "git diff | bottle run reviewer -")
 add_verb(
     app, "run-resume", running.run_resume, "bottle run-resume reviewer-k3x9q --claude-session ID 'And the tests?'"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,14 @@ LogFormat = Annotated[
     Literal["text", "json"] | None, typer.Option("--log-format", help="Log lines as key=value or as JSON.")
 ]
 Format = Annotated[OutputFormat | None, typer.Option("--format", help="Answer as text, or as JSON for programs.")]
+
+
+_SHARED = [
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    for name, default, annotation in (
+        ("config", None, ConfigPath), ("format", None, Format), ("log_format", None, LogFormat), ("verbose", 0, Verbose)
+    )
+]  # fmt: skip
 
 
 class UsageError(Exception):
@@ -111,9 +120,31 @@ def new_app(name: str, help: str) -> typer.Typer:
     )
 
 
-def add_verb(app: typer.Typer, name: str, verb: Callable[..., Any], *examples: str) -> None:
-    """Give a verb its name, and its help an end: calls to begin with, a line each."""
-    app.command(name, epilog=examples_of(examples))(verb)
+def add_verb(
+    app: typer.Typer, name: str, verb: Callable[..., Any], *examples: str, without: Sequence[str] = ()
+) -> None:
+    """Give a verb its name, the options that all share, and its help an end: calls to begin with, a line each."""
+    app.command(name, epilog=examples_of(examples))(sharing(verb, without=without))
+
+
+def sharing(verb: Callable[..., Any], *, without: Sequence[str] = ()) -> Callable[..., Any]:
+    """The verb as typer reads it: in the place of its first parameter, `options`, it takes those that all share.
+
+    What the verb itself takes under the same name, or what is named in `without`, is not added."""
+    own = list(inspect.signature(verb, eval_str=True).parameters.values())[1:]
+    shared = [one for one in _SHARED if one.name not in {*without, *(mine.name for mine in own)}]
+
+    def called(context: typer.Context, **given: Any) -> Any:
+        before: Common = context.obj or Common()
+        context.obj = before.overlaid(**{one.name: given.pop(one.name) for one in shared})
+        return verb(context.obj, **given)
+
+    first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    taken = [first, *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared))]
+    called.__name__, called.__doc__ = verb.__name__, verb.__doc__
+    called.__annotations__ = {one.name: one.annotation for one in taken}
+    called.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
+    return called
 
 
 def examples_of(calls: Sequence[str], *, more: str = "") -> str:

@@ -49,12 +49,6 @@ def failed_turns(context: typer.Context, incomplete: str) -> list[str]:
     return [str(turn.id) for turn in reversed(found) if str(turn.id).startswith(incomplete)]
 
 
-def common(context: typer.Context, **behind: object) -> Common:
-    """The options from before the verb, with those behind it over them."""
-    before: Common = context.obj
-    return before.overlaid(**behind)  # type: ignore[arg-type]
-
-
 def config_of(options: Common) -> Config:
     """The whole config; its token is known to the log from here on, so that no line can show it."""
     from poller.config import load

@@ -7,27 +7,22 @@ from typing import Annotated
 
 import typer
 
-from poller.calls import common, config_of
+from poller.calls import config_of
 from sessions import completing
-from sessions.shell import ConfigPath, Format, LogFormat, UsageError, Verbose
+from sessions.shell import Common, UsageError
 
 
 def status(
-    context: typer.Context,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
+    options: Common,
 ) -> int:
     """How it goes: cursor, turns, pauses, last error.  Exit code 0: healthy, 1: not."""
     from poller.verbs.status import status as verb
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return verb(config_of(options), as_json=options.as_json)
 
 
 def events(
-    context: typer.Context,
+    options: Common,
     pull: Annotated[
         str | None,
         typer.Option("--pull", metavar="KEY", help="Only of this pull: acme/api#7.", autocompletion=completing.keys),
@@ -41,17 +36,13 @@ def events(
     since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="24h ago, or a time.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only the newest N.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones until interrupted.")] = False,
-    config: ConfigPath = None,
     format: Annotated[
         str | None, typer.Option("--format", metavar="text|jsonl", help="One line or one object.")
     ] = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """The event log, oldest first."""
     from poller.verbs import events as verb
 
-    options = common(context, config=config, log_format=log_format, verbose=verbose)
     if format not in (None, "text", "json", "jsonl"):
         raise UsageError(f"--format {format}: expected text or jsonl")
     as_lines = format in ("json", "jsonl") or (format is None and options.as_json)
@@ -61,48 +52,34 @@ def events(
 
 
 def why(
-    context: typer.Context,
+    options: Common,
     subject: Annotated[
         str,
         typer.Argument(
             metavar="KEY|EVENT_ID", help="acme/api#7, or the id of an event.", autocompletion=completing.keys
         ),
     ],
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """What became of an event: seen, allowed?, which agent, which turn, its outcome, what was posted."""
     from poller.verbs.why import why as verb
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return verb(config_of(options), subject, as_json=options.as_json)
 
 
 def report(
-    context: typer.Context,
+    options: Common,
     out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to [default: stdout].")] = None,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="30d, 24h, or a time.")] = "30d",
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """One HTML page: pulls and turns in time, cost, how long it took, what failed and why."""
     from poller.verbs.report import report as verb
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return verb(config_of(options), since=since, out=out, as_json=options.as_json)
 
 
 def simulate(
-    context: typer.Context,
+    options: Common,
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="30d, 24h, or a time.")] = "30d",
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """What a changed config would have made of the logged events, and about what it would have cost.
 
@@ -111,5 +88,4 @@ def simulate(
     """
     from poller.verbs.simulating import simulated
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return simulated(config_of(options), since=since, as_json=options.as_json)

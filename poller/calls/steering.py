@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from poller.calls import Key, common, config_of, failed_turns, places
+from poller.calls import Key, config_of, failed_turns, places
 from sessions import completing
-from sessions.shell import ConfigPath, Format, LogFormat, Verbose
+from sessions.shell import Common
 
 Place = Annotated[
     str | None,
@@ -20,83 +20,59 @@ Place = Annotated[
 
 
 def pause(
-    context: typer.Context,
+    options: Common,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; `poll status` and `why` say it.")],
     place: Place = None,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Begin no more turns there, until `poll unpause`.  Events are kept; a turn that runs goes on to its end."""
     from poller.verbs.holding import pause as verb
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return verb(config_of(options), place, reason=reason, as_json=options.as_json)
 
 
 def unpause(
-    context: typer.Context,
+    options: Common,
     place: Place = None,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Lift a pause: the turns that waited for it run with the next cycle."""
     from poller.verbs.holding import unpause as verb
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return verb(config_of(options), place, as_json=options.as_json)
 
 
 def reset(
-    context: typer.Context,
+    options: Common,
     key: Key,
     agent: Annotated[
         str | None,
         typer.Option("--agent", metavar="NAME", help="Only this agent's session.", autocompletion=completing.agents),
     ] = None,
     bottle: Annotated[bool, typer.Option("--bottle", help="The bottle too, not only the conversation.")] = False,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Forget the Claude session of a pull: the next event starts afresh."""
     from poller.verbs.steer import reset as verb
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return verb(config_of(options), key, agent=agent, bottle=bottle, as_json=options.as_json)
 
 
 def retry(
-    context: typer.Context,
+    options: Common,
     turn: Annotated[int, typer.Argument(metavar="TURN", help="The turn's number.", autocompletion=failed_turns)],
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Run a failed turn again."""
     from poller.verbs.steer import retry as verb
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     return verb(config_of(options), turn, as_json=options.as_json)
 
 
 def replay(
-    context: typer.Context,
+    options: Common,
     key: Key,
     since: Annotated[
         str | None, typer.Option("--from", metavar="EVENT_ID", help="Only this event and those after it.")
     ] = None,
     answered: Annotated[bool, typer.Option("--answered", help="Also what an agent has answered before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be fed; write nothing.")] = False,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Feed logged events of an open pull again: after a mend of the config, of people's rights, of a template.
 
@@ -106,6 +82,5 @@ def replay(
     """
     from poller.verbs.replaying import Asked, again
 
-    options = common(context, config=config, format=format, log_format=log_format, verbose=verbose)
     asked = Asked(key=key, since=since, answered=answered, dry=dry_run)
     return again(config_of(options), asked, as_json=options.as_json)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sessions import completing
-from sessions.shell import Common, OutputFormat
+from sessions.shell import Common
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -20,19 +20,11 @@ if TYPE_CHECKING:
 Identity = Annotated[str, typer.Argument(metavar="IDENTITY", show_default=False, autocompletion=completing.identities)]
 
 
-def begun(
-    context: typer.Context,
-    *,
-    config: str | None,
-    format: OutputFormat | None = None,
-    log_format: OutputFormat | None,
-    verbose: int,
-) -> tuple[Common, Settings]:
+def settings_of(options: Common) -> Settings:
+    """The part of the config that bottles need."""
     from sessions.config import load_settings
 
-    before: Common = context.obj
-    options = before.overlaid(config=config, format=format, log_format=log_format, verbose=verbose)
-    return options, load_settings(options.path, environ=os.environ)
+    return load_settings(options.path, environ=os.environ)
 
 
 @contextmanager

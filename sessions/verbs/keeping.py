@@ -12,12 +12,12 @@ import msgspec
 import typer
 
 from sessions import completing, console
-from sessions.shell import ConfigPath, Format, LogFormat, Verbose
-from sessions.verbs import Identity, begun, database
+from sessions.shell import Common
+from sessions.verbs import Identity, database, settings_of
 
 
 def build(
-    context: typer.Context,
+    options: Common,
     identity: Annotated[
         str | None,
         typer.Argument(
@@ -29,80 +29,63 @@ def build(
     ] = None,
     base: Annotated[str | None, typer.Option("--base", metavar="IMAGE", help="Build on this image.")] = None,
     tag: Annotated[str, typer.Option("--tag", metavar="TAG", help="Its name.")] = "bottlepost/claude:latest",
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> None:
     """Make the image that containers are started from (or that of a bottle's own Dockerfile); print its name."""
     from sessions import imaging
 
     if identity is None:
-        options = context.obj.overlaid(config=config, format=format, log_format=log_format, verbose=verbose)
         made = imaging.build(base=base, tag=tag, environ=os.environ, say=console.note)
         console.say_made(options, image=made)
         return
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     with database(settings) as engine:
         made = imaging.build_own(engine, settings, identity, environ=os.environ, say=console.note)
     console.say_made(options, image=made, identity=identity)
 
 
 def commit(
-    context: typer.Context,
+    options: Common,
     identity: Identity,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> None:
     """Freeze a container's file system as the image that the bottle boots from now on; print its name."""
     from sessions import imaging
 
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     with database(settings) as engine:
         tag, note = imaging.commit(engine, settings, identity, environ=os.environ)
     console.say_made(options, image=tag, identity=identity, notes=[note] if note else [])
 
 
 def export(
-    context: typer.Context,
+    options: Common,
     identity: Identity,
     file: Annotated[
         str | None,
         typer.Argument(metavar="[FILE]", help="Where to [default: IDENTITY.bottle.tar].", show_default=False),
     ] = None,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> None:
     """Write a bottle (its state, its session, its conversation) into one file, to go on with on another machine."""
     from sessions import moving
 
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     exported = moving.export(settings, identity, Path(file or f"{identity}.bottle.tar"), environ=os.environ)
     console.say_made(options, file=exported.file, identity=identity, notes=exported.notes)
 
 
 def import_(
-    context: typer.Context,
+    options: Common,
     file: Annotated[str, typer.Argument(metavar="FILE", help="What `bottle export` wrote.", show_default=False)],
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> None:
     """Take up a bottle that was exported on another machine; print its identity.  Overwrites nothing."""
     from sessions import moving
 
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     imported = moving.take_up(settings, Path(file))
     console.say_made(options, identity=imported.identity, file=file, notes=imported.notes)
 
 
 def cleanup(
-    context: typer.Context,
+    options: Common,
     identities: Annotated[
         list[str] | None,
         typer.Argument(metavar="[IDENTITY]...", show_default=False, autocompletion=completing.identities),
@@ -111,16 +94,12 @@ def cleanup(
         bool, typer.Option("--orphans", help="Also what nobody owns: state, containers, copies of repositories.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Remove bottles and their state: those that were put away, or those named.  Lists them first."""
     from sessions import cleaning
     from sessions.byhand import collect_left, unknown
 
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     with database(settings) as engine:
         collect_left(engine, settings, environ=os.environ)
         found = cleaning.look(

@@ -10,26 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sessions import completing
-from sessions.shell import ConfigPath, Format, LogFormat, OutputFormat, UsageError, Verbose
-from sessions.verbs import Identity, begun, database
+from sessions.shell import Common, OutputFormat, UsageError
+from sessions.verbs import Identity, database, settings_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
 def list_(
-    context: typer.Context,
+    options: Common,
     all_: Annotated[bool, typer.Option("--all", help="Also those that were put away.")] = False,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> None:
     """Sessions and their bottles, with turns, tokens, cost and state."""
     from sessions import registry, showing
     from sessions.database import reading
 
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     with database(settings) as engine, reading(engine) as conn:
         found = registry.sessions(conn, all=all_)
     now = time.time()
@@ -42,19 +38,15 @@ def list_(
 
 
 def show(
-    context: typer.Context,
+    options: Common,
     identity: Identity,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> None:
     """One bottle: its session, its state directory, its turns."""
     from sessions import registry, showing
     from sessions.byhand import unknown
     from sessions.database import reading
 
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     with database(settings) as engine, reading(engine) as conn:
         session = registry.session_of(conn, identity)
         turns = registry.turns(conn, identity=identity)
@@ -65,16 +57,13 @@ def show(
 
 
 def log(
-    context: typer.Context,
+    options: Common,
     of: Annotated[
         str | None,
         typer.Argument(metavar="[KEY|IDENTITY]", show_default=False, autocompletion=completing.keys_and_identities),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the last N.", show_default=False)] = None,
-    config: ConfigPath = None,
     format: Annotated[str | None, typer.Option("--format", metavar="text|jsonl", help="Lines or objects.")] = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> None:
     """The turns, oldest first."""
     from sessions import registry, showing
@@ -83,7 +72,7 @@ def log(
     if format not in (None, "text", "json", "jsonl"):
         raise UsageError(f"--format {format}: expected text or jsonl")
     wanted: OutputFormat | None = None if format is None else "text" if format == "text" else "json"
-    options, settings = begun(context, config=config, format=wanted, log_format=log_format, verbose=verbose)
+    options, settings = options.overlaid(format=wanted), settings_of(options)
     with database(settings) as engine, reading(engine) as conn:
         is_bottle = of is not None and registry.session_of(conn, of) is not None
         turns = registry.turns(conn, limit=limit, **({"identity" if is_bottle else "key": of} if of else {}))

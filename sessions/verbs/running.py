@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sessions import completing, console
-from sessions.shell import Common, ConfigPath, Format, LogFormat, UsageError, Verbose
-from sessions.verbs import Identity, begun
+from sessions.shell import Common, UsageError
+from sessions.verbs import Identity, settings_of
 
 if TYPE_CHECKING:
     from sessions.byhand import Ended
@@ -20,19 +20,15 @@ TaskText = Annotated[str, typer.Argument(metavar="TASK", help="What to do; - rea
 
 
 def run(
-    context: typer.Context,
+    options: Common,
     agent: Annotated[
         str,
         typer.Argument(metavar="AGENT", help="A name under `agents` of the config.", autocompletion=completing.agents),
     ],
     task: TaskText,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Start a new bottle, run TASK in it to its end, print the result (JSON)."""
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     text = console.task_text(task)
     with console.terminal(settings) as (terminal, on_progress, stop):
         ended = terminal.run(agent, text, on_progress=on_progress)
@@ -40,17 +36,13 @@ def run(
 
 
 def run_resume(
-    context: typer.Context,
+    options: Common,
     identity: Identity,
     task: TaskText,
     claude_session: Annotated[str, typer.Option("--claude-session", help="The conversation's id.", show_default=False)],
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Run TASK in the same bottle, in the same conversation; print the result (JSON)."""
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     text = console.task_text(task)
     with console.terminal(settings) as (terminal, on_progress, stop):
         ended = terminal.run_resume(identity, claude_session=claude_session, task=text, on_progress=on_progress)
@@ -58,20 +50,16 @@ def run_resume(
 
 
 def resume(
-    context: typer.Context,
+    options: Common,
     identity: Identity,
     claude_session: Annotated[
         str | None,
         typer.Option("--claude-session", help="Another conversation than the bottle's own.", show_default=False),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be launched; launch nothing.")] = False,
-    config: ConfigPath = None,
-    format: Format = None,
-    log_format: LogFormat = None,
-    verbose: Verbose = 0,
 ) -> int:
     """Go on with the bottle's conversation yourself, at this terminal."""
-    options, settings = begun(context, config=config, format=format, log_format=log_format, verbose=verbose)
+    settings = settings_of(options)
     if options.as_json and not dry_run:
         raise UsageError("--format json goes with --dry-run: what is said at a terminal is no JSON")
     from sessions import byhand, resuming
