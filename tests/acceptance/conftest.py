@@ -10,7 +10,7 @@ import pytest
 from poller.demo.repos import Repo
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
-from tests.acceptance.forge import Forge
+from tests.gitside.forge import Forge
 from tests.gitside.server import GitServer
 
 

@@ -15,7 +15,7 @@ from poller.demo.repos import Repo
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
 from tests.acceptance.calls import until
-from tests.acceptance.forge import Forge
+from tests.gitside.forge import Forge
 from tests.doors import Proxy, Relay, address_of
 from tests.gitside.origin import git
 from tests.gitside.server import GitServer

@@ -7,7 +7,7 @@ import pytest
 from poller.demo.pulls import Pull
 from poller.demo.repos import Repo
 from tests.acceptance.bot import Bot
-from tests.acceptance.forge import Forge
+from tests.gitside.forge import Forge
 from tests.gitside.origin import git
 from tests.gitside.server import GitServer
 

@@ -23,6 +23,7 @@ import msgspec
 from tests.chaos import scenes
 from tests.chaos.nursery import ROOT
 from tests.chaos.reckoning import Bill
+from tests.chaos.works import WORKS
 
 #: Kills of one world: then a new one begins, whose logs are short.
 PER_WORLD = 120
@@ -63,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--mode", choices=("once", "daemon", "both"), default="both")
     parser.add_argument("--agent", choices=("scripted", "claude"), default="scripted")
     parser.add_argument("--machines", type=int, default=1, help="that share a PostgreSQL server")
+    parser.add_argument("--work", choices=tuple(WORKS), default="words", help="what agents answer with")
     parser.add_argument("--worlds", type=int, default=os.cpu_count() or 1, help="at the same time")
     parser.add_argument("--seconds", type=float, default=3600.0, help="after so long nobody is killed any more")
     parser.add_argument("--place", type=Path, default=None, help="where the worlds lie (default: a temporary place)")

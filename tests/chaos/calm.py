@@ -64,7 +64,7 @@ def _load(realm: Realm, daemon: Child, *, until: float) -> list[Sample]:
         realm.ask_on(realm.pulls[which])
         if talk[which] >= TALK and _is_quiet(realm):
             realm.pulls[which].close(by="ana")
-            realm.pulls[which], talk[which] = realm.repo.open_pull(by="ana"), 0
+            realm.pulls[which], talk[which] = realm.open_pull(), 0
         if time.monotonic() >= look_at:
             look_at = time.monotonic() + EVERY
             if (seen := _sample(daemon.pid)) is not None:

@@ -31,6 +31,7 @@ from sessions import tables as session_tables
 from sessions.database import begin, open_database
 from tests.chaos import agent as chaos_agent
 from tests.chaos.nursery import CLOCK, ROOT, Child, Nursery
+from tests.chaos.works import WORKS
 
 #: Stands before every agent: two of one bottle at the same time are noticed, whoever started them.
 GATE = """#!/bin/sh
@@ -55,6 +56,10 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     pulls: int = 5
     #: State directories that share the database, each on a host of its own name.
     machines: int = 1
+    #: What agents do: one of `WORKS`.
+    work: str = "words"
+    #: Of the forge.
+    version: str = "1.25.4"
 
 
 class Run(NamedTuple):
@@ -71,7 +76,7 @@ class Realm:
 
     def __init__(self, directory: Path, setting: Setting, *, seed: int) -> None:
         self.directory, self.setting, self.random = directory, setting, random.Random(seed)
-        self.world = World()
+        self.world = World(version=setting.version)
         self.calls: list[Child] = []
         #: token → the pull on which somebody asked
         self.asked: dict[str, Pull] = {}
@@ -84,8 +89,10 @@ class Realm:
         world = self.world
         world.org("acme", owners=["olga"])
         self.repo = world.repo("acme/api", private=True, collaborators={"bot": "write", "ana": "write", "ben": "write"})
-        self.url = self._open.enter_context(world.serve()).url
         token = world.token("bot", scopes="read:user,write:issue,write:repository")
+        self.work = WORKS[self.setting.work](self.directory, world, self.repo)
+        api = self._open.enter_context(world.serve()).url
+        self.url = self._open.enter_context(self.work.served(api, token))
         self._install()
         self.environ = {
             "PATH": f"{self.directory}/bin:{os.defpath}",
@@ -95,17 +102,21 @@ class Realm:
             "PYTHONPATH": f"{ROOT}:{self.directory}/clock",
             "CHAOS_CLOCK": str(self.directory / "clock" / "ahead"),
             "CHAOS_SECONDS": str(self.setting.seconds),
+            "CHAOS_WORK": self.setting.work,
             "GITEA_TOKEN": token,
             **self.setting.environ,
         }
         self.configure()
         self.nursery = self._open.enter_context(Nursery(self.environ))
-        self.pulls = [self.repo.open_pull(by="ana")]
+        self.pulls = [self.open_pull()]
         return self
+
+    def open_pull(self) -> Pull:
+        return self.work.open_pull()
 
     def open_pulls(self) -> None:
         """All the others."""
-        self.pulls += [self.repo.open_pull(by="ana") for _ in range(self.setting.pulls - len(self.pulls))]
+        self.pulls += [self.open_pull() for _ in range(self.setting.pulls - len(self.pulls))]
 
     def __exit__(self, *_: object) -> None:
         self.kill_all()
@@ -133,8 +144,12 @@ class Realm:
 
     def configure(self, **changes: Any) -> None:
         """Write the config, with these keys at its top."""
-        names = ["CHAOS_SECONDS", *(name for name in self.setting.environ if name.startswith("ANTHROPIC_"))]
-        agent: dict[str, Any] = {"backend": self.setting.backend, "checkout": False, "env": names}
+        names = [
+            "CHAOS_SECONDS",
+            "CHAOS_WORK",
+            *(name for name in self.setting.environ if name.startswith("ANTHROPIC_")),
+        ]
+        agent: dict[str, Any] = {"backend": self.setting.backend, "env": names, **self.work.agent}
         agent["on"] = ["opened", "synchronized", "mentioned"]
         if self.setting.backend == "docker":
             agent |= {"image": self.setting.image, "network": "none"}
@@ -214,11 +229,8 @@ class Realm:
 
     def answers(self) -> list[tuple[Pull, str]]:
         """What the bot has said, on which pull."""
-        said = []
         with self.world.mutex:
-            for pull in self.repo.pulls.values():
-                said += [(pull, row.body) for row in pull.comments if row.user.login == "bot"]
-        return said
+            return [(pull, body) for pull in self.repo.pulls.values() for body in self.work.said(pull)]
 
     # -- processes -----------------------------------------------------------------------------------------------
 

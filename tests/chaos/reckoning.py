@@ -6,7 +6,9 @@
   turns have answered; two runs of one bottle at the same time;
 - *re-attempt*: a launch of a turn whose earlier launch was cut off in the middle.  That is no doubled turn, if its
   prompt says that it is a repeat (else it counts as *unsaid*);
-- *orphan*: a process, a container or a bottle's directory that nobody knows when all is over.
+- *orphan*: a process, a container, a bottle's directory or a pending review that nobody knows when all is over.
+
+A work owes more than words: `works` says what is lost or doubled there.
 
 Knows rows, directories and comments.  Must not know who was killed.
 """
@@ -106,6 +108,8 @@ def bill_of(realm: Realm) -> Bill:
         launches=sum(turn.launches for turn in turns),
     )
     _answers(realm, bill)
+    for what, words in realm.work.owed(realm.asked):
+        getattr(bill, what).append(words)
     _launches(realm, turns, bill)
     _orphans(realm, bill)
     _calls(realm, bill)

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from poller.demo import agent as scripted_agent
+from poller.demo.versions import VERSIONS
 from tests.chaos import agent as chaos_agent
 from tests.chaos.model import Echo
 from tests.chaos.realm import GATE, Realm, Setting
@@ -32,13 +33,15 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     mode: str = "both"
     agent: str = "scripted"
     machines: int = 1
+    work: str = "words"
 
 
 def play(scene: Scene, *, kills: int, seed: int, seconds: float = 600.0, place: Path | None = None) -> Bill:
     """Kill so many, at most for so long; then rest, and the bill.  `place` is kept, a temporary one is not."""
     began = time.monotonic()
     directory = place or Path(tempfile.mkdtemp(prefix="chaos-"))
-    with setting_of(scene) as setting, Realm(directory, setting, seed=seed) as realm:
+    version = list(VERSIONS)[seed % len(VERSIONS)]
+    with setting_of(scene, version) as setting, Realm(directory, setting, seed=seed) as realm:
         strikes = Strikes(realm, mode=scene.mode, span=usual_length(realm))
         strikes.run(kills, until=began + seconds)
         realm.kill_all()
@@ -62,7 +65,7 @@ def usual_length(realm: Realm) -> float:
 
 
 @contextlib.contextmanager
-def setting_of(scene: Scene) -> Iterator[Setting]:
+def setting_of(scene: Scene, version: str) -> Iterator[Setting]:
     """What the scene needs around it."""
     with contextlib.ExitStack() as stack:
         environ: dict[str, str] = {}
@@ -84,7 +87,7 @@ def setting_of(scene: Scene) -> Iterator[Setting]:
             database = scene.database
         yield Setting(
             backend=scene.backend, database=database, image=image, claude=claude, environ=environ,
-            machines=scene.machines,
+            machines=scene.machines, work=scene.work, version=version,
             seconds=0.0 if scene.agent == "claude" else 0.4,
         )  # fmt: skip
 

@@ -52,7 +52,7 @@ class Strikes:
             for _ in range(self._random.choice((0, 1, 1, 2))):
                 realm.ask()
         if self._random.random() < 0.05:
-            self._random.choice(realm.pulls).push(by="ana")
+            realm.work.push(self._random.choice(realm.pulls))
 
     def _calls(self) -> None:
         """As many as there should be."""
@@ -93,15 +93,19 @@ class Strikes:
 
     def _at_a_request(self) -> None:
         """When the forge has heard it and before it is answered; the post above all."""
-        where = self._random.choice(("POST …/comments", "POST …/comments", "GET …/timeline", "GET …/comments", "GET "))
+        posts, world = self._realm.work.posts, self._realm.world
+        where = self._random.choice((posts, posts, "POST ", "GET …/timeline", "GET …/comments", "GET "))
         hit = _Hit(match=Fault.of(where).match, strikes_now=self._all_pollers)
-        with self._realm.world.mutex:
-            self._realm.world.faults.append(hit)
+        with world.mutex:
+            world.faults.append(hit)
+        if where == posts:
+            self._realm.work.at_push = lambda: hit.strikes(posts)
         deadline = time.monotonic() + 2 * self._span
         while not hit.struck and time.monotonic() < deadline:
             time.sleep(0.01)
-        with self._realm.world.mutex:
-            self._realm.world.faults.remove(hit)
+        with world.mutex:
+            world.faults.remove(hit)
+        self._realm.work.at_push = lambda: None
 
     def _agents(self, what: str, *, most: int) -> None:
         if self._realm.setting.backend == "docker":

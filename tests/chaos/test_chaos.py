@@ -39,6 +39,16 @@ class TestBoth:
         survives(Scene(mode="both"), tmp_path, kills=90)
 
 
+class TestReviews:
+    def test_calls_that_post_reviews_are_killed(self, tmp_path: Path) -> None:
+        survives(Scene(work="reviews"), tmp_path, kills=15)
+
+
+class TestCommits:
+    def test_calls_that_push_commits_are_killed(self, tmp_path: Path) -> None:
+        survives(Scene(work="commits"), tmp_path, kills=15)
+
+
 @pytest.mark.postgres
 class TestPostgres:
     def test_calls_that_share_a_server_are_killed(self, tmp_path: Path, postgres_url: str) -> None:

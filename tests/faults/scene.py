@@ -85,7 +85,7 @@ def calm(realm: Realm, *, fresh: bool) -> list[Door]:
 def passed(realm: Realm, *, fresh: bool, order: str) -> tuple[list[Door], int | None, str]:
     """The scene once, with a fault if there is an `order`: doors, exit code, stderr."""
     if fresh:
-        realm.pulls[:] = [realm.repo.open_pull(by="ana")]
+        realm.pulls[:] = [realm.open_pull()]
     realm.ask()
     log = realm.directory / "doors"
     child = realm.once(environ={"CHAOS_DOORS": f"{log}{order}"})

@@ -6,6 +6,7 @@ Knows HTTP and CGI.  Must not know the poller.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import os
 import subprocess
@@ -32,6 +33,8 @@ class GitServer:
         self.asked: list[tuple[str, str, str]] = []
         #: Called when somebody has pushed, before he is told so; what it raises keeps him from being told.
         self.after_push: Callable[[], None] = lambda: None
+        #: Held while somebody pushes, and until `after_push` is over.
+        self.writing = threading.Lock()
         #: Set to make every answer wait; the other one only those to whoever has given the token.
         self.stalled = threading.Event()
         self.stalled_known = threading.Event()
@@ -86,7 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         if path in side.moved_known:
             return self._say(302, {"Location": side.moved_known[path] + (f"?{query}" if query else "")})
-        return self._serve(side, unquote(path), query, body)
+        with side.writing if path.endswith("/git-receive-pack") else contextlib.nullcontext():
+            status, headers, answer = self._serve(side, unquote(path), query, body)
+        return self._say(status, headers, answer)
 
     do_GET = do_POST = _handle
 
@@ -109,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _serve(self, side: GitServer, path: str, query: str, body: bytes) -> None:
+    def _serve(self, side: GitServer, path: str, query: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         environ = {
             "PATH": os.environ["PATH"],
             "GIT_PROJECT_ROOT": str(side.root),
@@ -137,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         status = int(headers.pop("Status", "200").split()[0])
         if path.endswith("/git-receive-pack") and status == 200:
             side.after_push()
-        self._say(status, headers, answer)
+        return status, headers, answer
 
 
 def _password(given: str) -> str:

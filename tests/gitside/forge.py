@@ -5,6 +5,7 @@ Knows both.  Must not know the poller.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from poller.demo.pulls import Pull
@@ -19,6 +20,8 @@ class Forge:
 
     def __init__(self, root: Path, world: World, repo: Repo) -> None:
         self.origin, self._world, self._repo = Origin(root), world, repo
+        #: Held by whoever moves a branch of the real repository: `GitServer.writing`, when one serves it.
+        self.writing = threading.Lock()
         self._take("main", self.origin.tip("main"), parents=())
 
     def open_pull(self, files: dict[str, str | bytes | None], **more: str) -> Pull:
@@ -29,11 +32,13 @@ class Forge:
         return pull
 
     def push(self, pull: Pull, files: dict[str, str | bytes | None]) -> str:
-        before = self.origin.tip(pull.head_ref)
-        sha = self.origin.commit(pull.head_ref, files)
-        self._commit(sha, parents=(before,))
-        self._repo.move_branch(pull.head_ref, sha, by=self._world.person("ana"))
-        self.origin.pull(pull.number, pull.head_ref)
+        with self.writing:
+            before = self.origin.tip(pull.head_ref)
+            sha = self.origin.commit(pull.head_ref, files)
+            with self._world.mutex:
+                self._commit(sha, parents=(before,))
+                self._repo.move_branch(pull.head_ref, sha, by=self._world.person("ana"))
+            self.origin.pull(pull.number, pull.head_ref)
         return sha
 
     def _take(self, branch: str, sha: str, *, parents: tuple[str, ...]) -> None:
@@ -46,11 +51,12 @@ class Forge:
 
     def follow(self) -> None:
         """What the bot has pushed to the real repository has happened in the stand-in's too."""
-        for name, before in list(self._repo.branches.items()):
-            after = self.origin.tip(name)
-            if after and after != before:
-                self._commit(after, parents=(before,))
-                self._repo.move_branch(name, after, by=self._world.person("bot"))
-                for pull in self._repo.pulls.values():
-                    if pull.head_ref == name:
-                        self.origin.pull(pull.number, name)
+        with self._world.mutex:
+            for name, before in list(self._repo.branches.items()):
+                after = self.origin.tip(name)
+                if after and after != before:
+                    self._commit(after, parents=(before,))
+                    self._repo.move_branch(name, after, by=self._world.person("bot"))
+                    for pull in self._repo.pulls.values():
+                        if pull.head_ref == name:
+                            self.origin.pull(pull.number, name)
