@@ -15,8 +15,8 @@ from poller.demo.repos import Repo
 from poller.demo.world import World
 from tests.acceptance.bot import Bot
 from tests.acceptance.calls import until
-from tests.gitside.forge import Forge
 from tests.doors import Proxy, Relay, address_of
+from tests.gitside.forge import Forge
 from tests.gitside.origin import git
 from tests.gitside.server import GitServer
 
