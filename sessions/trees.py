@@ -110,6 +110,12 @@ class Tree:
                     ):
                         os.unlink(entry.name, dir_fd=directory)
 
+    def remove(self, path: bytes) -> None:
+        """Something that is no directory, if it is there and may go."""
+        with self._inside(path) as (parent, name), contextlib.suppress(OSError):
+            if parent is not None:
+                os.unlink(name, dir_fd=parent)
+
     def hand_over(self, path: bytes, other: Tree, *, onto: bytes) -> bool:
         """Move something into another tree, where its name is free; directories are made."""
         other._make_above(onto)

@@ -43,6 +43,7 @@ def checkout(
         room.prepare()
         with locked(room.place / "lock", seconds=_BUSY, tick=tick):
             room.recover()
+            room.unlock()
             room.claim(source.mirror)
             try:
                 return _checkout(source, room, state=state, turn=turn, environ=environ, tick=tick)

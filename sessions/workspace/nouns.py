@@ -10,6 +10,8 @@ MOST_PACK, MOST_TREE, MOST_FILES = 4 * 1024**3, 4 * 1024**3, 200_000
 FETCHING, BUILDING = 900.0, 900.0
 #: Of the agent's own work: bytes and number of changed files, and branches, that are carried over.
 MOST_OWN, MOST_OWN_FILES, MOST_BRANCHES = 512 * 1024**2, 50_000, 200
+#: Files below `refs` of the agent's repository that are looked at.
+MOST_REFS = 20_000
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,8 @@ import msgspec
 from sessions import files, state
 from sessions.decoding import UNREADABLE, decoder
 from sessions.logs import fields
-from sessions.workspace.nouns import Record
+from sessions.trees import TooMuch, Tree
+from sessions.workspace.nouns import MOST_REFS, Record
 
 log = logging.getLogger("sessions.workspace")
 
@@ -61,6 +62,17 @@ class Room:
 
     def is_empty(self) -> bool:
         return not self.work.is_symlink() and (not self.work.is_dir() or not any(self.work.iterdir()))
+
+    def unlock(self) -> None:
+        """Nobody works here now: what is locked was left by a git that was killed, and the next one would give up."""
+        with contextlib.suppress(OSError, TooMuch):
+            if self.is_whole():
+                with Tree(self.work) as tree:
+                    inside = [b".git/" + name for name, _ in tree.names(b".git")]
+                    refs = [path for path, _ in tree.walk(b".git/refs", most=MOST_REFS)]
+                    for path in [*inside, *refs]:
+                        if path.endswith(b".lock"):
+                            tree.remove(path)
 
     def recover(self) -> None:
         """Finish, or undo, what was killed half-way; remove what it left."""

@@ -23,7 +23,7 @@ import msgspec
 
 from sessions.git import Git
 from sessions.trees import TooMuch, Tree, is_git
-from sessions.workspace.nouns import BUILDING, MOST_BRANCHES, MOST_OWN, MOST_OWN_FILES, MOST_PACK, Record
+from sessions.workspace.nouns import BUILDING, MOST_BRANCHES, MOST_OWN, MOST_OWN_FILES, MOST_PACK, MOST_REFS, Record
 
 _COMMIT = re.compile(rb"[0-9a-f]{40}")
 _PACKED = re.compile(rb"^([0-9a-f]{40}) (refs/\S+)$", re.MULTILINE)
@@ -36,7 +36,7 @@ _ENTRY = re.compile(
     rb"  size: (?P<size>\d+)\tflags: \w+\n"
 )
 _PUT_AWAY = (b".git/rebase-merge/autostash", b".git/rebase-apply/autostash", b".git/MERGE_AUTOSTASH")
-_MOST_REFS, _MOST_OBJECTS, _MOST_FILE = 20_000, 500_000, 100 * 1024**2
+_MOST_OBJECTS, _MOST_FILE = 500_000, 100 * 1024**2
 
 
 class Own(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ def _refs(tree: Tree) -> tuple[str, bytes, dict[bytes, str]]:
     packed = tree.read(b".git/packed-refs", most=16 * 1024**2) or b""
     for commit, ref in _PACKED.findall(packed):
         found[ref] = commit.decode()
-    for path, info in tree.walk(b".git/refs/heads", most=_MOST_REFS):
+    for path, info in tree.walk(b".git/refs/heads", most=MOST_REFS):
         _note(found, path.removeprefix(b".git/"), tree.read(path, most=1024) if info.st_size <= 1024 else None)
     _note(found, b"refs/stash", tree.read(b".git/refs/stash", most=1024**2))
     head = (tree.read(b".git/HEAD", most=64 * 1024) or b"").strip()

@@ -51,6 +51,22 @@ def test_commits_alone_are_kept_as_they_are(desk: Desk) -> None:
     assert desk.agent("rev-parse", made.kept) == mine
 
 
+def test_git_of_the_next_turn_is_not_kept_out_by_one_that_was_killed(desk: Desk, tmp_path: Path) -> None:
+    desk.checkout()
+    (tmp_path / "index.lock").write_text("not the agent's")
+    for name in ("index.lock", "HEAD.lock", "refs/heads/pull-7.lock", "refs/heads/a/b.lock"):
+        desk.write(f".git/{name}", "")
+    desk.write("mine.txt", "mine\n")
+    desk.agent("add", "mine.txt", fails=True)
+    assert desk.checkout().untouched
+    desk.agent("add", "mine.txt")
+    desk.agent("commit", "-q", "-m", "mine")
+    (desk.work / ".git" / "packed-refs.lock").symlink_to(tmp_path / "index.lock")
+    desk.checkout()
+    assert (tmp_path / "index.lock").read_text() == "not the agent's"
+    desk.agent("pack-refs", "--all")
+
+
 def test_other_branches_and_the_stash_keep_their_names(desk: Desk) -> None:
     desk.checkout()
     desk.agent("checkout", "-qb", "idea/one")
