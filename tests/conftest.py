@@ -1,5 +1,12 @@
 """Fixtures that several rooms share, and one profile for all property tests."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.examples import MORE, examples
@@ -15,3 +22,19 @@ settings.register_profile(
     derandomize=not MORE,
 )
 settings.load_profile("bottlepost")
+
+
+@pytest.fixture
+def complaint(load: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
+    """What is said, in one line, of a config file with this text; `load` is the room's own."""
+    from sessions.config import ConfigError
+
+    def complaint_about(text: str | bytes, **environ: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load(text, **environ)
+        said = str(caught.value)
+        assert "\n" not in said
+        assert said.startswith(f"{tmp_path / 'config.yaml'}: ")
+        return said.removeprefix(f"{tmp_path / 'config.yaml'}: ")
+
+    return complaint_about

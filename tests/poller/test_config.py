@@ -16,7 +16,6 @@ from poller import config
 from poller.config import Config
 from poller.patterns import Watchlist
 from poller.scalars import Secret, start_of, wake_words
-from sessions.config import ConfigError
 
 ROOT = Path(__file__).parents[2]
 TOP = "gitea: {url: 'https://gitea.example.com', token: t0ken}\nrepos: [acme/api]\n"
@@ -32,19 +31,6 @@ def load(tmp_path: Path) -> Load:
         return config.load(file, environ={"HOME": "/home/ann", **environ})
 
     return load_text
-
-
-@pytest.fixture
-def complaint(load: Load, tmp_path: Path) -> Callable[..., str]:
-    def complaint_about(text: str, **environ: str) -> str:
-        with pytest.raises(ConfigError) as caught:
-            load(text, **environ)
-        said = str(caught.value)
-        assert "\n" not in said
-        assert said.startswith(f"{tmp_path / 'config.yaml'}: ")
-        return said.removeprefix(f"{tmp_path / 'config.yaml'}: ")
-
-    return complaint_about
 
 
 def test_the_smallest_file_has_the_contracts_defaults(load: Load) -> None:

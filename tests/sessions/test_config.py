@@ -25,19 +25,6 @@ def load(tmp_path: Path) -> Load:
     return load_text
 
 
-@pytest.fixture
-def complaint(load: Load, tmp_path: Path) -> Callable[..., str]:
-    def complaint_about(text: str | bytes, **environ: str) -> str:
-        with pytest.raises(ConfigError) as caught:
-            load(text, **environ)
-        said = str(caught.value)
-        assert "\n" not in said
-        assert said.startswith(f"{tmp_path / 'config.yaml'}: ")
-        return said.removeprefix(f"{tmp_path / 'config.yaml'}: ")
-
-    return complaint_about
-
-
 def test_an_agent_without_words_has_the_contracts_defaults(load: Load) -> None:
     settings = load("agents: {reviewer: {}}")
     agent = settings.agents["reviewer"]

@@ -21,6 +21,7 @@ from sessions import claims, processes, registry, state
 from sessions.bottles.keeper import HOME
 from sessions.bottles.process import MARKER
 from sessions.database import begin, reading
+from sessions.turns import Session, Turn
 from tests.sessions.stage import REF, Stage, eventually, follow_up
 
 ROOT = Path(__file__).parents[2]
@@ -169,16 +170,21 @@ def test_runner_killed_at_any_statement_costs_nothing_and_repeats_nothing(stage:
     assert sorted(followed) == [turn.id for turn in stage.turns()], "once each"
 
 
-def test_runner_killed_between_claim_and_launch_costs_no_attempt(stage: Stage) -> None:
-    number = stage.want("opened") or 0
-    dead = "nobody:boot:0:1:1".replace("nobody", processes.me().host)
+def claimed_by_the_dead(stage: Stage) -> tuple[Turn, Session]:
+    """The one turn that waits, in the hands of a runner that is not there any more."""
     with begin(stage.engine) as conn:
+        dead = f"{processes.me().host}:boot:0:1:1"
         turn = claims.claim(conn, owner=dead, now=stage.clock(), lease=60, limit_parallel=2, agents=["reviewer"])
         assert turn is not None
         session = registry.add_session(
             conn, ref=REF, key="k", agent="reviewer", identity="reviewer-00000", backend="process", cwd="work", now=1.0
         )
-        claims.belongs_to(conn, turn, session)
+        return claims.belongs_to(conn, turn, session), session
+
+
+def test_runner_killed_between_claim_and_launch_costs_no_attempt(stage: Stage) -> None:
+    number = stage.want("opened") or 0
+    claimed_by_the_dead(stage)
     tally = stage.run()
     assert (tally.adopted, tally.started, tally.done) == (1, 1, 1)
     turn = stage.turn(number)
@@ -191,14 +197,8 @@ def test_late_starter_gives_up_when_its_launch_was_forbidden(stage: Stage) -> No
     from sessions.bottles import bottle_for
 
     number = stage.want("opened") or 0
-    dead = "nobody:boot:0:1:1".replace("nobody", processes.me().host)
+    turn, session = claimed_by_the_dead(stage)
     with begin(stage.engine) as conn:
-        turn = claims.claim(conn, owner=dead, now=stage.clock(), lease=60, limit_parallel=2, agents=["reviewer"])
-        assert turn is not None
-        session = registry.add_session(
-            conn, ref=REF, key="k", agent="reviewer", identity="reviewer-00000", backend="process", cwd="work", now=1.0
-        )
-        turn = claims.belongs_to(conn, turn, session)
         turn = claims.launching(conn, turn, session, mode="fresh", told=(), now=stage.clock(), minutes=1)
     slow = runs.write_down(
         stage.state, turn, session, agent=stage.agents["reviewer"], prompt="late", environ={}, now=stage.clock()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
 import pytest
@@ -15,6 +14,7 @@ from poller.demo.world import World
 from poller.forge import errors
 from poller.forge.client import Client
 from poller.forge.wire import CommentRow
+from tests.doors import serving
 
 SECRET = "s3cr3t-of-the-token"
 
@@ -139,29 +139,17 @@ class _Elsewhere(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def test_the_token_is_taken_to_no_other_place() -> None:
     class Thief(_Elsewhere):
         seen: ClassVar[list[str | None]] = []
 
-    with _serving(Thief) as thief:
+    with serving(Thief) as thief:
 
         class Door(_Elsewhere):
             target = f"{thief}/api/v1/version"
             seen: ClassVar[list[str | None]] = []
 
-        with _serving(Door) as door, Client(door, SECRET) as client, pytest.raises(errors.NotGitea) as caught:
+        with serving(Door) as door, Client(door, SECRET) as client, pytest.raises(errors.NotGitea) as caught:
             client.get("/version", dict)
     assert Door.seen == [f"token {SECRET}"]
     assert Thief.seen == []
@@ -173,7 +161,7 @@ def test_a_redirect_out_of_the_api_is_a_login_page() -> None:
         target = "/user/login"
         seen: ClassVar[list[str | None]] = []
 
-    with _serving(Login) as url, Client(url, SECRET) as client, pytest.raises(errors.NotGitea, match="redirect"):
+    with serving(Login) as url, Client(url, SECRET) as client, pytest.raises(errors.NotGitea, match="redirect"):
         client.get("/version", dict)
 
 
@@ -205,7 +193,7 @@ def test_redirects_that_lead_nowhere_have_an_end() -> None:
         target = "/api/v1/version"
         seen: ClassVar[list[str | None]] = []
 
-    with _serving(Circle) as url, Client(url, SECRET) as client:
+    with serving(Circle) as url, Client(url, SECRET) as client:
         for ask in (lambda: client.get("/version", dict), lambda: client.get_text("/version", limit=9)):
             Circle.seen.clear()
             with pytest.raises(errors.Moved):

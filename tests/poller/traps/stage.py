@@ -19,6 +19,14 @@ from tests.poller.desk import Desk
 OLD, STABLE, NEXT = "1.22.6", "1.25.4", "1.26-dev"
 #: Longer than the overlap: whatever is quiet for so long has settled.
 QUIET = 301
+#: What an answer can be instead of what is there.
+LIES: dict[str, dict[str, Any]] = {
+    "empty": {"lie": "empty"},
+    "null": {"lie": "null"},
+    "short": {"lie": "short"},
+    "truncated": {"cut": True},
+    "404": {"status": 404},
+}
 #: For tests that show what is found without a sweep.
 NEVER_SWEEP = "3650d"
 

@@ -9,16 +9,8 @@ import pytest
 from poller.demo.pulls import Pull
 from poller.forge import errors
 from tests.poller.desk import Desk
-from tests.poller.traps.stage import NEXT, OLD, STABLE, log_of, on, short, told, watched
+from tests.poller.traps.stage import LIES, NEXT, OLD, STABLE, log_of, on, short, told, watched
 
-#: What an answer can be instead of what is there.
-LIES: dict[str, dict[str, Any]] = {
-    "empty": {"lie": "empty"},
-    "null": {"lie": "null"},
-    "short": {"lie": "short"},
-    "truncated": {"cut": True},
-    "404": {"status": 404},
-}
 #: Each kind of question, as a pattern of its requests.
 QUESTIONS = {
     "search": "GET /repos/issues/search",

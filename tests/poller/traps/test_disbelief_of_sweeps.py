@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
 from poller.demo.pulls import Pull
 from poller.forge import errors
 from tests.poller.desk import Desk
-from tests.poller.traps.stage import NEXT, OLD, log_of, settled, short, told, watched
+from tests.poller.traps.stage import LIES, NEXT, OLD, log_of, settled, short, told, watched
 
-LIES: dict[str, dict[str, Any]] = {
-    "empty": {"lie": "empty"},
-    "null": {"lie": "null"},
-    "short": {"lie": "short"},
-    "truncated": {"cut": True},
-    "404": {"status": 404},
-}
 #: Each kind of question that a sweep asks, as a pattern of its requests.
 QUESTIONS = {
     "open pulls": "GET /repos/issues/search…state=open",
