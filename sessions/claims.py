@@ -192,9 +192,11 @@ def put_back(
     deaths: int | None = None,
     patient: bool = False,
 ) -> Turn:
-    """It waits again, without an outcome; dropped, if somebody has asked meanwhile that it stop."""
+    """It waits again, without an outcome; dropped, if somebody has asked that it stop, or was to do it by hand."""
     if asked := asked_to_stop(conn, turn):
         return drop(conn, turn, reason=asked, now=now)
+    if turn.by_hand:  # only who has gone knew what it is to do: what joined it would be lost with it
+        return drop(conn, turn, reason=reason, now=now)
     registry.take_over_waiting(conn, turn, now=now)
     tries = turn.attempts if attempts is None else attempts
     values = {"state": "waiting", "reason": reason, "patient": patient, "not_before": not_before, "attempts": tries}

@@ -176,10 +176,10 @@ def after(outcome: Outcome, turn: Turn, session: Session, *, now: float, tries: 
             return Verdict(turn="renew", reason=_TOO_LONG)
     note = _TOO_LONG if outcome.kind == "too_long" else session.note
     if outcome.kind == "refused":
-        state: Literal["waiting", "failed"] = "waiting" if tries is None or turn.attempts < tries else "failed"
-        return _refused(outcome, state, note=note, now=now)
+        may_wait = not turn.by_hand and (tries is None or turn.attempts < tries)
+        return _refused(outcome, "waiting" if may_wait else "failed", note=note, now=now)
     allowed = _TRIES[outcome.kind] if tries is None else min(tries, _TRIES[outcome.kind])
-    if turn.attempts >= allowed:
+    if turn.attempts >= allowed or turn.by_hand:  # nobody else knows what that one is to do
         return Verdict(turn="failed", reason=reason, note=note)
     return Verdict(turn="waiting", reason=reason, not_before=now + _pause(outcome, turn.attempts), note=note)
 

@@ -243,7 +243,8 @@ def _move_events(conn: sa.Connection, *, source: int, target: int) -> None:
 
 
 def _waiting(conn: sa.Connection, ref: str, agent: str) -> int | None:
-    found = conn.execute(sa.select(t.turn.c.id).filter_by(ref=ref, agent=agent, state="waiting")).first()
+    asked = sa.select(t.turn.c.id).filter_by(ref=ref, agent=agent, state="waiting", by_hand=False)
+    found = conn.execute(asked).first()
     return None if found is None else int(found.id)
 
 
