@@ -7,6 +7,7 @@ nested deeper than any stack or table of open files.  Must not know what is in t
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 _DOWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: Directories within directories, as far as we go down.  What we put there ourselves is not deeper.
 _DEEP = 200
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+_OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ESTALE})
 #: What a command can end with.
 _MOST_CODE = 255
 
@@ -32,6 +35,16 @@ def tail(path: Path, most: int) -> bytes:
     with os.fdopen(handle, "rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - most))
         return file.read(most)
+
+
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether a disk has said it that is full, broken, or not to be written to."""
+    return isinstance(error, OSError) and error.errno in _OF_THE_DISK
+
+
+def is_of_the_world(error: BaseException) -> bool:
+    """Whether it will pass, or be mended, and says nothing of the file that was asked for."""
+    return is_of_the_disk(error) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE)
 
 
 def told(error: OSError) -> str:

@@ -89,11 +89,11 @@ class Git:
     """Commands on one repository of ours: `at` is its git directory, made by us and writable by nobody else."""
 
     def __init__(self, at: Path, *, environ: Mapping[str, str], tick: Tick, keep: Sequence[int] = ()) -> None:
-        self.at, self._environ, self._tick, self._keep = at, environ, tick, tuple(keep)
+        self.at, self._environ, self.tick, self._keep = at, environ, tick, tuple(keep)
 
     def on(self, at: Path) -> Git:
         """The same, on another repository of ours."""
-        return Git(at, environ=self._environ, tick=self._tick, keep=self._keep)
+        return Git(at, environ=self._environ, tick=self.tick, keep=self._keep)
 
     def run(
         self,
@@ -149,7 +149,7 @@ class Git:
                     return
                 if time.monotonic() >= deadline:
                     raise GitError(f"git {verb} took longer than {seconds:.0f} s, and was ended")
-                self._tick()
+                self.tick()
         finally:
             _end(process)
 

@@ -58,7 +58,7 @@ class Holder:
         try:
             sight = bottle.look(launch)
             return None if sight.state == "not started" and bottle.forbid(launch) else sight
-        except EngineError as away:
+        except (EngineError, OSError) as away:
             return self._without_engine(launch, away)
 
     def _seen_through(self, launch: Launch) -> tuple[Ended, Sight]:
@@ -68,12 +68,13 @@ class Holder:
             ended = self._watch(bottle, launch)
             bottle.sweep(launch)
             sight = bottle.look(launch)
-        except EngineError as away:
+        except (EngineError, OSError) as away:
             ended, sight = "", self._without_engine(launch, away)
         return "cut off" if sight.state != "ended" and not ended else ended, sight
 
-    def _without_engine(self, launch: Launch, away: EngineError) -> Sight:
-        """Raises it, unless the turn is to end and has waited long enough for that: then what the files say.
+    def _without_engine(self, launch: Launch, away: EngineError | OSError) -> Sight:
+        """It cannot be asked, or its files cannot be used.  Raises that, unless the turn is to end and has waited long
+        enough for it: then what the files say.
 
         What may run all the same is nobody's from then on, and is removed when the engine answers."""
         asked = self._asked_to_stop()
@@ -81,8 +82,8 @@ class Holder:
             raise away
         if not unanswered.is_too_long(launch, asked=asked, now=self.terms.clock()):
             raise away
-        log.error("the turn is ended without its engine: %s", away)
-        with contextlib.suppress(EngineError):
+        log.error("the turn is ended without having been seen through: %s", away)
+        with contextlib.suppress(EngineError, OSError):
             self._bottle().forbid(launch)  # it writes that down before it asks
         code = runs.exit_code(launch)
         return Sight(state="cut off" if code is None else "ended", exit=code)

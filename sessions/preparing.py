@@ -33,10 +33,14 @@ def foreseen(root: Path, session: Session) -> lifecycle.Opening:
     return _looked(root, session)[1]
 
 
-def opening(root: Path, session: Session) -> lifecycle.Opening:
-    """How to go on with the session's conversation; its record is put right for that."""
+def opening(root: Path, session: Session, *, beat: Callable[[], object] = lambda: None) -> lifecycle.Opening:
+    """How to go on with the session's conversation; its record is put right for that.
+
+    `beat` is called before anything is moved: what it raises keeps a record as it is that is not ours any more."""
     bottle = state.bottle(root, session.identity)
     found, plan = _looked(root, session)
+    if plan.set_aside or plan.restore:
+        beat()
     if plan.set_aside:
         transcript.set_aside(found)
     if plan.restore and not generations.restore(bottle, session.claude_session):

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from sessions import claims, collecting, handover, lifecycle, preparing
+from sessions import claims, collecting, files, handover, lifecycle, preparing
 from sessions.bottles import EngineError
 from sessions.database import DatabaseError, begin
 from sessions.holding import Holder, Left
@@ -127,8 +127,9 @@ class Recorder(Holder):
         if self.turn.started_at is None:
             return True
         is_over = self._over is not None and self._over.directory.name == self.turn.directory
-        # What breaks in the world costs no result: whoever adopts the turn reads it from the files.
-        is_ours = not isinstance(error, (EngineError, OSError))
+        # What breaks in the world costs no result: whoever adopts the turn reads it from the files.  What lies there
+        # and cannot be read, the agent may have put there.
+        is_ours = not isinstance(error, EngineError) and not files.is_of_the_world(error)
         return is_ours and (is_over or self._recorded_as == self.turn.directory)
 
     def _bury(self, error: BaseException) -> None:

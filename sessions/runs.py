@@ -22,6 +22,10 @@ _MOST_OUTPUT = 64 * 1024 * 1024
 _MOST_ERRORS = 256 * 1024
 
 
+class Forbidden(Exception):
+    """Whoever adopted the turn has seen to it that this launch never happens."""
+
+
 def launch_of(root: Path, turn: Turn, session: Session, *, agent: Agent | None = None) -> Launch:
     """Where the turn's last launch is to be found.  `agent`: as the config has it now."""
     bottle = state.bottle(root, session.identity)
@@ -49,7 +53,7 @@ def write_down(
     now: float,
     schema: str = "",
 ) -> Launch:
-    """The bottle and the launch's directory, ready to start.  Raises FileExistsError when it was forbidden."""
+    """The bottle and the launch's directory, ready to start.  Raises `Forbidden`, `OSError`."""
     launch = launch_of(root, turn, session, agent=agent)
     metadata = state.metadata(
         identity=session.identity, agent=session.agent, cwd=session.cwd, backend=session.backend, now=now
@@ -66,7 +70,10 @@ def write_down(
         schema=schema,
     )
     # Without a path: where claude is, is this machine's business.
-    state.new_turn_directory(launch.bottle, turn.directory, prompt=prompt, argv=("claude", *argv))
+    try:
+        state.new_turn_directory(launch.bottle, turn.directory, prompt=prompt, argv=("claude", *argv))
+    except FileExistsError:
+        raise Forbidden(f"turn {turn.id}: its launch was forbidden by whoever adopted it") from None
     env = {name: environ[name] for name in agent.env if name in environ}
     return msgspec.structs.replace(launch, argv=argv, env=env)
 

@@ -5,7 +5,6 @@ Knows typer.  Must not know any verb.  Expected failures carry `exit_code`; ever
 
 from __future__ import annotations
 
-import errno
 import gc
 import inspect
 import os
@@ -20,9 +19,6 @@ import typer
 
 from sessions import __version__, files
 from sessions.logs import escaped, redacted, set_up
-
-#: What a disk says that is full, broken, or not to be written to.
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 
 OutputFormat = Literal["text", "json"]
 
@@ -190,7 +186,7 @@ def _failed(failure: Exception, *, name: str) -> int:
     if isinstance(code, int):
         print(f"{name}: {redacted(str(failure))}", file=sys.stderr)
         return code
-    if isinstance(failure, OSError) and failure.errno in _OF_THE_DISK:
+    if isinstance(failure, OSError) and files.is_of_the_disk(failure):
         print(f"{name}: {redacted(files.told(failure))}", file=sys.stderr)
         return 2
     _report(failure, name=name)

@@ -130,7 +130,7 @@ class Worker(Recorder):
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _opening(self) -> lifecycle.Opening:
-        opening = preparing.opening(self.terms.state, self.session)
+        opening = preparing.opening(self.terms.state, self.session, beat=self._beat)
         if opening.renew:
             self._beat()
             with begin(self.terms.engine) as conn:
@@ -156,7 +156,8 @@ class Worker(Recorder):
         return self._start(opening, ready, self.terms.agents[self.turn.agent])
 
     def _tend(self) -> None:
-        """Hold the turn while something takes its time."""
+        """Hold the turn while something takes its time; asked anew each time, for we may have stood still."""
+        self._beat_at = self._look_at = 0.0
         if self._why_stop():
             raise preparing.Interrupted(self.turn.stop_asked)
 
@@ -174,8 +175,8 @@ class Worker(Recorder):
                 self.terms.state, self.turn, self.session, agent=agent, prompt=ready.prompt,
                 environ=self.terms.environ, now=now, schema=ready.schema,
             )  # fmt: skip
-        except FileExistsError:
-            raise claims.LeaseLost(f"turn {self.turn.id}: its launch was forbidden by whoever adopted it") from None
+        except runs.Forbidden as lost:
+            raise claims.LeaseLost(str(lost)) from None
         except OSError as error:
             return Outcome(kind="engine", reason=files.told(error))
         self._say(lifecycle.announcement(opening, self.session), mode=opening.mode)

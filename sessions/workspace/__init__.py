@@ -42,6 +42,7 @@ def checkout(
     try:
         room.prepare()
         with locked(room.place / "lock", seconds=_BUSY, tick=tick):
+            tick()  # whoever has stood still before this may not be the one to work here
             room.recover()
             room.unlock()
             room.claim(source.mirror)

@@ -126,6 +126,7 @@ def finish(room: Room, made: Made, rescued: Rescued, record: Record | None) -> R
         earlier=earlier,
         lost=rescued.lost,
     )
+    made.git.tick()  # all that took its time: perhaps somebody else runs in the directory by now
     room.swap(made.place, after, aside=bool(rescued.lost))
     log.info("working directory moved", extra=fields(head=after.head, kept=kept, lost=rescued.lost or None))
     return after

@@ -17,11 +17,11 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from sessions import claims, processes, registry, state
+from sessions import byhand, claims, lifecycle, processes, registry, state, tables
 from sessions.bottles.keeper import HOME
 from sessions.bottles.process import MARKER
 from sessions.database import begin, reading
-from sessions.turns import Session, Turn
+from sessions.turns import Outcome, Session, Turn
 from tests.sessions.stage import REF, Stage, eventually, follow_up
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +180,43 @@ def claimed_by_the_dead(stage: Stage) -> tuple[Turn, Session]:
             conn, ref=REF, key="k", agent="reviewer", identity="reviewer-00000", backend="process", cwd="work", now=1.0
         )
         return claims.belongs_to(conn, turn, session), session
+
+
+@pytest.mark.parametrize("reason", ["its launch", "a tired service"])
+def test_turn_by_hand_whose_caller_died_takes_no_event_with_it(stage: Stage, reason: str) -> None:
+    stage.want("opened")
+    stage.run()
+    session = stage.session()
+    dead = f"{processes.me().host}:boot:0:1:1"
+    with begin(stage.engine) as conn:
+        left = byhand.enter(conn, session, why="bottle export", now=stage.clock())
+        conn.execute(tables.turn.update().where(tables.turn.c.id == left.id).values(owner=dead))
+    asked = stage.want("asked") or 0
+    if reason != "its launch":
+        with begin(stage.engine) as conn:
+            held = claims.hold(conn, left.id, owner=dead, now=stage.clock(), lease=60, anew=False)
+            held = claims.launching(conn, held, session, mode="resume", told=(), now=stage.clock(), minutes=1)
+            outcome = Outcome(kind="overloaded", reason=reason)
+            verdict = lifecycle.after(outcome, held, session, now=stage.clock())
+            claims.finish(conn, held, outcome, verdict, now=stage.clock(), transcript_bytes=1)
+    stage.want("asked again")
+    assert stage.run().done == 1
+    assert stage.turn(left.id).state in ("dropped", "failed") and stage.turn(left.id).events == ()
+    assert (stage.turn(asked).state, stage.turn(asked).events) == ("done", ("asked", "asked again"))
+
+
+def test_file_in_the_way_is_no_sign_of_somebody_else(stage: Stage) -> None:
+    """It is a try that failed, and has a reason."""
+    stage.want("opened")
+    stage.run()
+    config = state.config_dir(stage.bottle())
+    shutil.rmtree(config)
+    config.write_text("not a directory any more")
+    stage.want("asked")
+    stage.run()
+    turn = stage.turns()[-1]
+    assert (turn.state, turn.kind, turn.deaths) == ("waiting", "engine", 0)
+    assert str(config) in turn.reason
 
 
 def test_runner_killed_between_claim_and_launch_costs_no_attempt(stage: Stage) -> None:

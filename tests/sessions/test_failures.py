@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import resource
 import shutil
 import threading
@@ -13,9 +15,10 @@ import pytest
 import sqlalchemy as sa
 
 from sessions import claims, pauses, registry, state, tables, transcript
+from sessions.bottles.process import ProcessBottle
 from sessions.database import DatabaseError, begin, reading
 from sessions.founding import new_session
-from sessions.turns import Outcome, Session, Turn
+from sessions.turns import Launch, Outcome, Session, Turn
 from tests.sessions.stage import KEY, REF, Stage, eventually
 
 
@@ -34,6 +37,48 @@ def test_failed_turn_waits_and_is_tried_three_times(stage: Stage) -> None:
     assert [told[1] for told in stage.errand.settled_as] == ["waiting", "waiting", "failed"]
     assert [attempts for _, _, attempts in stage.errand.prepared] == [0, 1, 2]
     assert sorted(path.name for path in (stage.bottle() / "turns").iterdir()) == ["1", "1-2", "1-3"]
+
+
+def test_end_that_cannot_be_read_is_given_up_in_time(stage: Stage) -> None:
+    """The agent has put something in the way of what we write there: neither its pull nor a slot is held for ever."""
+    stage.now = 1_000_000.0
+
+    class Stuck(ProcessBottle):
+        def sweep(self, launch: Launch) -> None:
+            raise IsADirectoryError(errno.EISDIR, "Is a directory", str(launch.directory / "exit"))
+
+    def run() -> None:
+        stage.run(bottles=lambda _, environ: Stuck(environ=environ))
+
+    stage.want("opened")
+    run()
+    assert stage.turn(1).state == "running"
+    for seconds in (3600, 60, 3600, 60):
+        stage.now += seconds
+        run()
+    assert (stage.turn(1).state, stage.errand.settled_as[-1][2]) == ("done", "done")
+
+
+@pytest.mark.parametrize(("number", "ends"), [(errno.EACCES, True), (errno.ENOSPC, False)])
+def test_end_that_fails_over_a_file_counts_unless_the_disk_says_it(stage: Stage, number: int, ends: bool) -> None:
+    stage.now = 1_000_000.0
+    settled = stage.errand.settled
+
+    def trouble(conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
+        if outcome.kind == "done":
+            raise OSError(number, os.strerror(number), "a file")
+        settled(conn, turn, session, outcome)
+
+    stage.errand.settled = trouble  # type: ignore[method-assign]
+    stage.want("opened")
+    for _ in range(12):
+        stage.run()
+        stage.now += 3600
+    assert stage.turn(1).state == ("failed" if ends else "running")
+    if not ends:
+        stage.errand.settled = settled  # type: ignore[method-assign]
+        stage.run()
+        assert stage.turn(1).state == "done"
 
 
 def test_session_survives_a_failure_and_the_retry_resumes_it(stage: Stage) -> None:

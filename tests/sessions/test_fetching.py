@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sessions import housekeeping, registry
-from sessions.sources import Access, Source
+from sessions.sources import Access, Fetch, Source
+from sessions.turns import Dropped, Mode, NotNow, Ready, Session, Turn
 from tests.gitside.origin import Origin, git
 from tests.gitside.server import GitServer
 from tests.sessions.stage import REF, Stage, eventually
@@ -63,6 +65,41 @@ def test_repository_that_is_never_there_is_given_up_with_the_reason(stage: Stage
     assert (turn.state, turn.kind) == ("failed", "engine")
     assert "could not read Username" in turn.reason or "uthentication" in turn.reason
     assert stage.errand.settled_as[-1][1] == "failed"
+
+
+def test_worker_that_stood_still_moves_nothing_beneath_the_one_that_took_over(
+    stage: Stage, server: GitServer, tmp_path: Path
+) -> None:
+    """Suspended while it prepared: the other's agent works in the directory by now, and the pull has moved on."""
+    asked, awake = threading.Event(), threading.Event()
+    prepare = stage.errand.prepare
+
+    def slowly(turn: Turn, session: Session, mode: Mode, fetch: Fetch) -> Ready | Dropped | NotNow:
+        if not asked.is_set():
+            asked.set()
+            awake.wait(60)
+        return prepare(turn, session, mode, fetch)
+
+    stage.errand.prepare = slowly  # type: ignore[method-assign]
+    stage.want("opened", "[agent: sleep 3, commit mine.txt mine]")
+    with stage.running(lease=0.2):
+        assert asked.wait(20)
+        time.sleep(0.5)  # its lease is over
+        with stage.running():
+            begun = stage.state / "state"
+            eventually(lambda: list(begun.glob("*/turns/1*/pid")))
+            [work] = begun.glob("*/work")
+            before = work.stat().st_ino
+            origin = tmp_path / "forge" / "acme" / "api.git"
+            git("update-ref", "refs/pull/7/head", _commit_on(origin), at=origin)
+            awake.set()
+    assert work.stat().st_ino == before
+    assert stage.turn(1).state == "done" and (work / "mine.txt").read_text() == "mine\n"
+
+
+def _commit_on(origin: Path) -> str:
+    tree = git("rev-parse", "main^{tree}", at=origin)
+    return git("commit-tree", tree, "-p", git("rev-parse", "main", at=origin), "-m", "pushed", at=origin)
 
 
 def test_turn_is_held_for_as_long_as_its_code_is_fetched(stage: Stage, server: GitServer) -> None:
