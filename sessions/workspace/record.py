@@ -85,7 +85,7 @@ class Room:
             if self.work.exists() and (old.exists() or not pending.old):
                 # Both are there, or there was none before: the new one has its place.
                 self._settle(pending.record)
-            elif old.exists():
+            elif pending.old and old.exists():
                 old.rename(self.work)
         (self.place / "pending.json").unlink(missing_ok=True)
         self.sweep()

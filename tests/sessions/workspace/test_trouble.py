@@ -68,6 +68,21 @@ def test_killed_at_any_step_nothing_is_lost(desk: Desk) -> None:
     assert left >= 4 and process.returncode == 0
 
 
+def test_first_checkout_killed_at_any_step_is_made_by_the_next_try(desk: Desk) -> None:
+    for left in range(100):
+        bottle = desk.bottle.with_name(f"reviewer-{left:05}")
+        process = start(desk, left=left, bottle=bottle, turn=1)
+        process.communicate(timeout=60)
+        made = desk.checkout(bottle=bottle, turn=1)
+        assert (made.lost, made.kept) == ("", "")
+        assert {path.name for path in (bottle / "work").iterdir()} == {".git", "README.md", "app.txt"}
+        left_over = {path.name.partition("-")[0] for path in (bottle / "checkout").iterdir()}
+        assert left_over == {"index", "lock", "mirror", "record.json"}
+        if process.returncode == 0:
+            break
+    assert left >= 4 and process.returncode == 0
+
+
 def test_many_processes_share_one_mirror(desk: Desk) -> None:
     bottles = [desk.bottle.with_name(f"reviewer-{number:05}") for number in range(4)]
     processes = [start(desk, bottle=bottle) for bottle in bottles]
