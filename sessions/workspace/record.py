@@ -28,7 +28,9 @@ _ASIDES = 2
 
 class _Pending(msgspec.Struct, frozen=True):
     record: Record
+    #: Names in `checkout/`: of what has to go ("" = nothing was there), and of what is to come.
     old: str
+    new: str = ""
 
 
 class Room:
@@ -81,26 +83,43 @@ class Room:
         except (OSError, *UNREADABLE):
             pending = None
         if pending is not None:
-            old = self.place / pending.old
-            if self.work.exists() and (old.exists() or not pending.old):
-                # Both are there, or there was none before: the new one has its place.
+            if self._has_come(pending):
                 self._settle(pending.record)
-            elif pending.old and old.exists():
-                old.rename(self.work)
+            elif pending.old and os.path.lexists(self.place / pending.old):
+                self._put_back(self.place / pending.old)
         (self.place / "pending.json").unlink(missing_ok=True)
         self.sweep()
+
+    def _has_come(self, pending: _Pending) -> bool:
+        """Whether the new one has its place.  A turn by hand makes an empty one where there is none."""
+        new = [self.place / pending.new] if pending.new else self.place.glob("next-*")  # an older version names none
+        return self.is_whole() and not any(map(os.path.lexists, new))
+
+    def _put_back(self, old: Path) -> None:
+        try:
+            self.work.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:  # somebody has worked in it meanwhile
+            aside = self.place / f"aside-{secrets.token_hex(3)}"
+            self._move_out(aside)
+            log.warning("a working directory between two others is kept aside", extra=fields(path=aside.name))
+        old.rename(self.work)
+
+    def _move_out(self, to: Path) -> None:
+        with contextlib.suppress(OSError):
+            if not self.work.is_symlink():
+                self.work.chmod(0o700)  # what nobody may write to does not move either
+        self.work.rename(to)
 
     def swap(self, new: Path, record: Record, *, aside: bool) -> None:
         """`new` becomes the working directory; `aside`: what was there is kept, out of the agent's sight."""
         old = (
             f"{'aside' if aside else 'old'}-{record.turn}-{secrets.token_hex(3)}" if os.path.lexists(self.work) else ""
         )
-        state.write(self.place / "pending.json", msgspec.json.encode(_Pending(record, old)).decode())
+        state.write(self.place / "pending.json", msgspec.json.encode(_Pending(record, old, new.name)).decode())
         if old:
-            with contextlib.suppress(OSError):
-                if not self.work.is_symlink():
-                    self.work.chmod(0o700)  # what nobody may write to does not move either
-            self.work.rename(self.place / old)
+            self._move_out(self.place / old)
         new.rename(self.work)
         self._settle(record)
         (self.place / "pending.json").unlink(missing_ok=True)
@@ -111,6 +130,8 @@ class Room:
 
     def sweep(self) -> None:
         """Remove what is not in use; of what was kept aside, all but the latest."""
+        if (self.place / "pending.json").exists():
+            return  # a change that failed half-way: what is not in use is for `recover` to say
         record = self.record
         for left in [*self.place.glob("old-*"), *self.place.glob("next-*"), *self.place.glob("quarantine-*")]:
             files.remove(left)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sessions import workspace
+from sessions import state, workspace
 from sessions.sources import Access, Checkout, Unfetchable
 from sessions.workspace import mirror
 from tests.gitside.origin import git
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 #: One checkout in a process of its own, which dies (as by `kill -9`) before its n-th renaming of a file.
 PROCESS = """
 import json, os, pathlib, sys
-from sessions import workspace
+from sessions import state, workspace
 from sessions.sources import Access, Source
 given = json.loads(sys.argv[1])
 left = given["left"]
@@ -51,21 +51,83 @@ def start(desk: Desk, *, left: int = 10**6, bottle: Path | None = None, turn: in
     return subprocess.Popen([sys.executable, "-c", PROCESS, json.dumps(given)], env=environ, stdout=pipe, text=True)
 
 
-def test_killed_at_any_step_nothing_is_lost(desk: Desk) -> None:
+def prepared(desk: Desk) -> None:
+    """For a turn that fetches nothing."""
+    about = state.metadata(identity=desk.bottle.name, agent="reviewer", cwd="work", backend="process", now=1.0)
+    state.prepare(desk.bottle, about)
+
+
+def left_over(bottle: Path) -> set[str]:
+    return {path.name.partition("-")[0] for path in (bottle / "checkout").iterdir()}
+
+
+def between_two(desk: Desk) -> str:
+    """Killed when the old directory is gone and the new one has not come; its commit."""
+    desk.checkout()
+    for left in range(100):
+        desk.write("app.txt", f"mine {left}\n")
+        desk.agent("commit", "-qam", "Mine")
+        desk.push({"pushed.txt": f"theirs {left}\n"})
+        tip = desk.agent("rev-parse", "HEAD")
+        start(desk, left=left, turn=100 + left).communicate(timeout=60)
+        if not desk.work.exists():
+            return tip
+        desk.checkout(turn=100 + left)
+    raise AssertionError("it was never killed there")
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["tried-again", "by-hand-first"])
+def test_killed_at_any_step_nothing_is_lost(desk: Desk, by_hand: bool) -> None:
+    """A turn by hand fetches nothing, and finds a working directory, if an empty one."""
     desk.checkout()
     for left in range(100):
         desk.write("app.txt", f"mine {left}\n")
         desk.push({"pushed.txt": f"theirs {left}\n"})
         process = start(desk, left=left, turn=100 + left)
         process.communicate(timeout=60)
+        if by_hand:
+            prepared(desk)
         made = desk.checkout(turn=100 + left)
         assert desk.read("pushed.txt") == f"theirs {left}\n"
         assert desk.agent("show", f"{made.kept}:app.txt") == f"mine {left}"
-        left_over = {path.name.partition("-")[0] for path in (desk.bottle / "checkout").iterdir()}
-        assert left_over == {"index", "lock", "mirror", "record.json"}
+        assert left_over(desk.bottle) == {"index", "lock", "mirror", "record.json"}
         if process.returncode == 0:
             break
     assert left >= 4 and process.returncode == 0
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["this-version", "an-older-one"])
+def test_work_between_two_directories_is_kept_aside(desk: Desk, older: bool) -> None:
+    tip = between_two(desk)
+    note = desk.bottle / "checkout" / "pending.json"
+    if older:
+        known = json.loads(note.read_text())
+        note.write_text(json.dumps({name: known[name] for name in ("record", "old")}))
+    prepared(desk)
+    desk.write("notes.txt", "by hand\n")
+    made = desk.checkout()
+    assert desk.agent("rev-parse", made.kept) == tip and made.lost == ""
+    [aside] = (desk.bottle / "checkout").glob("aside-*")
+    assert (aside / "notes.txt").read_text() == "by hand\n"
+
+
+def test_change_of_directories_that_fails_half_way_is_undone_by_the_next_try(desk: Desk) -> None:
+    """Something that the agent has left running makes a directory where its old one was."""
+    desk.checkout()
+    desk.write("app.txt", "mine\n")
+    desk.push({"pushed.txt": "theirs\n"})
+    rename = Path.rename
+
+    def late(self: Path, to: Path) -> Path:
+        if self.name.startswith("next-"):
+            desk.write("log/late.txt", "still here\n")
+        return rename(self, to)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Unfetchable):
+        patch.setattr(Path, "rename", late)
+        desk.checkout()
+    made = desk.checkout()
+    assert desk.agent("show", f"{made.kept}:app.txt") == "mine" and made.lost == ""
 
 
 def test_first_checkout_killed_at_any_step_is_made_by_the_next_try(desk: Desk) -> None:
@@ -76,8 +138,7 @@ def test_first_checkout_killed_at_any_step_is_made_by_the_next_try(desk: Desk) -
         made = desk.checkout(bottle=bottle, turn=1)
         assert (made.lost, made.kept) == ("", "")
         assert {path.name for path in (bottle / "work").iterdir()} == {".git", "README.md", "app.txt"}
-        left_over = {path.name.partition("-")[0] for path in (bottle / "checkout").iterdir()}
-        assert left_over == {"index", "lock", "mirror", "record.json"}
+        assert left_over(bottle) == {"index", "lock", "mirror", "record.json"}
         if process.returncode == 0:
             break
     assert left >= 4 and process.returncode == 0
