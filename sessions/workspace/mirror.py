@@ -22,6 +22,7 @@ from sessions.git import Git, GitError, Tick
 from sessions.locks import Busy, locked
 from sessions.logs import fields
 from sessions.sources import Access, Source, Unfetchable
+from sessions.workspace import mending
 from sessions.workspace.nouns import FETCHING, MOST_PACK
 
 log = logging.getLogger("sessions.workspace")
@@ -70,13 +71,11 @@ class Mirror:
             try:
                 return self._fetched(source)
             except GitError as error:
-                if not _DAMAGED.search(_own_words(str(error), source)):
+                # What has come from the forge may have been damaged on its way, or there.
+                if not _DAMAGED.search(_own_words(str(error), source)) or mending.is_sound(self._git):
                     raise
-                # Bottles do not need it: it can be made again, from nothing.
                 log.warning("mirror is damaged, and is made anew", extra=fields(reason=error))
-                shutil.rmtree(self._place, ignore_errors=True)
-                _make(self._git)
-                return self._fetched(source)
+                return self._made_anew(source)
         except GitError as error:
             raise Unfetchable(f"the code could not be fetched from {source.access.url}: {error}") from None
 
@@ -110,6 +109,23 @@ class Mirror:
             self._git.run("gc", "--quiet", "--prune=2.weeks.ago", seconds=_ORDER, most=MOST_PACK)
         except GitError as error:
             log.warning("mirror could not be put in order", extra=fields(reason=error))
+
+    def _made_anew(self, source: Source) -> Tips:
+        """From the forge; and commits that only we have, as far as they can be read."""
+        if not mending.heads(self._place):
+            shutil.rmtree(self._place, ignore_errors=True)  # bottles do not need it, and there is room for the new one
+        making = Path(tempfile.mkdtemp(dir=self._place.parent, prefix=".making-"))
+        try:
+            new = Mirror(making, self._git.on(making))
+            new.git.run("init", "--quiet", "--bare", "--template=")
+            tips = new._fetched(source)
+            mending.carry_over(self._place, new.git)
+            making.rename(_anew(self._place))
+        except BaseException:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
+        _put_in_place(self._place)
+        return tips
 
     def _fetched(self, source: Source) -> Tips:
         head, base = _local(source.head_ref), _local(f"refs/heads/{source.base}")
@@ -161,6 +177,7 @@ def held(state: Path, name: str, *, environ: Mapping[str, str], tick: Tick) -> I
     try:
         with locked(room / f"{name}.lock", seconds=FETCHING, tick=tick) as lock:
             git = Git(place, environ=environ, tick=tick, keep=[lock])
+            _put_in_place(place)
             if not place.is_dir():
                 _make(git)
             _clear(place)
@@ -190,9 +207,10 @@ def remove_unused(state: Path, used: Callable[[], set[str]]) -> list[str]:
             shutil.rmtree(place, ignore_errors=True)
             (room / f"{name}.lock").unlink()
             gone.append(name)
-    for left in room.glob(".making-*"):
-        if left.stat().st_mtime < time.time() - _LEFT:
-            shutil.rmtree(left, ignore_errors=True)
+    for left, seconds in [(".making-*", _LEFT), (".anew-*", _KEPT)]:
+        for place in room.glob(left):
+            if place.stat().st_mtime < time.time() - seconds:
+                shutil.rmtree(place, ignore_errors=True)
     return gone
 
 
@@ -218,6 +236,21 @@ def _make(git: Git) -> None:
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
+
+
+def _anew(place: Path) -> Path:
+    """Where the one waits, whole, that is to take the place of a damaged one."""
+    return place.with_name(f".anew-{place.stem}")
+
+
+def _put_in_place(place: Path) -> None:
+    if not _anew(place).is_dir():
+        return
+    gone = Path(tempfile.mkdtemp(dir=place.parent, prefix=".making-"))
+    if place.is_dir():
+        place.rename(gone)
+    _anew(place).rename(place)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _clear(place: Path) -> None:

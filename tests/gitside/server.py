@@ -31,6 +31,8 @@ class GitServer:
         self.moved_known: dict[str, str] = {}
         #: (method, path, Authorization), in order.
         self.asked: list[tuple[str, str, str]] = []
+        #: What becomes of a pack on its way.
+        self.on_its_way: Callable[[bytes], bytes] = lambda answer: answer
         #: Called when somebody has pushed, before he is told so; what it raises keeps him from being told.
         self.after_push: Callable[[], None] = lambda: None
         #: Held while somebody pushes, and until `after_push` is over.
@@ -142,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
         status = int(headers.pop("Status", "200").split()[0])
         if path.endswith("/git-receive-pack") and status == 200:
             side.after_push()
+        if b"packfile\n" in answer:
+            answer = side.on_its_way(answer)
         return status, headers, answer
 
 

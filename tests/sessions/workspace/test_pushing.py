@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from sessions import workspace
-from sessions.sources import Made, Pushed, Unpushable
+from sessions.sources import Made, Pushed, Unfetchable, Unpushable
 from tests.gitside.origin import git
 from tests.sessions.workspace.desk import TOKEN, Desk
 
@@ -333,3 +334,74 @@ def test_a_file_name_cannot_break_out_of_the_words(desk: Desk) -> None:
     desk.checkout()
     commit(desk, {".github/a`b\nc": "1\n"})
     assert push(desk).why == ("`.github/a'b\\nc` is protected",)
+
+
+def packs_without(desk: Desk, commit: str) -> list[Path]:
+    """Of the mirror."""
+    place = mirror(desk) / "objects" / "pack"
+    packs = sorted(place.glob("*.pack"))
+    return [pack for pack in packs if commit not in git("verify-pack", "-v", pack.name, at=place)]
+
+
+def spoil(pack: Path) -> None:
+    pack.chmod(0o600)
+    pack.write_bytes(b"PACK garbage")
+
+
+def test_pack_that_was_damaged_on_its_way_costs_no_commits(desk: Desk) -> None:
+    """Another bottle's fetch; the mirror itself is sound."""
+    desk.checkout()
+    mine = commit(desk, {"fix.py": "1\n"})
+    found = made(desk)
+    desk.push({"theirs.txt": "1\n"}, branch="other")
+    desk.server.on_its_way = lambda answer: answer[:-5] + bytes([answer[-5] ^ 1]) + answer[-4:]
+    desk.asks(head_ref="refs/heads/other")
+    with pytest.raises(Unfetchable, match="SHA1 mismatch"):
+        desk.checkout(bottle=desk.bottle.with_name("reviewer-other"))
+    desk.server.on_its_way = lambda answer: answer
+    desk.checkout(bottle=desk.bottle.with_name("reviewer-other"))
+    assert push(desk, found).commit == mine == desk.origin.tip("feature")
+
+
+def test_damaged_mirror_is_made_anew_with_the_commits_that_were_not_pushed(desk: Desk) -> None:
+    desk.checkout()
+    mine = commit(desk, {"fix.py": "1\n"})
+    found = made(desk)
+    assert found is not None
+    kept = mirror(desk) / "refs" / "heads" / found.branch
+    a_week_ago = time.time() - 7 * 86_400
+    os.utime(kept, (a_week_ago, a_week_ago))
+    for pack in packs_without(desk, mine):
+        spoil(pack)
+    (mirror(desk) / "HEAD").unlink()
+    desk.push({"theirs.txt": "1\n"})
+    assert desk.checkout(bottle=desk.bottle.with_name("reviewer-other")).head == desk.origin.tip("feature")
+    assert kept.stat().st_mtime == pytest.approx(a_week_ago)
+    git("fsck", "--strict", at=mirror(desk))
+    pushed = push(desk, found)
+    assert (pushed.state, pushed.rebased) == ("pushed", True)
+    assert sorted(path.name for path in mirror(desk).parent.iterdir()) == ["12-forge.git", "12-forge.lock"]
+
+
+def test_commits_that_cannot_be_read_do_not_stop_the_others(desk: Desk) -> None:
+    desk.checkout()
+    commit(desk, {"fix.py": "1\n"})
+    gone = made(desk)
+    for pack in (mirror(desk) / "objects" / "pack").glob("*.pack"):
+        spoil(pack)
+    (mirror(desk) / "HEAD").unlink()
+    head = desk.push({"theirs.txt": "1\n"})
+    assert desk.checkout(bottle=desk.bottle.with_name("reviewer-other")).head == head
+    refused = push(desk, gone)
+    assert (refused.state, refused.why) == ("refused", ("they are not in the mirror any more",))
+    assert push(desk).state == "pushed"  # they are in the working directory still
+
+
+def test_mirror_that_waits_whole_beside_a_damaged_one_takes_its_place(desk: Desk) -> None:
+    """Killed between the two."""
+    desk.checkout()
+    mine = commit(desk, {"fix.py": "1\n"})
+    found = made(desk)
+    mirror(desk).rename(mirror(desk).with_name(".anew-12-forge"))
+    git("init", "-q", "--bare", str(mirror(desk)), at=desk.root)
+    assert push(desk, found).commit == mine
