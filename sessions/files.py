@@ -92,7 +92,11 @@ def _give(handle: int, uid: int, gid: int, *, depth: int) -> None:
 
 
 def remove(place: Path) -> bool:
-    """A directory and all in it, links themselves; whether nothing of it is left.  Nobody else may be at it."""
+    """A directory and all in it, links themselves; whether nothing of it is left.  Nobody else may be at it.
+
+    What is no directory, but a link or a file in place of one, goes too."""
+    with contextlib.suppress(OSError):
+        place.unlink()  # refuses directories
     with contextlib.suppress(OSError), _below(None, str(place)) as top:
         numbers, before = count(), set[str]()
         # What lies too deep is brought up, to be removed with the next look.  None that changes nothing is repeated.

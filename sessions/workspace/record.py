@@ -140,7 +140,7 @@ class Room:
         for left in self.place.glob("index-*"):
             if record is None or left.name != record.index:
                 left.unlink(missing_ok=True)
-        asides = sorted(self.place.glob("aside-*"), key=lambda path: path.stat().st_mtime)
+        asides = sorted(self.place.glob("aside-*"), key=lambda path: path.lstat().st_mtime)
         for left in asides[:-_ASIDES]:
             log.warning("an old working directory that was kept aside is removed", extra=fields(path=left.name))
             files.remove(left)

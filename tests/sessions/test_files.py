@@ -55,8 +55,17 @@ def test_directory_is_removed_however_deep_it_is(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_removed(tmp_path: Path) -> None:
     assert files.remove(tmp_path / "nothing")
-    (tmp_path / "link").symlink_to(tmp_path / "kept")
-    assert not files.remove(tmp_path / "link"), "no directory of ours"
+
+
+def test_link_or_file_in_place_of_a_directory_is_removed_and_what_it_leads_to_is_not(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("x")
+    for name, to in [("link", "kept"), ("dangling", "nowhere"), ("round", "round")]:
+        (tmp_path / name).symlink_to(to)
+        assert files.remove(tmp_path / name)
+    os.mkfifo(tmp_path / "pipe")
+    assert files.remove(tmp_path / "pipe") and os.listdir(tmp_path) == ["kept"]
+    assert (tmp_path / "kept" / "file").read_text() == "x"
 
 
 def test_bottle_of_any_depth_goes_when_its_time_is_over(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -279,6 +280,23 @@ def test_trouble_leaves_the_directory_as_it_was(desk: Desk) -> None:
     with pytest.raises(Unfetchable):
         desk.checkout()
     assert desk.read("app.txt") == "mine\n"
+
+
+@pytest.mark.parametrize("what", ["dangling", "round", "file"])
+def test_what_an_agent_has_put_in_place_of_its_directory_stops_nothing_and_goes(desk: Desk, what: str) -> None:
+    """A link to nowhere has no age but its own."""
+    for number in range(4):
+        desk.checkout()
+        shutil.rmtree(desk.work)
+        if what == "file":
+            desk.work.write_text("x")
+        else:
+            desk.work.symlink_to("/nonexistent" if what == "dangling" else desk.work)
+        if number == 2:
+            desk.push({"pushed.txt": "theirs\n"})
+    assert desk.checkout().head == desk.origin.tip("feature")
+    left = [path.name.partition("-")[0] for path in (desk.bottle / "checkout").iterdir()]
+    assert left.count("aside") <= 2 and "old" not in left
 
 
 def test_tree_that_stands_for_a_billion_files_is_refused(desk: Desk) -> None:
