@@ -148,10 +148,12 @@ def wait_for(pid: int, seconds: float) -> None:
         os.close(handle)
 
 
-def reap(pid: int) -> None:
-    """Take the exit status of a child of ours, so that it does not stay a zombie; anyone else's is left alone."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def reap(pid: int) -> bool:
+    """Take the exit status of a child of ours, so that it does not stay a zombie; false while it runs."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # somebody took it, or it is none of ours
+        return True
 
 
 def marked(name: str, value: str) -> Iterator[int]:

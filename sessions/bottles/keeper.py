@@ -57,6 +57,10 @@ _BETWEEN = 0.5
 _KILL_PATIENCE = 10.0
 _CLAIM_PATIENCE = 5.0
 
+#: Who started what and has not taken its exit status yet: our pid (a fork of us has our memory, not our children), and
+#: the child's.  One who looks at a launch need not be the `Keeper` that started it.
+_children: set[tuple[int, int]] = set()
+
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A command of this machine, with all that it is started with."""
@@ -71,10 +75,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class Keeper:
     """Starts commands, and knows them again: also those that another process of ours started."""
 
-    def __init__(self) -> None:
-        self._children: set[int] = set()
-
     def start(self, launch: Launch, call: Call) -> None:
+        _reap()
         argv = under(_KEEPER, launch, call)
         null = os.open(os.devnull, os.O_RDWR)
         try:
@@ -91,15 +93,13 @@ class Keeper:
             raise EngineError(f"/bin/sh could not be started: {error.strerror}") from None
         finally:
             os.close(null)
-        self._children.add(child)
+        _children.add((os.getpid(), child))
         self._until_claimed(launch, child)
 
     def look(self, launch: Launch) -> Sight:
         keeper = _keeper(launch)
         running = keeper is not None and _runs(keeper, launch)
-        if keeper is not None and not running and keeper.pid in self._children:
-            self._children.discard(keeper.pid)
-            processes.reap(keeper.pid)
+        _reap()
         # The exit code after the process: it writes the one and then ends the other.
         code = runs.exit_code(launch)
         if code is not None:
@@ -183,6 +183,19 @@ def marks_of(launch: Launch) -> dict[str, str]:
         return {MARKER: mark_of(launch), HOME: home_of(launch.bottle.parent.parent)}
     except OSError:  # it was removed under us
         return {MARKER: mark_of(launch), HOME: ""}
+
+
+def _reap() -> None:
+    """Take the exit status of children of ours that have ended: else each stays a zombie for as long as we run.
+
+    One is taken out of the set while it is asked for: a second thread would ask for a number that is free again."""
+    for child in tuple(_children):
+        try:
+            _children.remove(child)
+        except KeyError:  # another thread has it
+            continue
+        if child[0] == os.getpid() and not processes.reap(child[1]):
+            _children.add(child)
 
 
 def _left(launch: Launch) -> list[int]:

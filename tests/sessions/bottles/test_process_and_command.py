@@ -35,6 +35,29 @@ def test_process_has_a_session_and_a_group_of_its_own(new_bench: Callable[..., B
     assert os.getsid(keeper) != os.getsid(0)
 
 
+def test_no_turn_leaves_a_zombie(stage: Stage) -> None:
+    """Each look at a launch is with a bottle of its own, and none of them is the one that started it."""
+    before = set(processes.descendants(os.getpid()))
+    for number in range(3):
+        stage.want(f"event {number}")
+        assert stage.run().done == 1, stage.turn(number + 1).reason
+    assert set(processes.descendants(os.getpid())) - before == set()
+
+
+def test_start_that_came_too_late_leaves_no_zombie(new_bench: Callable[..., Bench]) -> None:
+    bench = new_bench("process")
+    before = set(processes.descendants(os.getpid()))
+    launch = bench.launch()
+    assert bench.bottle.forbid(launch)
+    bench.bottle.start(launch)
+
+    def is_gone() -> bool:
+        bench.bottle.look(launch)
+        return set(processes.descendants(os.getpid())) == before
+
+    eventually(is_gone)
+
+
 def test_process_leaves_no_core_and_fills_no_disk(new_bench: Callable[..., Bench]) -> None:
     bench = new_bench("process")
     agent_that(bench, "cat > /dev/null; cat /proc/self/limits >&2; exit 3")
