@@ -12,7 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sessions import processes, state, terminal
+from sessions import processes, terminal
+from sessions.bottles import leavings
 from sessions.bottles.command import CommandBottle
 from sessions.bottles.keeper import CLAIM, Call, marks_of, under
 from sessions.bottles.process import ProcessBottle
@@ -85,7 +86,7 @@ def _attend_process(call: Call, launch: Launch) -> int:
         except OSError as error:
             raise EngineError(f"/bin/sh could not be started: {error.strerror}") from None
         code = _until_ended(child)
-    state.write(launch.directory / "exit", f"{code}\n")
+    leavings.note_exit(launch, code)
     return code
 
 

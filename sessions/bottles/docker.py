@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessions import files, processes, runs, state
-from sessions.bottles import engine, holdings, images
+from sessions.bottles import engine, holdings, images, leavings
 from sessions.bottles.box import User, marks_of, name_of, shape_of, user_of
 from sessions.bottles.protocol import EngineError, Sight
 from sessions.config import Agent
@@ -140,7 +140,10 @@ class DockerBottle:
 
     def forbid(self, launch: Launch) -> bool:
         launch.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        leavings.open_again(launch)
         mark = launch.directory / "forbidden"
+        if not files.is_plain(mark):
+            leavings.put_away(mark)
         state.write(mark, "")
         with engine.connected(self._environ) as client:
             container = _find(client, launch)
@@ -149,7 +152,7 @@ class DockerBottle:
                 container = _find(client, launch)
         if container is None or not _was_started(container):
             return True
-        mark.unlink(missing_ok=True)
+        leavings.put_away(mark)
         return False
 
     def stop(self, launch: Launch, *, grace: float) -> None:
@@ -167,9 +170,8 @@ class DockerBottle:
 
     def sweep(self, launch: Launch) -> None:
         """The end of the container is the end of all in it.  The engine takes its time to put away what has ended."""
-        if self._is_seen_to_have_ended(launch):
-            _mark(launch).unlink(missing_ok=True)
-        else:
+        leavings.open_again(launch)
+        if not self._is_seen_to_have_ended(launch):
             with engine.connected(self._environ) as client:
                 container = _find(client, launch)
                 if container is not None and not _was_started(container):
@@ -179,11 +181,11 @@ class DockerBottle:
                         engine.kill(container, signal.SIGKILL)
                         container.wait(timeout=_KILL_PATIENCE)
                         container.reload()
-                    exit = launch.directory / "exit"
                     if runs.exit_code(launch) is None:
-                        state.write(exit, f"{container.attrs['State']['ExitCode']}\n")
-                    _mark(launch).unlink(missing_ok=True)
-        _secrets(launch).unlink(missing_ok=True)
+                        leavings.note_exit(launch, int(container.attrs["State"]["ExitCode"]))
+        if runs.exit_code(launch) is not None:  # else it alone says that this launch ever began
+            leavings.put_away(_mark(launch))
+        leavings.put_away(_secrets(launch))
 
     def clear(self, launch: Launch) -> None:
         """The container, but for one whose own file system could be frozen, until the next launch."""

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from sessions import files, processes, runs, state
+from sessions.bottles import leavings
 from sessions.bottles.home import home_of
 from sessions.bottles.protocol import EngineError, Sight
 from sessions.turns import Launch
@@ -104,14 +105,15 @@ class Keeper:
         code = runs.exit_code(launch)
         if code is not None:
             return Sight(state="ended", exit=code)
-        if keeper is None:
-            return Sight(state="not started")
-        return Sight(state="running" if running else "cut off")
+        # An agent could have taken the claim away, or closed the directory: then what was started says that it runs.
+        if running or (keeper is None and _left(launch)):
+            return Sight(state="running")
+        return Sight(state="cut off" if _is_claimed(launch) else "not started")
 
     def wait(self, launch: Launch, seconds: float) -> None:
         keeper = _keeper(launch)
         if keeper is None:
-            time.sleep(min(seconds, 0.01))
+            time.sleep(min(seconds, 0.1 if _is_claimed(launch) else 0.01))
         elif runs.exit_code(launch) is None:
             processes.wait_for(keeper.pid, seconds)
 
@@ -141,25 +143,26 @@ class Keeper:
         while time.monotonic() < deadline and (left := _left(launch)):
             processes.send(left, signal.SIGKILL)
             time.sleep(0.02)
+        leavings.open_again(launch)
 
     def _until_claimed(self, launch: Launch, child: int) -> None:
         """Else whoever looks right now would find it not started, and forbid it."""
         deadline = time.monotonic() + _CLAIM_PATIENCE
-        while not (launch.directory / "pid").exists() and processes.start_of(child) and time.monotonic() < deadline:
+        while not _is_claimed(launch) and processes.start_of(child) and time.monotonic() < deadline:
             time.sleep(0.001)
 
     def _signal(self, launch: Launch, number: signal.Signals) -> None:
         keeper = self._running(launch)
         if keeper is not None and number != signal.SIGKILL:
             # The group: the keeper only notes it, and lives to write down how the command took it.
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):
                 os.killpg(keeper.pid, number)
             return
         # Its children by name first: without their parent nobody could tell whose they are.
         below = processes.descendants(keeper.pid) if keeper is not None else []
         processes.send({*_left(launch), *below}, number)
         if keeper is not None:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):
                 os.killpg(keeper.pid, number)
 
     def _running(self, launch: Launch) -> processes.Process | None:
@@ -213,6 +216,17 @@ def _runs(keeper: processes.Process, launch: Launch) -> bool:
         return False
     home = marks_of(launch)[HOME]
     return processes.environment(keeper.pid, HOME).get(HOME, home) == home
+
+
+def _is_claimed(launch: Launch) -> bool:
+    """Whether anything is there for a claim; of a directory that was closed to us nobody can say that it is not."""
+    try:
+        (launch.directory / "pid").lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _keeper(launch: Launch) -> processes.Process | None:

@@ -151,6 +151,21 @@ def test_links_and_pipes_of_a_hostile_guest_lead_nowhere(docker_bench: Bench, tm
     assert outcome.kind == "interrupted" and "secret" not in str(outcome)
 
 
+def test_directories_of_a_hostile_guest_in_place_of_our_files_hold_no_turn(docker_bench: Bench) -> None:
+    launch = running(docker_bench)
+    names = ("exit", "env", "container", "forbidden")
+    for name in names:
+        inside(docker_bench, launch, f"rm -f /turn/{name}; mkdir -p /turn/{name}/deep; chmod 000 /turn/{name}")
+    assert all((launch.directory / name).is_dir() for name in names)
+    docker_bench.bottle.stop(launch, grace=5)
+    code = docker_bench.until_ended(launch).exit
+    assert code is not None and docker_bench.collect(launch).kind == "interrupted"
+    assert docker_bench.bottle.look(launch).exit == code, "still, and for good"
+    assert docker_bench.held() == [] and not any((launch.directory / name).is_dir() for name in names[:-1])
+    (launch.directory / "exit").unlink()
+    assert docker_bench.bottle.forbid(launch), "also if nobody remembers it"
+
+
 def test_earlier_container_of_the_bottle_is_ended_before_the_next_one_begins(docker_bench: Bench) -> None:
     """A start that timed out may have come to pass all the same."""
     running(docker_bench, 1)
