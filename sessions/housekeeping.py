@@ -1,7 +1,7 @@
 """What becomes of bottles that are not needed any more.
 
 Knows rows and state directories, and in which order they go: the row first, so that nobody brings back what is being
-removed; a directory without a row that says "there" is finished by the next call.
+removed; a directory without a row that says "there" is finished by a later look for what nobody owns.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def run(
         for unfinished in state.bottles(root).glob(".importing-*"):
             if now - unfinished.lstat().st_mtime > grace:
                 files.remove(unfinished)
-        gone += strays.remove_ownerless(engine, root, now=now, grace=grace, environ=environ)
+        gone += strays.remove_ownerless(engine, root, now=now, grace=grace, environ=environ, agents=agents)
         strays.end_processes(engine, root)
         with reading(engine) as conn:
             there = {one.backend for one in registry.sessions(conn, all=True) if one.removed_at is None}

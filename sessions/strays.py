@@ -20,11 +20,13 @@ from sessions.bottles import EngineError, bottle_for
 from sessions.bottles.home import home_of
 from sessions.bottles.keeper import HOME, MARKER
 from sessions.database import begin, reading
-from sessions.housekeeping import YOUNG
+from sessions.housekeeping import YOUNG, remove
 from sessions.logs import fields
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from sessions.config import Agent
 
 log = logging.getLogger("sessions.housekeeping")
 
@@ -65,22 +67,38 @@ def _processes(engine: sa.Engine, root: Path, *, young: float) -> list[Stray]:
 
 
 def remove_ownerless(
-    engine: sa.Engine, root: Path, *, now: float, grace: float, environ: Mapping[str, str]
+    engine: sa.Engine,
+    root: Path,
+    *,
+    now: float,
+    grace: float,
+    environ: Mapping[str, str],
+    agents: Mapping[str, Agent] | None = None,
 ) -> list[str]:
-    """Remove state directories that no session knows and nobody has touched for `grace` seconds; their identities.
+    """Remove state directories that no session has (any more) and nobody has touched for `grace` seconds; their
+    identities.
+
+    One whose session says that it was removed is left of a removal that was killed, or that another machine had begun.
 
     A database that is younger than a directory cannot say whose it is (a new one was begun, or another one is asked):
     then it stays, and `bottle cleanup --orphans` removes it when a person says so."""
     with reading(engine) as conn:
-        known = {one.identity: one.created_at for one in registry.sessions(conn, all=True)}
-    begun = min(known.values(), default=None)
+        known = {one.identity: one for one in registry.sessions(conn, all=True)}
+    begun = min((one.created_at for one in known.values()), default=None)
     gone = []
     for name in state.identities(root):
         place = state.bottle(root, name)
-        metadata = state.read_metadata(place)
-        if name in known or metadata is None or now - _touched_at(place) < grace:
+        session, metadata = known.get(name), state.read_metadata(place)
+        if now - _touched_at(place) < grace:
             continue
-        if begun is None or _moment(metadata.started_at) < begun:
+        if session is not None:
+            if session.removed_at is not None and remove(
+                engine, root, session, now=now, why=session.closed_why, environ=environ, agents=agents or {}
+            ):
+                gone.append(name)
+        elif metadata is None:
+            continue
+        elif begun is None or _moment(metadata.started_at) < begun:
             log.warning(
                 "state without an owner is kept: the database is younger; "
                 "put the old one back, or: bottle cleanup --orphans", extra=fields(bottle=name),

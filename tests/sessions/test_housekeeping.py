@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sessions import housekeeping, registry, state
+from sessions import tables as t
 from sessions.database import reading
 from sessions.founding import new_session
 from sessions.turns import Session
@@ -102,3 +103,28 @@ def test_removal_that_was_killed_half_way_is_finished(stage: Stage) -> None:
     assert state.identities(stage.state) == []
     housekeeping.run(stage.engine, stage.state, now=stage.clock())
     assert list(state.bottles(stage.state).iterdir()) == []
+
+
+def test_removal_that_was_killed_behind_the_row_is_finished(stage: Stage) -> None:
+    session = closed(stage)
+    place = state.bottle(stage.state, session.identity)
+    stage.write(lambda conn: conn.execute(t.session.update().values(removed_at=stage.clock())))
+    assert housekeeping.run(stage.engine, stage.state, now=stage.clock()) == []
+    assert place.exists(), "it may be under way"
+    removed_at = known(stage, session.identity).removed_at
+    assert housekeeping.run(stage.engine, stage.state, now=stage.clock() + 8 * DAY) == [session.identity]
+    assert not place.exists() and known(stage, session.identity).removed_at == removed_at
+
+
+def test_bottle_whose_removal_another_state_directory_was_first_to_note_goes_from_its_own(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """They share a database; each removes what lies in its own."""
+    session = closed(stage)
+    other, later = tmp_path / "other", stage.clock() + 8 * DAY
+    strange = other / "state" / "reviewer-00000" / "work"
+    strange.mkdir(parents=True)
+    assert housekeeping.run(stage.engine, other, now=later) == []
+    assert known(stage, session.identity).removed_at == later
+    assert housekeeping.run(stage.engine, stage.state, now=later) == [session.identity]
+    assert not state.bottle(stage.state, session.identity).exists() and strange.exists()
