@@ -91,6 +91,18 @@ def _give(handle: int, uid: int, gid: int, *, depth: int) -> None:
                 _give(below, uid, gid, depth=depth + 1)
 
 
+def unshut(place: Path) -> None:
+    """Let its owner, who we are or were, into a directory again; a link leads nowhere."""
+    with contextlib.suppress(OSError):
+        handle = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            mode = stat.S_IMODE(os.fstat(handle).st_mode)
+            if mode & 0o700 != 0o700:
+                Path(f"/proc/self/fd/{handle}").chmod(mode | 0o700)
+        finally:
+            os.close(handle)
+
+
 def remove(place: Path) -> bool:
     """A directory and all in it, links themselves; whether nothing of it is left.  Nobody else may be at it.
 

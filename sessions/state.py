@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import stat
 import string
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -82,6 +83,7 @@ def prepare(bottle: Path, metadata: Metadata) -> None:
     """Make what a launch needs, or mend what is missing; written at every launch."""
     for path in _rooms(bottle, metadata.cwd):
         make(path, bottle=bottle)
+        files.unshut(path)
     _set(config_dir(bottle) / "settings.json")
     write(bottle / "metadata.json", json.dumps(msgspec.structs.asdict(metadata), indent=2) + "\n")
 
@@ -93,6 +95,10 @@ def _set(settings: Path) -> None:
     except (ValueError, RecursionError):
         found = None
     found = found if isinstance(found, dict) else {}
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(settings.lstat().st_mode):  # no file can take its place
+            aside = settings.with_name(f"{settings.name}.aside-{secrets.token_hex(3)}")
+            files.remove(settings.rename(aside))
     if any(found.get(name) != value for name, value in _SETTINGS.items()):
         write(settings, json.dumps(found | _SETTINGS, indent=2) + "\n")
 

@@ -32,6 +32,7 @@ def made(*, state: Path, bottle: Path, turn: int, environ: Mapping[str, str], ti
     room = Room(bottle)
     try:
         with locked(room.place / "lock", seconds=_BUSY, tick=tick):
+            room.unshut()
             record, name = room.record, mirror_of(bottle)
             if record is None or not name or not room.is_whole():
                 return None

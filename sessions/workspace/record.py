@@ -62,6 +62,10 @@ class Room:
         git = self.work / ".git"
         return not self.work.is_symlink() and not git.is_symlink() and git.is_dir()
 
+    def unshut(self) -> None:
+        """Whoever works there may have taken the way in from everybody."""
+        files.unshut(self.work)
+
     def is_empty(self) -> bool:
         return not self.work.is_symlink() and (not self.work.is_dir() or not any(self.work.iterdir()))
 
@@ -78,6 +82,7 @@ class Room:
 
     def recover(self) -> None:
         """Finish, or undo, what was killed half-way; remove what it left."""
+        self.unshut()
         try:
             pending = decoder(_Pending).decode((self.place / "pending.json").read_bytes())
         except (OSError, *UNREADABLE):
@@ -107,9 +112,7 @@ class Room:
         old.rename(self.work)
 
     def _move_out(self, to: Path) -> None:
-        with contextlib.suppress(OSError):
-            if not self.work.is_symlink():
-                self.work.chmod(0o700)  # what nobody may write to does not move either
+        files.unshut(self.work)  # what nobody may write to does not move either
         self.work.rename(to)
 
     def swap(self, new: Path, record: Record, *, aside: bool) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sessions import state, transcript
+from tests.sessions.unprivileged import without_rights
 
 ID = "f2b0c7de-6c1b-4a2e-9f00-0123456789ab"
 
@@ -151,6 +154,28 @@ def test_settings_of_the_user_of_a_bottle_are_its_own_but_for_the_days(tmp_path:
     place.symlink_to(outside)
     made(tmp_path)
     assert not outside.exists() and not place.is_symlink()
+    place.unlink()
+    (place / "inside").mkdir(parents=True)
+    made(tmp_path)
+    assert json.loads(place.read_text()) == {"cleanupPeriodDays": 3650} and os.listdir(place.parent) == [place.name]
+
+
+@pytest.mark.parametrize("shut", ["work", "transcript", "transcript/.claude", "turns"])
+def test_directory_that_an_agent_has_shut_is_opened(tmp_path: Path, shut: str) -> None:
+    bottle = made(tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o500)
+    (bottle / shut).chmod(0)
+    again = (
+        "import pathlib, sys; from sessions import state; bottle = pathlib.Path(sys.argv[1]); "
+        "state.prepare(bottle, state.read_metadata(bottle)); print(*(bottle / sys.argv[2]).iterdir())"
+    )
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([*without_rights(), sys.executable, "-c", again, str(bottle), shut], env=environ, check=True)
+    (bottle / "work").rmdir()
+    (bottle / "work").symlink_to(outside)
+    made(tmp_path)
+    assert outside.stat().st_mode & 0o777 == 0o500, "a link leads nowhere"
 
 
 USER = '{"type":"user","message":{}}\n'

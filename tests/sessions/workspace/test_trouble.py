@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from sessions.sources import Access, Checkout, Unfetchable
 from sessions.workspace import mirror
 from tests.gitside.origin import git
 from tests.sessions.stage import eventually
+from tests.sessions.unprivileged import without_rights
 from tests.sessions.workspace.desk import TOKEN, Desk
 
 ROOT = Path(__file__).parents[3]
@@ -43,13 +45,16 @@ print(made.kept)
 """
 
 
-def start(desk: Desk, *, left: int = 10**6, bottle: Path | None = None, turn: int = 9) -> subprocess.Popen[str]:
+def start(
+    desk: Desk, *, left: int = 10**6, bottle: Path | None = None, turn: int = 9, under: Sequence[str] = ()
+) -> subprocess.Popen[str]:
     source = desk.source
     given = {"left": left, "mirror": source.mirror, "url": source.access.url, "token": TOKEN, "turn": turn}
     given |= {"state": str(desk.state), "bottle": str(bottle or desk.bottle)}
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", PROCESS, json.dumps(given)], env=environ, stdout=pipe, text=True)
+    command = [*under, sys.executable, "-c", PROCESS, json.dumps(given)]
+    return subprocess.Popen(command, env=environ, stdout=pipe, text=True)
 
 
 def prepared(desk: Desk) -> None:
@@ -297,6 +302,17 @@ def test_what_an_agent_has_put_in_place_of_its_directory_stops_nothing_and_goes(
     assert desk.checkout().head == desk.origin.tip("feature")
     left = [path.name.partition("-")[0] for path in (desk.bottle / "checkout").iterdir()]
     assert left.count("aside") <= 2 and "old" not in left
+
+
+def test_directory_that_the_agent_has_shut_is_opened(desk: Desk) -> None:
+    desk.checkout()
+    desk.push({"pushed.txt": "theirs\n"})
+    desk.write("app.txt", "mine\n")
+    desk.work.chmod(0)
+    process = start(desk, under=without_rights())
+    kept, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and desk.read("pushed.txt") == "theirs\n"
+    assert desk.agent("show", f"{kept.strip()}:app.txt") == "mine"
 
 
 def test_tree_that_stands_for_a_billion_files_is_refused(desk: Desk) -> None:
