@@ -29,6 +29,8 @@ log = logging.getLogger("sessions.workspace")
 
 #: Packs above which a mirror is put in order, and the seconds that may take.
 _PACKS, _ORDER = 25, 300.0
+#: Seconds for which what could not be put in order is left as it is: another try would take as long.
+_ORDER_AGAIN = 86_400.0
 #: Seconds after which a mirror that was never finished is nobody's.
 _LEFT = 3600.0
 #: Seconds for which commits that were not pushed are kept, whatever becomes of the bottle they came from.
@@ -102,12 +104,17 @@ class Mirror:
         )  # fmt: skip
 
     def put_in_order(self) -> None:
-        """Few packs instead of many; what nothing needs goes after two weeks.  Failing it costs nothing."""
+        """Few packs instead of many; what nothing needs goes after two weeks.  Failing it costs nothing but time."""
         if len(list((self._place / "objects" / "pack").glob("*.pack"))) <= _PACKS:
             return
+        failed = self._place / "order-failed"
         try:
+            if failed.exists() and abs(time.time() - failed.stat().st_mtime) < _ORDER_AGAIN:
+                return
+            failed.touch(mode=0o600)  # before: whoever is killed over it has failed, too
             self._git.run("gc", "--quiet", "--prune=2.weeks.ago", seconds=_ORDER, most=MOST_PACK)
-        except GitError as error:
+            failed.unlink()
+        except (GitError, OSError) as error:
             log.warning("mirror could not be put in order", extra=fields(reason=error))
 
     def _made_anew(self, source: Source) -> Tips:
@@ -255,8 +262,9 @@ def _put_in_place(place: Path) -> None:
 
 def _clear(place: Path) -> None:
     """What a fetch left that was killed: nobody else is at work here."""
-    for left in [*place.glob("*.lock"), *place.glob("refs/**/*.lock"), *place.glob("objects/pack/tmp_*")]:
-        left.unlink(missing_ok=True)
+    for what in ("*.lock", "gc.pid", "refs/**/*.lock", "objects/pack/tmp_*", "objects/pack/.tmp-*"):
+        for left in place.glob(what):
+            left.unlink(missing_ok=True)
     for left in place.glob("objects/incoming-*"):
         shutil.rmtree(left, ignore_errors=True)
 

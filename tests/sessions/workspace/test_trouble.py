@@ -203,6 +203,31 @@ def test_mirror_stays_in_order(desk: Desk) -> None:
     assert len(packs) < 10
 
 
+def test_mirror_that_cannot_be_put_in_order_is_left_alone_for_a_day(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that has grown too large fails at it every time, while others wait for it."""
+
+    def failures() -> int:
+        with mirror.held(desk.state, desk.source.mirror, environ=desk.environ, tick=desk.tick):
+            pass
+        return caplog.text.count("mirror could not be put in order")
+
+    desk.push({"big.bin": os.urandom(1_000_000)})
+    desk.checkout()
+    place = desk.state / "mirrors" / "12-forge.git"
+    monkeypatch.setattr(mirror, "_PACKS", 0)
+    monkeypatch.setattr(mirror, "MOST_PACK", 100_000)
+    assert [failures() for _ in range(3)] == [1, 1, 1]
+    yesterday = time.time() - 86_401
+    os.utime(place / "order-failed", (yesterday, yesterday))
+    assert [failures() for _ in range(2)] == [2, 2]
+    os.utime(place / "order-failed", (yesterday, yesterday))
+    monkeypatch.setattr(mirror, "MOST_PACK", 10_000_000)
+    assert failures() == 2 and not (place / "order-failed").exists()
+    assert not [path for path in (place / "objects" / "pack").iterdir() if "tmp" in path.name]
+
+
 def test_mirror_stays_while_it_has_commits_that_were_not_pushed(desk: Desk) -> None:
     desk.checkout()
     desk.write("fix.py", "1\n")
