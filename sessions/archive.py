@@ -11,8 +11,8 @@ import contextlib
 import hashlib
 import os
 import tarfile
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import msgspec
@@ -29,6 +29,8 @@ CHUNK = 1024 * 1024
 DEEP = 200
 #: Links are the repository's business, and nobody else's.
 _LINKS_IN = "work"
+#: So many of them lead to one another, as far as systems follow.
+_HOPS = 40
 
 
 class Unreadable(Exception):
@@ -97,8 +99,8 @@ def check(manifest: Manifest) -> None:
         above = path.rpartition("/")[0]
         if above and above not in directories:
             raise Unreadable(f"it has {path[:200]!r} without the directory that it is in")
-    for path, target in manifest.links.items():
-        _check_link(path, target)
+    for path in astray(manifest.links):
+        raise Unreadable(f"it has a link that leads elsewhere: {path[:200]!r}")
 
 
 def size_of(manifest: Manifest) -> int:
@@ -119,24 +121,37 @@ def is_text(path: str) -> bool:
         return False
 
 
-def is_inside(path: str, target: str) -> bool:
-    """Whether a link of this path may point there."""
-    try:
-        _check_link(path, target)
-    except Unreadable:
-        return False
-    return is_text(target)
+def astray(links: Mapping[str, str]) -> list[str]:
+    """Those that lead out of the working directory, if only by way of others.  They may lead to nothing."""
+    found, ends = [], dict[str, tuple[str, ...]]()
+    for path in links:
+        try:
+            _end(path, links, ends)
+        except Unreadable:
+            found.append(path)
+    return found
 
 
-def _check_link(path: str, target: str) -> None:
-    """It may point to nothing, but not out of the working directory."""
-    if not path.startswith(f"{_LINKS_IN}/") or not target or "\0" in target or target.startswith("/"):
-        raise Unreadable(f"it has a link that leads elsewhere: {path[:200]!r}")
-    deep = len(PurePosixPath(path).parts) - 2
-    for part in target.split("/"):
-        deep += {"..": -1, ".": 0, "": 0}.get(part, 1)
-        if deep < 0:
-            raise Unreadable(f"it has a link that leads elsewhere: {path[:200]!r}")
+def _end(path: str, links: Mapping[str, str], ends: dict[str, tuple[str, ...]], *, hops: int = 0) -> tuple[str, ...]:
+    """Where a link leads; `hops`: links that are on the way here.  Raises `Unreadable`."""
+    target = links[path]
+    if not path.startswith(f"{_LINKS_IN}/") or not target or "\0" in target or target.startswith("/") or hops > _HOPS:
+        raise Unreadable(path)
+    at = path.split("/")[:-1]
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    for left, part in enumerate(parts, 1 - len(parts)):
+        if part != "..":
+            at.append(part)
+        elif at == [_LINKS_IN]:
+            raise Unreadable(path)
+        else:
+            at.pop()
+        # A link at the very end is looked at by itself; rings of links are in many a repository.
+        if (left or hops) and (other := "/".join(at)) in links:
+            if other not in ends:
+                ends[other] = _end(other, links, ends, hops=hops + 1)
+            at = [*ends[other]]
+    return tuple(at)
 
 
 def _unpack(tar: tarfile.TarFile, manifest: Manifest, into: Path) -> None:

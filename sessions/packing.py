@@ -17,7 +17,7 @@ from typing import IO
 
 import msgspec
 
-from sessions.archive import CHUNK, DEEP, NAME, Entry, Manifest, Unreadable, check, is_inside, is_text
+from sessions.archive import CHUNK, DEEP, NAME, Entry, Manifest, Unreadable, astray, check, is_text
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -72,6 +72,9 @@ class _Found:
             for name in sorted([*directories, *names]):
                 self._one(f"{path}{name}", name, handle, wanted)
             directories[:] = [name for name in directories if f"{path}{name}" in self._known]
+        for path in astray(self.links):
+            del self.links[path]
+            self.special.append(path)
 
     def _one(self, path: str, name: str, handle: int, wanted: Callable[[str], bool]) -> None:
         info = os.stat(name, dir_fd=handle, follow_symlinks=False)
@@ -85,7 +88,7 @@ class _Found:
         elif stat.S_ISREG(info.st_mode):
             with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=handle), "rb") as file:
                 self.files[path] = self._entry(file, path, executable=bool(info.st_mode & stat.S_IXUSR))
-        elif stat.S_ISLNK(info.st_mode) and is_inside(path, target := os.readlink(name, dir_fd=handle)):
+        elif stat.S_ISLNK(info.st_mode) and is_text(target := os.readlink(name, dir_fd=handle)):
             self.links[path] = target
         else:
             self.special.append(path)

@@ -162,6 +162,26 @@ def test_nothing_is_overwritten(desk: Desk, other: Desk) -> None:
     assert [path.name for path in place.iterdir()] == ["mine"]
 
 
+def test_links_go_along_that_lead_out_by_no_way(stage: Stage, tmp_path: Path) -> None:
+    stage.want("opened")
+    stage.run()
+    work = stage.bottle() / "work"
+    (work / "d").mkdir()
+    inside = {"lib64": "d", "tool": "lib64/../lib64/x", "d/up": "..", "ring": "ring", "last": "./d/up/", "gone": "x/y"}
+    outside = {"out": "d/up/../state", "further": "out/x", "d/direct": "../..", "absolute": "/etc"}
+    for name, target in (inside | outside).items():
+        (work / name).symlink_to(target)
+    file = tmp_path / "it.tar"
+    done = moving.export(settings_at(stage.state), stage.session().identity, file, environ={})
+    assert set(json.loads(members(file)["manifest.json"])["links"]) == {f"work/{name}" for name in inside}
+    assert any("and 1 more" in note for note in done.notes)
+    other = tmp_path / "two" / "state-root"
+    moving.take_up(settings_at(other), file)
+    moved = state.bottle(other, stage.session().identity) / "work"
+    assert {name: os.readlink(moved / name) for name in inside} == inside
+    assert [name for name in outside if os.path.lexists(moved / name)] == []
+
+
 def test_stick_without_links_takes_a_bottle_too(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -316,6 +336,16 @@ def link(path: str, target: str) -> Change:
     return lambda manifest, entries: manifest["links"].update({path: target})
 
 
+def links(**targets: str) -> Change:
+    """In `work/d`."""
+
+    def change(manifest: dict[str, Any], entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        manifest["directories"].append("work/d")
+        manifest["links"].update({f"work/d/{name}": target for name, target in targets.items()})
+
+    return change
+
+
 def written_through(manifest: dict[str, Any], entries: list[tuple[tarfile.TarInfo, bytes]]) -> None:
     manifest["links"]["work/out"] = "."
     manifest["files"]["work/out/x"] = listed("x")
@@ -346,6 +376,9 @@ def swapped(manifest: dict[str, Any], entries: list[tuple[tarfile.TarInfo, bytes
         (link("work/x", "../metadata.json"), "a link that leads elsewhere"),
         (link("work/x", "a/../../transcript"), "a link that leads elsewhere"),
         (link("transcript/x", "y"), "a link that leads elsewhere"),
+        (links(up="..", out="up/../transcript"), "a link that leads elsewhere: 'work/d/out'"),
+        (links(out="far/..", far="up/d/../d/up", up=".."), "a link that leads elsewhere: 'work/d/out'"),
+        (links(out="ring/..", ring="other/..", other="ring/.."), "a link that leads elsewhere"),
         (written_through, "without the directory that it is in"),
         (swapped, "has another content"),
         (lambda manifest, entries: entries.pop(), "it lacks"),
