@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sessions import archive, byhand, claims, claude, files, packing, places, registry, state, tables
 from sessions.archive import Entry, Manifest, Unreadable
 from sessions.bottles import BUILT, cwd_of
-from sessions.byhand import LEASE, Refused
+from sessions.byhand import LEASE, Lost, Refused
 from sessions.database import begin, clock_of, database_of, is_absent, is_shared
 from sessions.logs import is_secret
 from sessions.patience import while_beating
@@ -58,7 +58,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export(settings: Settings, identity: str, file: Path, *, environ: Mapping[str, str]) -> Exported:
-    """Write the bottle to `file`, whole or not at all.  Raises `Refused`, `DatabaseError`."""
+    """Write the bottle to `file`, whole or not at all.  Raises `Refused`, `Lost`, `DatabaseError`."""
     if os.path.lexists(file):
         raise Refused(f"{file} is there already, and is not overwritten; name another file behind {identity}")
     if is_absent(database_of(settings.state, settings.database)):  # nothing is made for what only looks
@@ -76,8 +76,13 @@ def export(settings: Settings, identity: str, file: Path, *, environ: Mapping[st
             row = _row(conn, session)
         try:
             left = _write(engine, turn, row, place, file, environ=environ)
+        except claims.LeaseLost:
+            raise Lost(
+                f"bottle {identity}: nothing was heard of this call for {LEASE:.0f} s and more, and somebody else may "
+                f"have it now; nothing was exported: try again (`bottle show {identity}` says what is done with it)"
+            ) from None
         finally:
-            with begin(engine) as conn:
+            with contextlib.suppress(claims.LeaseLost), begin(engine) as conn:
                 claims.drop(conn, turn, reason="no agent was run", now=clock())
     return Exported(file=str(file), notes=_notes(session, left))
 
@@ -106,6 +111,7 @@ def _write(
 
     try:
         while_beating(write, every=LEASE / 3, beat=beat)
+        beat()  # it was ours until all was read
         _name(partial, file)
     except Unreadable as trouble:
         raise Refused(f"bottle {place.name} cannot be exported: {trouble}") from None

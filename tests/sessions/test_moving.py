@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from poller.demo import installing
-from sessions import housekeeping, moving, registry, state, tables
-from sessions.byhand import Refused
+from sessions import claims, housekeeping, moving, registry, state, tables
+from sessions.byhand import Lost, Refused
 from sessions.config import Agent, Limits, Settings
 from tests.sessions.desk import Desk
 from tests.sessions.stage import REF, Stage, eventually
@@ -222,6 +222,27 @@ def test_agents_other_bottle_for_the_same_pull_is_in_the_way(stage: Stage, tmp_p
         assert state.identities(there.state) == [there.session().identity]
     finally:
         there.close()
+
+
+def test_export_of_a_machine_that_slept_leaves_nothing_when_another_has_the_bottle(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.want("opened")
+    stage.run()
+    fsync, taken = os.fsync, list[int]()
+
+    def slept(handle: int) -> None:
+        taken.extend(turn.id for turn in stage.turns(state="running"))
+        if taken:
+            stage.write(lambda conn: claims.hold(conn, taken[-1], owner="1@other", now=1.0, lease=60.0, anew=False))
+        fsync(handle)
+
+    file = tmp_path / "it.tar"
+    with monkeypatch.context() as patch, pytest.raises(Lost, match="nothing was exported: try again"):
+        patch.setattr(os, "fsync", slept)
+        moving.export(settings_at(stage.state), stage.session().identity, file, environ={})
+    assert taken and [turn.id for turn in stage.turns(state="running")] == taken[:1], "it is the other's"
+    assert not list(tmp_path.glob("*it.tar*"))
 
 
 def test_session_that_runs_is_refused(desk: Desk) -> None:
