@@ -109,6 +109,7 @@ def remove(place: Path) -> bool:
     What is no directory, but a link or a file in place of one, goes too."""
     with contextlib.suppress(OSError):
         place.unlink()  # refuses directories
+    unshut(place)
     with contextlib.suppress(OSError), _below(None, str(place)) as top:
         numbers, before = count(), set[str]()
         # What lies too deep is brought up, to be removed with the next look.  None that changes nothing is repeated.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from sessions import files, housekeeping, state, transcript
 from sessions.trees import Tree
 from tests.sessions.stage import Stage
+from tests.sessions.unprivileged import without_rights
 
 #: Deeper than Python's stack, a process's table of open files, and the longest path.
 DEEP = 3000
@@ -55,6 +57,15 @@ def test_directory_is_removed_however_deep_it_is(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_removed(tmp_path: Path) -> None:
     assert files.remove(tmp_path / "nothing")
+
+
+def test_directory_that_was_shut_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "going" / "inside").mkdir(parents=True)
+    (tmp_path / "going").chmod(0)
+    remove = "import pathlib, sys; from sessions import files; sys.exit(not files.remove(pathlib.Path(sys.argv[1])))"
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [*without_rights(), sys.executable, "-c", remove, str(tmp_path / "going")]
+    assert subprocess.run(command, env=environ).returncode == 0 and os.listdir(tmp_path) == []
 
 
 def test_link_or_file_in_place_of_a_directory_is_removed_and_what_it_leads_to_is_not(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from sessions import workspace
 from sessions.sources import Made, Pushed, Unfetchable, Unpushable
 from tests.gitside.origin import git
+from tests.sessions.unprivileged import without_rights
 from tests.sessions.workspace.desk import TOKEN, Desk
 
 
@@ -64,6 +67,20 @@ def test_commits_of_another_machine_wait_for_it(desk: Desk) -> None:
             tick=desk.tick,
         )  # fmt: skip
     assert push(desk, found).state == "pushed"
+
+
+def test_commits_are_taken_out_of_a_directory_that_the_agent_has_shut(desk: Desk) -> None:
+    desk.checkout()
+    mine = commit(desk, {"fix.py": "1\n"})
+    desk.work.chmod(0)
+    take = (
+        "import os, pathlib, sys; from sessions import workspace; state, bottle = map(pathlib.Path, sys.argv[1:]); "
+        "found = workspace.made(state=state, bottle=bottle, turn=1, environ=os.environ, tick=lambda: None); "
+        "print(found.commit)"
+    )
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [*without_rights(), sys.executable, "-c", take, str(desk.state), str(desk.bottle)]
+    assert subprocess.check_output(command, env=environ, text=True).strip() == mine
 
 
 def test_what_is_not_committed_and_what_is_on_other_branches_stays(desk: Desk) -> None:
