@@ -6,13 +6,15 @@ turns, or decide what to do about it.
 
 from __future__ import annotations
 
+import contextlib
+import stat
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from sessions.decoding import UNREADABLE
-from sessions.files import is_plain
 from sessions.lifecycle import Condition
 
 #: The name of the one directory under `projects/`, by CLAUDE_CODE_PROJECT_DIR_NAME: else it would be made of the cwd,
@@ -46,12 +48,23 @@ def look(config_dir: Path, claude_session: str) -> Transcript:
     if not paths:
         return Transcript(condition="absent")
     # A copy of one id in a second project directory shadows nothing: the longest is the one that was last spoken in.
-    longest = max(paths, key=lambda path: path.stat().st_size)
-    return Transcript(condition=condition_of(longest), size=longest.stat().st_size, paths=paths, record=longest)
+    size, longest = max(((_size(path), path) for path in paths), key=lambda found: found[0])
+    return Transcript(condition=condition_of(longest), size=size, paths=paths, record=longest)
 
 
 def _is_its_own(path: Path) -> bool:
-    return is_plain(path) and not any(above.is_symlink() for above in (path.parent, path.parent.parent))
+    """Not what a link leads to; one in the record's own place is only moved aside."""
+    with contextlib.suppress(OSError):  # a directory that was closed to us
+        return not any(above.is_symlink() for above in (path.parent, path.parent.parent))
+    return False
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; nothing of anything else."""
+    with contextlib.suppress(OSError):
+        info = path.lstat()
+        return info.st_size if stat.S_ISREG(info.st_mode) else 0
+    return 0
 
 
 def set_aside(transcript: Transcript) -> None:
@@ -61,22 +74,31 @@ def set_aside(transcript: Transcript) -> None:
 
 
 def condition_of(path: Path) -> Condition:
-    """Of one file.
+    """Of one file; what is none, or cannot be read, is damaged.
 
     A torn last line is what SIGKILL leaves, and harmless (seen with 2.1.329); a first line that is none is not."""
-    if not path.is_file():
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return "damaged"
+        with path.open("rb") as file:
+            return _told_by(file)
+    except FileNotFoundError:
         return "absent"
+    except OSError:
+        return "damaged"
+
+
+def _told_by(file: BinaryIO) -> Condition:
     number, left = 0, _MOST
-    with path.open("rb") as file:
-        while (line := file.readline(left)).endswith(b"\n"):
-            left -= len(line)
-            try:
-                if _decode.decode(line).type == "user":
-                    return "sound"
-            except UNREADABLE:
-                if number == 0:
-                    return "damaged"
-            number += 1
+    while (line := file.readline(left)).endswith(b"\n"):
+        left -= len(line)
+        try:
+            if _decode.decode(line).type == "user":
+                return "sound"
+        except UNREADABLE:
+            if number == 0:
+                return "damaged"
+        number += 1
     return "stub"
 
 

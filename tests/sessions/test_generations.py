@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import shutil
 import signal
@@ -73,7 +74,20 @@ def nested(path: Path) -> None:
     path.write_bytes(b"".join([lines[0], b'{"type":' + b"[" * 100_000 + b"\n", *lines[1:]]))
 
 
-@pytest.mark.parametrize("damage", [to_garbage, cut_short, emptied, Path.unlink, holed, holed_and_grown, nested])
+def to_a_directory(path: Path) -> None:
+    path.unlink()
+    path.joinpath("deep").mkdir(parents=True)
+
+
+def to_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [to_garbage, cut_short, emptied, Path.unlink, holed, holed_and_grown, nested, to_a_directory, to_a_pipe],
+)
 def test_damaged_record_is_put_back_and_resumed(
     stage: Stage, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -71,6 +71,21 @@ def test_run_in_a_closed_directory_that_ends_by_itself_is_counted(stage: Stage) 
     assert (turn.state, turn.attempts) == ("done", 2), "it was interrupted, as far as anybody can tell"
 
 
+def test_record_that_cannot_be_read_is_damaged_and_put_back(stage: Stage) -> None:
+    stage.want("opened")
+    assert stage.run().done == 1
+    agent_that(stage, 'claude-scripted "$@"; chmod 000 "$CLAUDE_CONFIG_DIR"/projects/pr/*.jsonl')
+    stage.want("pushed")
+    run_as_anybody(stage)
+    assert stage.turn(2).state == "done"
+    agent_that(stage, 'exec claude-scripted "$@"')
+    stage.want("commented")
+    run_as_anybody(stage)
+    turn = stage.turn(3)
+    assert (turn.state, turn.mode) == ("done", "resume") and turn.answer.endswith("I remember 1 earlier message.")
+    assert turn.surprise == "its transcript was damaged; the last good copy of it was put back"
+
+
 def test_run_whose_claim_is_gone_is_not_begun_a_second_time_and_is_stopped(stage: Stage) -> None:
     left_alone(stage, f"rm {TURN}/pid")
     tally = stage.run()
