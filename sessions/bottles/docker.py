@@ -151,6 +151,7 @@ class DockerBottle:
                 holdings.discard(container)
                 container = _find(client, launch)
         if container is None or not _was_started(container):
+            leavings.put_away(_secrets(launch))  # nobody will come for them
             return True
         leavings.put_away(mark)
         return False

@@ -15,7 +15,7 @@ import pytest
 
 from sessions import housekeeping, registry, state
 from sessions.bottles import EngineError, engine, holdings, images
-from sessions.bottles.box import User, user_of
+from sessions.bottles.box import User, shape_of, user_of
 from sessions.config import Agent
 from sessions.turns import Launch
 from tests.sessions.bottles.bench import Bench
@@ -115,6 +115,21 @@ def test_no_secret_is_kept_by_the_engine_or_seen_among_processes(docker_bench: B
         *("HOME", "LANG", "TMPDIR", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_PROJECT_DIR_NAME", "DISABLE_AUTOUPDATER"),
         *("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_MAX_RETRIES", "SECRET"),
     }
+
+
+@pytest.mark.parametrize("is_created", [False, True])
+def test_secrets_of_a_start_that_was_killed_half_way_are_gone_when_it_is_forbidden(
+    docker_bench: Bench, is_created: bool
+) -> None:
+    launch = docker_bench.launch()
+    (launch.directory / "env").write_text("export SECRET=s3cr3t\n")
+    if is_created:
+        shape = shape_of(launch, agent=docker_bench.agent, user=User(name="1000:1000"))
+        with engine.connected(docker_bench.environ) as client:
+            client.containers.create(docker_bench.plan.image, **shape)
+    assert docker_bench.bottle.look(launch).state == "not started"
+    assert docker_bench.bottle.forbid(launch)
+    assert not (launch.directory / "env").exists() and docker_bench.held() == []
 
 
 def test_guest_is_this_user_where_that_is_nobody_special() -> None:
