@@ -39,8 +39,8 @@ if [ -r /proc/$$/stat ]; then
     start=$(twentieth $after_name)
     read -r boot < /proc/sys/kernel/random/boot_id
 fi
-echo "$$ $start $boot" > pid.$$
-ln pid.$$ pid 2> /dev/null || { rm -f pid.$$; exit 125; }
+# On a full disk nothing is claimed: what nobody can read would still be in everybody's way.
+{ echo "$$ $start $boot" > pid.$$ && ln pid.$$ pid; } 2> /dev/null || { rm -f pid.$$; exit 125; }
 rm -f pid.$$
 for limit in $limits; do ulimit -${limit%%=*} ${limit#*=} 2> /dev/null; done
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from sessions import claude, processes, state
 from sessions.bottles import EngineError, bottle_for
+from sessions.bottles.process import MARKER
 from sessions.boxing import Runner
 from sessions.config import Agent, AgentLimits
 from tests.sessions.bottles.bench import SESSION, Bench
@@ -97,6 +99,34 @@ def test_pid_that_was_used_again_is_not_adopted(new_bench: Callable[..., Bench])
         bench.bottle.stop(launch, grace=0.1)
         assert other.poll() is None, "it is somebody else"
         other.send_signal(signal.SIGKILL)
+
+
+def test_claim_that_cannot_be_written_down_is_none(new_bench: Callable[..., Bench]) -> None:
+    bench = new_bench("process")
+    launch = bench.launch()
+    assert bench.bottle.look(launch).state == "not started"
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most[1]))  # as on a full disk
+    try:
+        bench.bottle.start(launch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    eventually(lambda: bench.alive() == [])
+    assert bench.bottle.look(launch).state == "not started" and bench.heard() == 0
+    assert bench.bottle.forbid(launch)
+
+
+def test_claim_that_a_power_cut_has_emptied_is_a_run_that_was_cut_off(stage: Stage) -> None:
+    stage.want("opened", "[agent: sleep 60 1]")
+    assert stage.run(wait=False).started == 1
+    turns = stage.bottle() / "turns"
+    eventually(lambda: stage.transcript().exists() and '"user"' in stage.transcript().read_text())
+    for pid in processes.marked(MARKER, f"{stage.session().identity}/1"):
+        os.kill(pid, signal.SIGKILL)
+    (turns / "1" / "pid").write_text("")
+    assert stage.run().done == 1
+    turn = stage.turn(1)
+    assert (turn.state, turn.mode, turn.attempts) == ("done", "resume", 2), turn.reason
 
 
 def test_runner_is_told_all_it_needs_and_no_secret_of_ours(new_bench: Callable[..., Bench], tmp_path: Path) -> None:
