@@ -14,6 +14,12 @@ import msgspec
 from sessions.decoding import UNREADABLE, decoder
 from sessions.turns import Usage
 
+#: Bytes of one message, and lines of them: more than the CLI prints in a run of a day.  (An agent can write what it
+#: likes into its output, and each byte of it can become a hundred here.)
+_MOST_LINE, _MOST_LINES = 4 * 2**20, 200_000
+#: Bytes of an array of messages of which all are looked at.
+_MOST_ARRAY = 2**20
+_RESULT = b'{"type":"result"'
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 #: Nothing of one run is more than this; what says so is not believed.  (Whoever runs in a bottle can write its output.)
 _MOST_COUNTED, _MOST_DOLLARS = 10**12, 1e6
@@ -91,7 +97,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(out: bytes) -> Said:
     """Stream, one object, or an array of messages; torn and foreign lines are passed over."""
-    raw, trouble = _messages(out.decode("utf-8", "replace").encode())
+    raw, trouble = _messages(out)
     said = Said(trouble=trouble, requests={})
     for line in (_whole_characters(line) if _HALF.search(line) else line for line in raw):
         try:
@@ -129,25 +135,51 @@ def _with_words(said: Said, line: bytes) -> Said:
 
 
 def _messages(out: bytes) -> tuple[list[bytes], str]:
+    """What may be messages, oldest first; of hostile output no more than can be gone through in a moment."""
     whole = out.strip()
     if not whole:
         return [], "its output is empty"
     if whole.startswith(b"["):  # --output-format json with verbose set by the user's settings
-        try:
-            return [bytes(part) for part in msgspec.json.decode(whole, type=list[msgspec.Raw])], ""
-        except UNREADABLE:
-            pass
-    if whole.startswith(b"{"):
-        try:
-            return [bytes(msgspec.json.decode(whole, type=msgspec.Raw))], ""
-        except UNREADABLE:
-            pass
+        found = _array(whole)
+    elif len(whole) <= _MOST_LINE:
+        found = [_object(_characters(whole))]
+    else:
+        found = []
+    if any(found):
+        return found, ""
     shown = whole[:80].decode("utf-8", "replace")
+    lines = whole.rsplit(b"\n", _MOST_LINES)[-_MOST_LINES:]
     return [
-        line for line in whole.splitlines() if line.lstrip().startswith(b"{")
+        _characters(line) for line in lines if len(line) <= _MOST_LINE and line.lstrip().startswith(b"{")
     ], f"no result in its output: {shown!r}"
 
 
+def _array(whole: bytes) -> list[bytes]:
+    """The messages of an array; of a large one only the result, which stands last: each of its parts costs memory."""
+    if len(whole) > _MOST_ARRAY:
+        at = whole.rfind(_RESULT, max(0, len(whole) - _MOST_LINE))  # no string holds a bare quote
+        return [_object(_characters(whole[at:-1].rstrip()))] if at >= 0 and whole.endswith(b"]") else []
+    try:
+        return [bytes(part) for part in _parts.decode(_characters(whole)) if bytes(part).startswith(b"{")]
+    except UNREADABLE:
+        return []
+
+
+def _object(text: bytes) -> bytes:
+    """The text, if it is one JSON object; else nothing."""
+    try:
+        return bytes(_part.decode(text)) if text.startswith(b"{") else b""
+    except UNREADABLE:
+        return b""
+
+
+def _characters(text: bytes) -> bytes:
+    """With a mark in place of what is no character."""
+    return text if text.isascii() else text.decode("utf-8", "replace").encode()
+
+
+_part = msgspec.json.Decoder(msgspec.Raw)
+_parts = msgspec.json.Decoder(list[msgspec.Raw])
 _decoder = msgspec.json.Decoder(Message)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -73,6 +74,43 @@ def test_answer_is_read_from_every_shape(out: bytes) -> None:
     assert outcome.usage == Usage(input=1, output=2, cache_read=3, cache_write=4)
     assert (outcome.total_usd, outcome.agent_turns) == (0.04, 2)
     assert json.loads(outcome.result) == SUCCESS
+
+
+def test_answer_is_read_from_large_output_too() -> None:
+    read = {
+        "type": "user",
+        "message": {"content": "a file \\" + '{"type":"result","result":"no"}' * 10},
+        "session_id": ID,
+    }
+    heard = [INIT, *[read] * 4000, ASSISTANT, SUCCESS]
+    array = json.dumps(heard, separators=(",", ":")).encode() + b"\n"
+    for out in (array, lines(*heard), b"[a warning]\n" + lines(*heard), b"[a warning]\n" + lines(*heard) + b"[done]\n"):
+        outcome = claude.read(out, b"", exit=0)
+        assert len(out) > 2**20
+        assert (outcome.kind, outcome.text, outcome.claude_session) == ("done", "the words", ID)
+        assert outcome.total_usd == 0.04 and (out is array or outcome.context_tokens)
+
+
+@pytest.mark.parametrize(
+    ("head", "part", "tail"),
+    [
+        (b"[", b"0,", b"0]"),
+        (b"[", b"{},", b"{}]"),
+        (b"", b"{\n", b""),
+        (b"x", b"\n", b"x"),
+        (b'{"type":"result","errors":[', b"{},", b"{}]}"),
+        (b'{"type":"system"}\n{"type":"assistant","message":{"content":[', b"{},", b"{}]}}"),
+    ],
+)
+def test_output_that_is_made_to_fill_the_memory_does_not(head: bytes, part: bytes, tail: bytes) -> None:
+    """Of what is read at most (64 MiB) it would take all that the machine has."""
+    out = head + part * (6 * 2**20 // len(part)) + tail
+    tracemalloc.start()
+    try:
+        assert claude.read(out, b"", exit=0).kind == "unreadable"
+        assert tracemalloc.get_traced_memory()[1] < 6 * len(out)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
