@@ -98,6 +98,7 @@ class Keeper:
         self._until_claimed(launch, child)
 
     def look(self, launch: Launch) -> Sight:
+        is_claimed = _is_claimed(launch)  # first: one that begins while we look was not cut off
         keeper = _keeper(launch)
         running = keeper is not None and _runs(keeper, launch)
         _reap()
@@ -108,12 +109,12 @@ class Keeper:
         # An agent could have taken the claim away, or closed the directory: then what was started says that it runs.
         if running or (keeper is None and _left(launch)):
             return Sight(state="running")
-        return Sight(state="cut off" if _is_claimed(launch) else "not started")
+        return Sight(state="cut off" if is_claimed else "not started")
 
     def wait(self, launch: Launch, seconds: float) -> None:
         keeper = _keeper(launch)
         if keeper is None:
-            time.sleep(min(seconds, 0.1 if _is_claimed(launch) else 0.01))
+            time.sleep(min(seconds, 0.05))
         elif runs.exit_code(launch) is None:
             processes.wait_for(keeper.pid, seconds)
 
