@@ -13,7 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from poller import answers, eventlog, store
+from poller import answers, eventlog, posting, store
 from poller.deltas.events import Actor, Event, place_of
 from poller.deltas.pulls import Heads, Known
 from poller.fold import folded, tellable
@@ -22,6 +22,7 @@ from poller.forge.questions import Questions
 from poller.gate import Gate
 from poller.pushes import access_to
 from poller.reviews import SCHEMA
+from poller.whereabouts import events_in, pull_in
 from sessions import lifecycle, registry
 from sessions import tables as session_tables
 from sessions.config import Agent
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 DIFF = 200_000
 #: Seconds until a launch that the forge prevented is tried again; of a repository that cannot be found.
 AGAIN, MUCH_LATER = 60.0, 3600.0
+#: Seconds for which a repository is taken to be called as the forge has just said.
+BRIEF = 5.0
 #: Turns that are looked through for what a new conversation should know.
 RECALLED = 50
 #: After these the last prompt is still in the conversation, and is sent again with the next one.
@@ -74,6 +77,9 @@ class PullErrand:
             earlier = _earlier(conn, turn, session) if mode == "fresh" else []
         assert known is not None  # its events came from reading it
         try:
+            # Before anything is asked by a name: another repository may have it now.
+            repo, begun = posting.address(self._questions, turn.ref, known.row.repo).repo, self._now()
+            known, events = pull_in(known, repo), events_in(events, {known.row.repo_id: repo})
             passed = self._gate.passed(turn, known.row, events) if self._gate is not None else events
             if isinstance(passed, Dropped):
                 return passed
@@ -88,6 +94,10 @@ class PullErrand:
             diff = self._diff(known, events, mode)
             if heads.fork and self._questions.heads(known.row.repo, known.row.number).head_sha != heads.head_sha:
                 return NotNow(reason="the fork was pushed to just now", at=self._now() + 1.0, patient=True)
+            if abs(self._now() - begun) >= BRIEF and posting.address(self._questions, turn.ref, repo).repo != repo:
+                return NotNow(reason="its repository was renamed just now", at=self._now() + 1.0, patient=True)
+        except posting.Away as trouble:
+            return NotNow(reason=f"{trouble}; it waits a week for its return", at=self._now() + MUCH_LATER)
         except errors.NotFound as trouble:
             gone = self._questions.what_is_gone(known.row.repo, known.row.repo_id, known.row.number)
             if gone == "pull":
@@ -179,7 +189,7 @@ class PullErrand:
             agent=turn.agent,
             bot=bot,
             mode=mode,
-            key=turn.key,
+            key=f"{self._forge}/{row.repo}#{row.number}",
             repo=row.repo,
             number=row.number,
             title=row.title,

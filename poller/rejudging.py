@@ -1,12 +1,13 @@
 """Logged events, judged anew: by the config and by what is known of people today.
 
-The log's lines leave out what only decisions need: whether a pull is from a fork is what we know of it now.  Knows the
-order of things; must not know what is done with the judgements.
+The log's lines leave out what only decisions need: whether a pull is from a fork is what we know of it now.  What the
+repository was called then may be another one by now.  Knows the order of things; must not know what is done with the
+judgements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -17,17 +18,20 @@ from poller.deltas.events import Event
 from poller.judging import Judge
 from poller.record import Told
 from poller.trust import Trust
+from poller.whereabouts import events_in
 
 
 def judged_anew(
-    conn: sa.Connection, events: Sequence[Event], trust: Trust, config: Config
-) -> list[Told]:  # fmt: skip
-    """What each of these would become if it were seen now.  Raises `ForgeError` when `trust` cannot ask."""
+    conn: sa.Connection, events: Sequence[Event], trust: Trust, config: Config, *, names: Mapping[int, str]
+) -> list[Told]:
+    """What each of these would become if it were seen now.  Raises `ForgeError` when `trust` cannot ask.
+
+    `names`: what their repositories are called now, by id, as far as that is known."""
     bot = store.forge(conn, config.forge).bot
     assert bot is not None  # without it nothing was ever logged
     heads = {event.id: event.pull.head_sha for event in events if event.pull is not None}
     judge = Judge(conn, trust, bot, config, heads=heads)
-    return judge.judged(_as_decided_on(conn, events, config.forge))
+    return judge.judged(_as_decided_on(conn, events_in(events, names), config.forge))
 
 
 def _as_decided_on(conn: sa.Connection, events: Sequence[Event], forge: str) -> list[Event]:

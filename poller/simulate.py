@@ -97,7 +97,9 @@ def changes(
     while page := search.page(conn, after=after, until=until):
         after = page[-1].seq
         events = [event for _, line in page if (event := Event.from_json(line)).forge == new.forge]
-        told = judged_anew(conn, [event for event in events if new.watches(event.repo)], trust, new)
+        homes = store.known_repositories(conn, new.forge, {event.repo_id for event in events})
+        names = {repo_id: one.name for repo_id, one in homes.items()}
+        told = judged_anew(conn, [event for event in events if new.watches(event.repo)], trust, new, names=names)
         found = {one.event.id: one for one in told}
         former = eventlog.decisions_of(conn, [event.id for event in events])
         for event in events:

@@ -7,7 +7,7 @@ import json
 import msgspec
 import sqlalchemy as sa
 
-from poller import eventlog, pauses, replay, store
+from poller import eventlog, pauses, posting, replay, store
 from poller.app import App, has_no_database
 from poller.config import Config
 from poller.deltas.events import Event, place_of
@@ -42,7 +42,7 @@ def again(config: Config, asked: Asked, *, as_json: bool) -> int:
             events = _events(conn, config, asked)
             bot = store.forge(conn, config.forge).bot
             trust = Trust(config.trust, forge=config.forge, bot=bot, conn=conn, control=app.control, now=now)
-            told = judged_anew(conn, events, trust, config)
+            told = judged_anew(conn, events, trust, config, names=_names(app, asked, events[:1]))
             held = pauses.paused(conn, ref=events[0].ref, key=events[0].key) if events else []
         with rehearsing(app.engine) if asked.dry else begin(app.engine) as conn:
             trust.save(conn)
@@ -78,6 +78,14 @@ def _events(conn: sa.Connection, config: Config, asked: Asked) -> list[Event]:
     if first is None:
         raise UsageError(f"--from {asked.since}: {asked.key} has no such event; `poll why {asked.key}` shows all")
     return found[first:]
+
+
+def _names(app: App, asked: Asked, events: list[Event]) -> dict[int, str]:
+    """What the repository of these is called now."""
+    try:
+        return {one.repo_id: posting.address(app.questions, one.ref, one.repo).repo for one in events}
+    except posting.Away as trouble:
+        raise UsageError(f"{asked.key}: {trouble}") from None
 
 
 def _into(turns: list[int], held: list[pauses.Pause]) -> str:
