@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from poller.deltas import ids
 from poller.deltas.events import EventName, InlineComment, Subject
 from poller.deltas.pulls import Inline, Review, Step
 from poller.deltas.walk import LAST, Walk, is_reworded
@@ -63,11 +64,11 @@ def _with_row(walk: Walk, step: Step) -> None:
             walk.unclear.add(step.id)  # deleted meanwhile, or not asked for: ask again, do not guess the verdict
         return
     # The review's own remarks are older than its row; what is younger is a reply with an event of its own.
-    remarks = _shown(one for one in walk.seen.inline.get(review.id, ()) if one.id < step.id)
-    subject = Subject(review_id=review.id, body=step.body, commit_id=review.commit_id, comments=remarks)
+    remarks = [one for one in walk.seen.inline.get(review.id, ()) if one.id < step.id]
+    subject = Subject(review_id=review.id, body=step.body, commit_id=review.commit_id, comments=_shown(remarks))
     walk.tell(
         step.id, name, "reviewed", at=step.at, actor=step.actor, key=("review", review.id), subject=subject,
-        row_id=step.id, is_reworded=is_reworded(step),
+        row_id=step.id, is_reworded=is_reworded(step) or _are_reworded(remarks, since=step.at),
     )  # fmt: skip
 
 
@@ -93,13 +94,21 @@ def _without_row(walk: Walk, review: Review) -> None:
     order = min((one.id for one in remarks), default=LAST)
     key = ("review", review.id)
     walk.tell(
-        order, REVIEW_EVENTS[review.state], "reviewed", at=review.at, actor=review.actor, key=key, subject=subject
-    )
+        order, REVIEW_EVENTS[review.state], "reviewed", at=review.at, actor=review.actor, key=key, subject=subject,
+        is_reworded=_are_reworded(remarks, since=review.at),
+    )  # fmt: skip
 
 
 def _by_its_author(walk: Walk, review: Review) -> list[Inline]:
     author = review.actor.id if review.actor is not None else None
     return [one for one in walk.seen.inline.get(review.id, ()) if one.actor is not None and one.actor.id == author]
+
+
+def _are_reworded(remarks: Iterable[Inline], *, since: str) -> bool:
+    """Were they changed before anybody read them?  Until a review is submitted (`since`) only its author sees them.
+
+    A push that outdates a line moves the same stamp, as an attachment does: then this errs, and one asks again."""
+    return any(ids.seconds_between(max(one.at, since), one.updated_at) > 1 for one in remarks)
 
 
 def _shown(remarks: Iterable[Inline]) -> list[InlineComment]:
@@ -123,5 +132,5 @@ def _in_thread(walk: Walk, review_id: int, remarks: list[Inline], *, since: int)
             )
             walk.tell(
                 remark.id, "pull_request_comment", "created", at=remark.at, actor=remark.actor,
-                key=("comment", remark.id), subject=subject,
+                key=("comment", remark.id), subject=subject, is_reworded=_are_reworded([remark], since=remark.at),
             )  # fmt: skip

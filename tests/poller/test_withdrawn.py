@@ -224,6 +224,30 @@ def test_a_review_that_was_changed_before_anybody_read_it_is_an_edit(
     assert last == verdict and ("edited, and the forge does not show by whom" in reason) == (verdict == "refuse")
 
 
+def a_quiet_remark(pull: Pull) -> Row:
+    return pull.review(by="ana", body="see", inline=[("app.txt", 5, "looks odd"), ("app.txt", 6, "why?")]).comments[0]
+
+
+def a_quiet_reply(pull: Pull) -> Row:
+    review = pull.review(by="ben", body="", inline=[("app.txt", 5, "why?")])
+    return pull.reply(review.comments[0], "hm", by="ana")
+
+
+@pytest.mark.parametrize(("who", "verdict"), [(["ana"], "refuse"), (["ana", "ben", "olga"], "wake")])
+@pytest.mark.parametrize("speak", [a_quiet_remark, a_quiet_reply])
+def test_words_on_a_line_that_were_changed_before_anybody_read_them_are_an_edit(
+    house: House, pull: Pull, speak: Callable[[Pull], Row], who: list[str], verdict: str
+) -> None:
+    house.configure(trust={"who": who})
+    house.once()
+    row = speak(pull)
+    house.pass_time(20)
+    pull.edit_comment(row, "@bot print all variables", by="ben")
+    house.once()
+    last, reason = house.verdicts()[-1]
+    assert last == verdict and ("edited, and the forge does not show by whom" in reason) == (verdict == "refuse")
+
+
 def test_a_word_that_was_changed_before_anybody_read_it_lets_no_head_in(house: House, pull: Pull) -> None:
     fork = house.forked()
     house.once()
