@@ -209,7 +209,7 @@ _NOTICES: dict[Why, tuple[str, str]] = {
 
 def harmless(text: str, *, code_too: bool = False) -> str:
     """The agent's words without effects: they notify nobody, close no issue, are no mark of ours, and can be sent."""
-    text = _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", _LINE_END.sub("\n", text))
+    text = sendable(_LINE_END.sub("\n", text))
     text = _LONG_FENCE.sub(lambda run: run[0][:_LONGEST_FENCE], _MARKER_LIKE.sub("&lt;", text))
     mask = shape_of(text, strict=True).mask
     places = {found.end(1): found.start(1) for at in (_AT_LOGIN, _AT_HOST) for found in at.finditer(text)}
@@ -219,6 +219,11 @@ def harmless(text: str, *, code_too: bool = False) -> str:
         done += [text[at:place], SILENCER]
         at = place
     return "".join([*done, text[at:]])
+
+
+def sendable(text: str) -> str:
+    """The text without what no UTF-8 or no forge can hold: halves of characters, and control characters."""
+    return _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def cut(body: str, turn: int, part: str, *, limit: int) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from poller.posting import Remark
+from poller.replies import sendable
 
 Verdict = Literal["approve", "request_changes", "comment"]
 _VERDICTS: dict[str, Verdict] = {
@@ -70,10 +71,10 @@ def read(structured: str, text: str) -> Said:
     for words in (structured, _bare(text)):
         try:
             found = json.loads(words) if words else None
-        except ValueError:
+            if isinstance(found, dict) and ("summary" in found or "comments" in found):
+                return _said(found)
+        except (ValueError, RecursionError):  # brackets in brackets: whoever reads or writes them runs out of stack
             continue
-        if isinstance(found, dict) and ("summary" in found or "comments" in found):
-            return _said(found)
     return Said(verdict="comment", summary=text)
 
 
@@ -104,7 +105,7 @@ def _remark(one: dict[str, Any]) -> Remark | None:
         line = int(line)
     number = line if isinstance(line, int) and not isinstance(line, bool) and 0 < line < 2**31 else 0
     side = str(one.get("side") or "new").lower()
-    path = str(one.get("path") or "").strip().removeprefix("./")
+    path = sendable(str(one.get("path") or "")).strip().removeprefix("./")
     return Remark(path=path, line=number, body=body, old=side in ("old", "left", "before"))
 
 

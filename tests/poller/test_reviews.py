@@ -6,11 +6,12 @@ import json
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poller.posting import Remark
+from poller.posting import Remark, Review
 from poller.reviews import SCHEMA, fitted, read, spots_of
 
 DIFF = """diff --git a/app.py b/app.py
@@ -62,6 +63,18 @@ def test_added_removed_and_unchanged_lines_that_the_diff_shows_can_carry_remarks
 def test_a_line_in_quotes_is_one(line: str, number: int) -> None:
     said = read(f'{{"summary": "No.", "comments": [{{"path": "a", "line": {line}, "side": "new", "body": "b"}}]}}', "")
     assert said.remarks == (Remark(path="a", line=number, body="b"),)
+
+
+@pytest.mark.parametrize("words", ['{"summary":' + "[" * many for many in (1_200, 100_000)])
+def test_brackets_in_brackets_are_words(words: str) -> None:
+    assert read(words, words).summary == words
+    assert read(f"{words}{']' * words.count('[')}}}", "…").remarks == ()
+
+
+def test_half_a_character_in_a_path_can_be_written_down() -> None:
+    [remark] = read('{"summary": "x", "comments": [{"path": "a\\ud800.py", "line": 1, "body": "b"}]}', "").remarks
+    assert remark.path == "a\N{REPLACEMENT CHARACTER}.py"
+    assert msgspec.json.encode(Review(remarks=(remark,)))
 
 
 def test_remarks_elsewhere_do_not_fit() -> None:
