@@ -162,8 +162,8 @@ def let_in(head: str, turns: int) -> str:
 def not_let_in(trouble: str, bot: str) -> str:
     """`bot`: whom to say it to once more; "" = that would not help."""
     advice = (
-        f" When you have looked at the head, say `@{_plain(bot)} ok-to-test`, with the commit behind it if you want to "
-        "be sure which."
+        f" When you have looked at the head, say `@{_plain(bot)} ok-to-test`, with the whole commit behind it if you "
+        "want to be sure which."
     )
     return f"Nothing was let in: {trouble}.{advice if bot else ''}"
 

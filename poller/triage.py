@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Verdict = Literal["wake", "ignore", "refuse", "close", "hold", "command"]
 #: What brings a fork's code, by whomever: consent to that code lets it in.
 CODE = frozenset({"opened", "reopened", "ready", "synchronized"})
+#: Digits of a commit that is named in full: SHA-1, SHA-256.
+WHOLE = (40, 64)
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +85,7 @@ def ordered(
     if command.word == "ok-to-test":
         vain = _nothing_to_let_in(event, facts)
         trouble = vain or _not_to_test(event, command, head, pushed_at)
-        allowed = "" if trouble else (command.sha and _live(event)) or head
+        allowed = "" if trouble else _live(event)
         order = msgspec.structs.replace(order, head=allowed, trouble=trouble, in_vain=bool(vain))
     what = f"{command.word} {order.head[:12]}".rstrip() if not order.trouble else f"{command.word}: {order.trouble}"
     return order, Decision(event_id=event.id, agent="", verdict="command", reason=f"{what}; {ruling.why}")
@@ -105,16 +107,17 @@ def _nothing_to_let_in(event: Event, facts: Facts) -> str:
 def _not_to_test(event: Event, command: Command, head: str, pushed_at: str) -> str:
     """Why this does not let the fork's head in, or "".
 
-    The forge's head may have moved since the words were written: they hold for what was told before them, or for what
-    they name, and only if it is the head still."""
+    The forge's head may have moved since the words were written: they hold for what was told before them, or for the
+    commit that they name in full, and only if it is the head still.  Of a few digits a fork's author makes two."""
     live = _live(event)
-    if (event.action == "edited" or event.is_reworded) and not command.sha:
-        return "an edit does not show when it was made, nor what the head was then: say it in a new comment"
+    is_named = len(command.sha) in WHOLE and command.sha == live
     if command.sha and not live.startswith(command.sha):
         return f"the head is {live[:12] or 'not known yet'}, not {command.sha[:12]}"
-    if not command.sha and event.at <= pushed_at:
+    if (event.action == "edited" or event.is_reworded) and not is_named:
+        return "an edit does not show when it was made, nor what the head was then: say it in a new comment"
+    if not is_named and event.at <= pushed_at:
         return f"the head {live[:12]} is no older than the words"
-    if not live or (not command.sha and live != head):
+    if not live or (not is_named and live != head):
         return f"the head is being pushed to: it is {live[:12]} by now" if live else "the head is not known yet"
     return ""
 

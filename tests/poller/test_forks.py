@@ -91,7 +91,7 @@ def test_a_push_whose_row_is_still_to_come_is_not_let_in(house: House) -> None:
     house.once(later=660)
     [turn] = house.turns()
     assert turn.state == "waiting" and f"{pull.head_sha[:12]} has not been let in" in turn.reason
-    pull.comment(f"@bot ok-to-test {pull.head_sha[:10]}", by="ana")
+    pull.comment(f"@bot ok-to-test {pull.head_sha}", by="ana")
     house.once()
     assert [turn.state for turn in house.turns()] == ["done"]
 

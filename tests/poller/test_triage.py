@@ -143,8 +143,13 @@ LET_IN = [
     ("", SHA, "2026-11-21T07:00:00Z", ""),  # within the same second: who can tell which came first?
     ("", "b" * 40, "", ""),
     ("", "", "", ""),
-    ("aaaaaaa", "b" * 40, "2026-11-21T07:30:00Z", SHA),
-    ("bbbbbbb", "b" * 40, "", ""),
+    (SHA, "b" * 40, "2026-11-21T07:30:00Z", SHA),
+    ("b" * 40, "b" * 40, "", ""),
+    ("aaaaaaa", SHA, "", SHA),
+    ("bbbbbbb", SHA, "", ""),
+    ("aaaaaaa", "b" * 40, "", ""),  # whoever makes both commits makes them begin alike
+    ("aaaaaaa", SHA, "2026-11-21T07:30:00Z", ""),
+    ("a" * 39, "b" * 40, "", ""),
 ]
 
 
@@ -159,6 +164,16 @@ def test_the_word_for_a_fork_holds_for_a_head_that_was_told_before_it(
     order, decision = ordered(said, command, trusted, facts(), head=told, pushed_at=pushed_at)
     assert order is not None and order.head == head and bool(order.trouble) is not bool(head)
     assert decision.verdict == "command"
+
+
+@pytest.mark.parametrize(("named", "head"), [("", ""), ("aaaaaaa", ""), (SHA, SHA)])
+def test_a_word_that_was_edited_in_holds_for_a_commit_that_is_named_in_full(named: str, head: str) -> None:
+    said = comment(f"@bot ok-to-test {named}", pull=msgspec.structs.replace(PULL, fork=True))
+    command = command_in(said, "bot")
+    assert command is not None
+    said = msgspec.structs.replace(said, is_reworded=True)
+    order, _ = ordered(said, command, Ruling(allowed=True, why="because"), facts(), head=SHA)
+    assert order is not None and order.head == head
 
 
 def test_what_nobody_wants_is_ignored_with_the_words_it_would_need() -> None:
