@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 import sqlalchemy as sa
 
-from poller import inventory, rounds, store
+from poller import inventory, namesakes, rounds, store
 from poller.config import Config
 from poller.deltas.events import Actor, Event
 from poller.deltas.pulls import Known
@@ -96,7 +96,8 @@ class Halves:
             forge = store.forge(conn, config.forge)
             due = inventory.is_due(config, forge, now=now)
             watching = Watching.of(config, conn, now=now, all_known=not due)
-        taken = inventory.taken(self._control(), config) if due else None
+            meant = namesakes.owners(conn, config.forge) if due else {}
+        taken = inventory.taken(self._control(), config, meant=meant) if due else None
         bot = taken.bot if taken is not None else forge.bot
         assert bot is not None  # it is asked for whenever it is not known
         questions = Questions(self._client, page=taken.page if taken is not None else forge.page)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 import sqlalchemy as sa
 
-from poller import store
+from poller import namesakes, store
 from poller.config import Config
 from poller.deltas.events import Actor
 from poller.forge import errors
@@ -32,7 +32,7 @@ LIST_FROM = 3
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """`repositories`: name as in the config (`acme/*` for an owner) → (repository id, what is wrong).
-    `found`: those that can be read, by id.
+    `found`: those that can be read, by id.  `owners`: login of an owner that the config names → the id of who is meant.
     `token_mark`: of the token with which the asking began; if it was replaced meanwhile, the next cycle asks again.
     """
 
@@ -42,6 +42,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     page: int
     repositories: Mapping[str, tuple[int | None, str]]
     found: dict[int, Repo]
+    owners: Mapping[str, int] = {}
 
     @property
     def names(self) -> dict[int, str]:
@@ -81,15 +82,19 @@ def is_due(config: Config, forge: Forge, *, now: float) -> bool:
     return not fresh or forge.token_mark != token_mark(config) or forge.patterns_mark != patterns_mark(config)
 
 
-def taken(control: Control, config: Config) -> Inventory:
-    """Ask.  Raises `ForgeError` if the forge cannot be asked, `NothingToWatch` if nothing of it is ours to read."""
+def taken(control: Control, config: Config, *, meant: Mapping[str, int]) -> Inventory:
+    """Ask.  `meant`: login of an owner → the id of the account that is known to be meant.
+
+    Raises `ForgeError` if the forge cannot be asked, `NothingToWatch` if nothing of it is ours to read."""
     mark = token_mark(config)
     bot = control.who_am_i()
     named: Named = {}
     found: dict[int, Repo] = {}
+    wanted = {name.partition("/")[0].lower() for name in config.wanted}
+    owners = {login: user_id for login, user_id in meant.items() if login in wanted}
     for owner in config.owners:
-        named |= _of_owner(control, config, owner, found)
-    named |= _named(control, config, found)
+        named |= _of_owner(control, config, owner, found, owners)
+    named |= _named(control, config, found, owners)
     inventory = Inventory(
         token_mark=mark,
         bot=bot,
@@ -97,6 +102,7 @@ def taken(control: Control, config: Config) -> Inventory:
         page=control.api_settings().max_response_items,
         repositories=named,
         found=found,
+        owners=owners,
     )
     if named and len(inventory.troubles) == len(named):
         name, error = next(iter(inventory.troubles.items()))
@@ -107,7 +113,9 @@ def taken(control: Control, config: Config) -> Inventory:
     return inventory
 
 
-def _of_owner(control: Control, config: Config, owner: str, found: dict[int, Repo]) -> Named:
+def _of_owner(
+    control: Control, config: Config, owner: str, found: dict[int, Repo], owners: dict[str, int]
+) -> Named:  # fmt: skip
     """Everything of an owner, by id: it stays watched when the repository, or the owner, gets another name."""
     try:
         listed = control.repositories_of(owner)
@@ -115,13 +123,28 @@ def _of_owner(control: Control, config: Config, owner: str, found: dict[int, Rep
         raise
     except (errors.NotFound, errors.Declined, errors.Forbidden, errors.Moved) as trouble:
         return {f"{owner}/*": (None, str(trouble))}
+    if others := [why for repo in listed if (why := _is_anothers(repo, owner, owners))]:
+        return {f"{owner}/*": (None, others[0])}
     mine = {f"{owner}/{repo.full_name.partition('/')[2]}": repo for repo in listed}
     watched = {name: repo for name, repo in mine.items() if config.watches(name)}
     found |= {repo.id: repo for repo in watched.values()}
     return {f"{owner}/*": (None, ""), **{name: (repo.id, "") for name, repo in watched.items()}}
 
 
-def _named(control: Control, config: Config, found: dict[int, Repo]) -> Named:
+def _is_anothers(repo: Repo, login: str, owners: dict[str, int]) -> str:
+    """Why it is not what the config means although it is called so, or "".  Who is found first is who is meant."""
+    if repo.owner is None or repo.owner.login.lower() != login.lower():
+        return ""  # it was renamed or given away, and is found under its former name
+    known = owners.setdefault(login.lower(), repo.owner.id)
+    if known == repo.owner.id:
+        return ""
+    return (
+        f"{login} is another account now (id {repo.owner.id}, it was {known}); name the old one as it is called today, "
+        f"or, if the new one is meant, take {login} out of `repos` for one cycle"
+    )
+
+
+def _named(control: Control, config: Config, found: dict[int, Repo], owners: dict[str, int]) -> Named:
     named = [name for name in config.wanted if not name.endswith("/*")]
     by_owner: dict[str, list[str]] = {}
     for name in named:
@@ -135,10 +158,12 @@ def _named(control: Control, config: Config, found: dict[int, Repo]) -> Named:
                 raise
             except (errors.NotFound, errors.Declined, errors.Forbidden, errors.Moved):
                 continue  # each name is asked for below, and says what is wrong with it
-    return {name: _one(control, name, listed, found) for name in named}
+    return {name: _one(control, name, listed, found, owners) for name in named}
 
 
-def _one(control: Control, name: str, listed: Mapping[str, Repo], found: dict[int, Repo]) -> tuple[int | None, str]:
+def _one(
+    control: Control, name: str, listed: Mapping[str, Repo], found: dict[int, Repo], owners: dict[str, int]
+) -> tuple[int | None, str]:
     repo = listed.get(name.lower())
     try:
         repo = repo or control.repository(name)
@@ -150,6 +175,8 @@ def _one(control: Control, name: str, listed: Mapping[str, Repo], found: dict[in
         return None, str(trouble)
     if repo is None:
         return None, "not found, or no access: 404; check the name, and that the bot's account has access to it"
+    if why := _is_anothers(repo, name.partition("/")[0], owners):
+        return None, why
     if repo.full_name.lower() != name.lower():
         log.warning("repository was renamed", extra=fields(repo=name, now=repo.full_name))
     found[repo.id] = repo
@@ -173,3 +200,4 @@ def save(conn: sa.Connection, config: Config, taken: Inventory, *, now: float) -
         if name.endswith("/*"):  # what was known of an owner who cannot be listed (renamed?) stays known
             found = store.repositories_under(conn, config.forge, name[:-1]) | found
     store.save_repositories(conn, config.forge, found, now)
+    namesakes.save_owners(conn, config.forge, taken.owners)

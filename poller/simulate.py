@@ -44,6 +44,9 @@ class Memory:
         line = self._conn.scalar(sa.select(c.line).where(c.actor == login).order_by(c.seq.desc()).limit(1))
         return Event.from_json(line).actor if line is not None else None
 
+    def repository(self, full_name: str) -> None:
+        """Whose it is was asked when it was seen first."""
+
     def could_be_assigned(self, full_name: str) -> list[Actor] | None:
         return []
 

@@ -171,7 +171,7 @@ pause = sa.Table(
     sa.Column("since", sa.Float, nullable=False),
 )
 
-#: Who is meant by a login in the config: whoever had it when it was first looked for, whatever he is called since.
+#: Who is meant by a login in the config (`login/`: by an owner): whoever had it when it was first looked for.
 person = sa.Table(
     "person",
     metadata,

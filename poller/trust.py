@@ -39,10 +39,20 @@ class Asked(Protocol):
     def why(self) -> str: ...
 
 
+class Owned(Protocol):
+    """What the control plane says of a repository."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def owner(self) -> Actor | None: ...
+
+
 class Control(Protocol):
-    """The part of the control plane that knows people."""
+    """The part of the control plane that knows people, and whose a repository is."""
 
     def user(self, login: str) -> Actor | None: ...
+    def repository(self, full_name: str) -> Owned | None: ...
     def is_writer(self, full_name: str, login: str, *, user_id: int | None = None) -> Asked: ...
     def is_collaborator(self, full_name: str, login: str, *, user_id: int | None = None) -> Asked: ...
     def could_be_assigned(self, full_name: str) -> list[Actor] | None: ...
@@ -71,6 +81,7 @@ class Trust:
         self._known: dict[str, int] | None = None
         self._sought, self._is_whole = set[str](), False
         self._editors: dict[int, str] = {}
+        self._owners: dict[str, int] | None = None
 
     # -- whom the config means ----------------------------------------------------------------------------------
 
@@ -112,6 +123,12 @@ class Trust:
 
     def ruling(self, event: Event) -> Ruling:
         """Whether the event's actor may ask.  Raises `ForgeError` when the forge cannot be asked at all."""
+        said = self._of_actor(event)
+        if said.allowed and (doubt := self._doubt_of_owner(event)):
+            return Ruling(allowed=False, bot=said.bot, why=doubt)
+        return said
+
+    def _of_actor(self, event: Event) -> Ruling:
         actor = event.actor
         if actor is None:
             return Ruling(allowed=False, why="the forge does not show who did it")
@@ -162,6 +179,25 @@ class Trust:
         said = Permission(allowed=answer.allowed, why=answer.why, asked_at=self._now)
         self.learned[place] = said
         return said
+
+    def _doubt_of_owner(self, event: Event) -> str:
+        """Is it a repository of the owner that the config means?  One that the inventory has not found yet may be of
+        whoever has his login since."""
+        if self._owners is None:
+            self._owners = namesakes.owners(self._conn, self._forge)
+        meant = self._owners.get(event.repo.partition("/")[0].lower())
+        if meant is None or store.repository_ids(self._conn, self._forge, [event.repo_id]):
+            return ""
+        place = (event.repo_id, meant, "owner")
+        said = self.learned.get(place) or store.permission(self._conn, self._forge, *place[:2], asked=place[2])
+        if said is None or not (said.allowed or 0 <= self._now - said.asked_at < FRESH):
+            found = self._control().repository(event.repo)
+            owner = found.owner if found is not None and found.id == event.repo_id else None
+            whose = f"of {owner.login} (id {owner.id})" if owner is not None else "of nobody whom the forge shows"
+            why = f"{event.repo} is {whose}; `repos` means the account with the id {meant}"
+            allowed = owner is not None and owner.id == meant
+            said = self.learned[place] = Permission(allowed=allowed, why=why, asked_at=self._now)
+        return "" if said.allowed else said.why
 
     def _doubt_of_editors(self, event: Event, author: Actor) -> str:
         """Who edited is shown nowhere.  It was the author or somebody who may write: may all of them ask, too?"""

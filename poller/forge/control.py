@@ -45,6 +45,7 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     full_name: str
+    owner: Actor | None = None
     archived: bool = False
     private: bool = False
     permissions: Rights = Rights()
