@@ -52,6 +52,8 @@ STICKY = "sticky-"
 NOTICE = "notice-"
 #: Longer answers show so much of their beginning (characters, at most), and fold the rest.
 LONG, _SHOWN = 6_000, 2_500
+#: So many places to fold are tried.
+_PLACES = 20
 #: Where words may be folded: before a paragraph, a heading or a fence that belongs to nothing above it.
 _FOLD = re.compile(r"\n\n(?=[^\W\d_]|#{1,6} |```)")
 
@@ -112,12 +114,13 @@ def folded(words: str) -> str:
     """Long words with their beginning in sight and the rest behind a click; words that offer no such place stay."""
     if len(words) <= LONG:
         return words
-    places = [
-        found.start() for found in _FOLD.finditer(words, 0, _SHOWN) if not shape_of(words[: found.start()]).closing
-    ]
-    if not places:
+    places = [found.start() for found in _FOLD.finditer(words, 0, _SHOWN)]
+    # From the last one backwards, and of very many only some: each costs a reading of all that is before it.
+    some = [*places[:: -(len(places) // _PLACES + 1)], *places[:1]]
+    place = next((place for place in some if not shape_of(words[:place]).closing), None)
+    if place is None:
         return words
-    first, rest = words[: places[-1]], words[places[-1] :].strip()
+    first, rest = words[:place], words[place:].strip()
     closing = shape_of(rest).closing
     rest += f"\n{closing}" if closing else ""
     return f"{first}\n\n<details><summary>The rest ({len(rest):,} characters)</summary>\n\n{rest}\n\n</details>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -296,6 +297,13 @@ def test_a_long_answer_shows_its_beginning_and_folds_the_rest() -> None:
 def test_nothing_is_folded_out_of_the_middle_of_a_block(left_open: str) -> None:
     text = left_open + "\n\nx = 1".join(["x"] * 2000)
     assert folded(text) == text
+
+
+@pytest.mark.parametrize(("before", "is_folded"), [("", True), ("```\n", False), ("Words.\n\n```\n", True)])
+def test_words_with_very_many_places_to_fold_cost_little(before: str, is_folded: bool) -> None:
+    text, begun = before + "a\n\n" * 2400, time.process_time()
+    assert (folded(text) != text) is is_folded
+    assert time.process_time() - begun < 1.5, "a write transaction waits for it"
 
 
 @given(MARKDOWN.map(lambda text: (text + "\n\nAnd so on.") * 300))
