@@ -82,6 +82,11 @@ class People(ABC):
             raise
         except errors.Forbidden:
             return Permission(None, f"the bot may not ask who collaborates in {full_name}")
+        account = self.user(login) if user_id is not None else None
+        if user_id is not None and account is None:
+            return Permission(None, f"the forge does not show whose login {login} is")
+        if account is not None and account.id != user_id:
+            return Permission(False, f"the collaborator {login} of {full_name} is another account (id {account.id})")
         return Permission(True, f"{login} is a collaborator of {full_name}")
 
     def may_ask_permissions(self, full_name: str, login: str) -> bool:

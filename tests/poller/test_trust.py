@@ -175,6 +175,14 @@ def test_collaborators_are_those_added_by_name(desk: Desk) -> None:
     assert ruling(desk, "collaborators", account(desk, "mallory"))[0] is False
 
 
+def test_a_collaborator_is_an_account_and_not_a_login(desk: Desk) -> None:
+    desk.set_up(who="collaborators")
+    ana = desk.world.user("ana")
+    assert desk.control().is_collaborator("acme/api", "ana", user_id=ana.id).allowed
+    said = desk.control().is_collaborator("acme/api", "ana", user_id=ana.id + 1000)
+    assert said.allowed is False and f"ana of acme/api is another account (id {ana.id})" in said.why
+
+
 def test_the_owner_of_a_repository_needs_no_invitation(desk: Desk) -> None:
     desk.world.repo("olga/own", private=True, collaborators={"bot": "write"})
     for who in ("collaborators", "writers"):
