@@ -35,7 +35,7 @@ def add_events(conn: sa.Connection, events: Sequence[Event]) -> list[Event]:
 
 
 def _row(event: Event) -> dict[str, Any]:
-    columns = ("id", "ref", "key", "event", "action", "at", "seen_at")
+    columns = ("id", "ref", "key", "event", "action", "at", "seen_at", "is_reworded")
     actor = event.actor.login.lower() if event.actor is not None else ""
     return {name: getattr(event, name) for name in columns} | {"actor": actor, "line": event.to_json()}
 
@@ -46,7 +46,16 @@ def events(conn: sa.Connection, ids: Sequence[str]) -> list[Event]:
     for start in range(0, len(ids), CHUNK):
         query = sa.select(table.c.seq, table.c.line).where(table.c.id.in_(ids[start : start + CHUNK]))
         found += [(row.seq, Event.from_json(row.line)) for row in conn.execute(query)]
-    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+    return marked(conn, [event for _, event in sorted(found, key=lambda pair: pair[0])])
+
+
+def marked(conn: sa.Connection, read: Sequence[Event]) -> list[Event]:
+    """Events as they were read from the log, with what its lines leave out: whose words were changed before that."""
+    c, changed = tables.event.c, set[str]()
+    for start in range(0, len(read), CHUNK):
+        some = [event.id for event in read[start : start + CHUNK]]
+        changed |= set(conn.scalars(sa.select(c.id).where(c.id.in_(some), c.is_reworded)))
+    return [msgspec.structs.replace(one, is_reworded=True) if one.id in changed else one for one in read]
 
 
 def event_log(

@@ -1,7 +1,8 @@
 """Logged events, judged anew: by the config and by what is known of people today.
 
-The log's lines leave out what only decisions need: whether a pull is from a fork is what we know of it now.  What the
-repository was called then may be another one by now.  Knows the order of things; must not know what is done with the
+The log's lines leave out what only decisions need: whether a pull is from a fork is what we know of it now, and
+whether words were edited before they were read is kept beside them.  What the repository was called then may be another
+one by now.  Knows the order of things; must not know what is done with the
 judgements.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from poller import store
+from poller import eventlog, store
 from poller.config import Config
 from poller.deltas.events import Event
 from poller.judging import Judge
@@ -40,7 +41,8 @@ def _as_decided_on(conn: sa.Connection, events: Sequence[Event], forge: str) -> 
     for spot, place in store.places(conn, forge, spots).items():
         if place.known is not None and place.known.heads is not None:
             forks[spot] = place.known.heads.fork
-    return [_with_fork(event, forks.get((event.repo_id, event.number))) for event in events]
+    marked = eventlog.marked(conn, events)
+    return [_with_fork(event, forks.get((event.repo_id, event.number))) for event in marked]
 
 
 def _with_fork(event: Event, fork: bool | None) -> Event:

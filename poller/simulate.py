@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 from poller import eventlog, store, tables
 from poller.config import Config
-from poller.deltas.events import Actor, Event
+from poller.deltas.events import Actor, Event, place_of
 from poller.halves import stamp_of
 from poller.record import Told
 from poller.rejudging import judged_anew
 from poller.search import Search, Wanted, newest
 from poller.triage import Decision
-from poller.trust import Trust
+from poller.trust import BY_WHOM, Trust
 from sessions import ledger
 
 UNKNOWN = "the forge would have to be asked about this person"
@@ -37,6 +37,7 @@ class Memory:
 
     def __init__(self, conn: sa.Connection, forge: str) -> None:
         self._conn, self._forge = conn, forge
+        self._doubted: set[str] | None = None
 
     def user(self, login: str) -> Actor | None:
         """Whoever had this login when he was last seen."""
@@ -48,10 +49,18 @@ class Memory:
         """Whose it is was asked when it was seen first."""
 
     def could_be_assigned(self, full_name: str) -> list[Actor] | None:
-        return []
+        return [] if self.only_writers_edit(full_name) else None
 
     def only_writers_edit(self, full_name: str) -> bool:
-        return True
+        """Where an edit was never refused for its unknown author, whoever may edit may ask."""
+        if self._doubted is None:
+            event, decision = tables.event.c, tables.decision.c
+            joined = tables.decision.join(tables.event, event.id == decision.event_id)
+            is_doubt = (decision.verdict == "refuse", decision.reason.contains(BY_WHOM, autoescape=True))
+            refs = self._conn.scalars(sa.select(event.ref).distinct().select_from(joined).where(*is_doubt))
+            known = store.known_repositories(self._conn, self._forge, {place_of(ref)[0] for ref in refs})
+            self._doubted = {one.name for one in known.values()}
+        return full_name not in self._doubted
 
     def is_writer(self, full_name: str, login: str, *, user_id: int | None = None) -> Recalled:
         return self._recalled(full_name, user_id, "writers")

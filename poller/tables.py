@@ -126,6 +126,7 @@ event = sa.Table(
     sa.Column("seen_at", sa.String, nullable=False),
     sa.Column("actor", sa.String, nullable=False, server_default=""),  # the login in lower case
     sa.Column("line", sa.LargeBinary, nullable=False),  # the contract's JSON object
+    sa.Column("is_reworded", sa.Boolean, nullable=False, server_default=sa.false()),  # before anybody read it
     sqlite_autoincrement=True,
 )
 sa.Index("events_of_pull", event.c.ref, event.c.seq)
@@ -266,16 +267,15 @@ sa.Index("deeds_due", deed.c.state, deed.c.not_before)
 
 def _to_2(op: Operations) -> None:
     """Sweeps, repositories by id, who did what, patience, pauses, reviews in the outbox."""
-    for name in ("quiet_until", "credit", "owed", "credit_at", "counted_from"):
+    for name in ("quiet_until", "credit", "owed", "credit_at", "counted_from", "pruned_at"):
         op.add_column("forge", sa.Column(name, sa.Float, nullable=False, server_default="0"))
     op.add_column("forge", sa.Column("owner", sa.String, nullable=False, server_default=""))
     for name in ("requests", "swept"):
         op.add_column("forge", sa.Column(name, sa.Integer, nullable=False, server_default="0"))
-    op.add_column("event", sa.Column("actor", sa.String, nullable=False, server_default=""))
-    op.add_column("forge", sa.Column("pruned_at", sa.Float, nullable=False, server_default="0"))
-    for name in ("review", "tried_at", "asked_at", "ended_at"):
-        column = outbox.c[name]
-        op.add_column("outbox", sa.Column(name, column.type, nullable=False, server_default=column.server_default))
+    late = [outbox.c[name] for name in ("review", "tried_at", "asked_at", "ended_at")]
+    for column in [*late, event.c.actor, event.c.is_reworded]:
+        copy = sa.Column(column.name, column.type, nullable=False, server_default=column.server_default)
+        op.add_column(column.table.name, copy)
     op.execute(outbox.update().where(outbox.c.state == "failed").values(ended_at=outbox.c.created_at))
     bind = op.get_bind()
     for table in (known_repository, sweep, pause, aim, deed, person, consent, standing):

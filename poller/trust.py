@@ -26,6 +26,8 @@ _BOTS = re.compile(
     re.I,
 )
 _GHOST = -1
+#: How it begins why an edit does not ask.
+BY_WHOM = "edited, and the forge does not show by whom"
 #: Events with words of their actor, which others may edit, too.
 _WORDS = frozenset({"pull_request_comment", *REVIEW_EVENTS.values()})
 
@@ -206,7 +208,7 @@ class Trust:
         if event.repo_id not in self._editors:
             self._editors[event.repo_id] = self._other_editor(event, author)
         other = self._editors[event.repo_id]
-        return f"edited, and the forge does not show by whom: {other}; ask in a new comment" if other else ""
+        return f"{BY_WHOM}: {other}; ask in a new comment" if other else ""
 
     def _other_editor(self, event: Event, author: Actor) -> str:
         if self._asked == "writers":

@@ -120,7 +120,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     changes: dict[str, Change] = {}
     subject: Subject
     pull: PullFacts | None
-    #: The words of a new comment or review were changed before anybody read them.  For decisions; it is not logged.
+    #: The words of a new comment or review were changed before anybody read them.  The log keeps it beside the line.
     is_reworded: bool = False
     #: The row of a review in the timeline, which takes reactions as a comment does; 0 = not known.  It is not logged.
     row_id: int = 0
