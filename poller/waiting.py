@@ -12,7 +12,8 @@ from poller import pauses as held
 from poller.config import Config
 from poller.halves import stamp_of
 from poller.quiet import wants_quiet
-from sessions import dates, pauses, registry
+from sessions import dates, pauses, places, processes, registry
+from sessions import tables as session_tables
 from sessions.turns import Turn
 
 NOTHING = "nothing: it runs with the next `poll --once`, or at once if `poll` is running"
@@ -29,6 +30,7 @@ def obstacles(conn: sa.Connection, turn: Turn, config: Config, *, now: float) ->
     if dates.is_to_come(turn.not_before, now=now):
         found.append(f"its time, {stamp_of(turn.not_before)}{f': {turn.reason}' if turn.reason else ''}")
     found += [text for text in _full_caps(conn, turn, config, now=now) if text != turn.reason]
+    found += _elsewhere(conn, turn, config, now=now)
     running = registry.turns(conn, state="running")
     found += [f"turn {one.id} of the same pull, which is running" for one in running if one.ref == turn.ref]
     if len(running) >= config.limits.parallel:
@@ -37,6 +39,20 @@ def obstacles(conn: sa.Connection, turn: Turn, config: Config, *, now: float) ->
     if wants_quiet(quiet, now=now, forge=config.forge) is not None:
         found.append(f"the forge, which wants to be left alone until {stamp_of(quiet)}")
     return found or [NOTHING]
+
+
+def _elsewhere(conn: sa.Connection, turn: Turn, config: Config, *, now: float) -> list[str]:
+    """The machine that has its bottle, if that is another one."""
+    session = registry.session(conn, ref=turn.ref, agent=turn.agent)
+    if session is None or not session.place:
+        return []
+    if not places.is_elsewhere(conn, session, places.own_name(conn.engine, config.state), now=now):
+        return []
+    lease = session_tables.lease.c
+    owner = conn.scalar(sa.select(lease.owner).where(lease.name == f"place {session.place}"))
+    teller = processes.Process.parse(owner or "")
+    where = f"the machine that has its bottle{f' ({teller.host})' if teller is not None else ''}"
+    return [f"{where}: another runs it only when nothing has been heard of that one for {places.AWAY / 60:.0f} minutes"]
 
 
 def _full_caps(conn: sa.Connection, turn: Turn, config: Config, *, now: float) -> list[str]:

@@ -22,10 +22,11 @@ from poller.reporting.facts import Stretch, gathered
 from poller.reporting.page import page_of
 from poller.simulate import Tally, changes
 from poller.waiting import NOTHING, obstacles
-from sessions import again, claims, registry
+from sessions import again, claims, places, processes, registry
 from sessions import pauses as refusals
 from sessions import tables as session_tables
-from sessions.database import begin, open_database, reading
+from sessions.database import begin, is_shared, open_database, reading
+from sessions.founding import new_session
 
 FORGE = "gitea.example.com"
 NOW = float(int(time.time()))
@@ -130,6 +131,29 @@ def test_a_date_from_a_clock_that_was_put_back_is_not_told_as_one_to_wait_for(
         assert any("reviewer is to be tried again" in told for told in health(conn, config, now=NOW)["problems"])
     with App(config, engine=engine, clock=lambda: NOW) as app:
         assert len(app.due_turns()) == 3
+
+
+def test_a_turn_whose_bottle_is_on_another_machine_waits_for_that_one(engine: sa.Engine, config: Config) -> None:
+    with begin(engine) as conn:
+        [turn, *_] = registry.turns(conn, state="waiting")
+        session = new_session(
+            conn, state=config.state, agent="reviewer", backend="process", now=NOW, ref=turn.ref, key=turn.key
+        )
+        places.settle(conn, session, "another")
+        assert obstacles(conn, turn, config, now=NOW) == [NOTHING], "nobody has heard of it"
+        places.tell(conn, "another", now=NOW)
+        told = obstacles(conn, turn, config, now=NOW)
+        if not is_shared(engine):
+            assert told == [NOTHING], "it is a copy of a state directory, and there is no other machine"
+            return
+        assert told == [
+            f"the machine that has its bottle ({processes.host()}): another runs it only when nothing has been heard "
+            "of that one for 10 minutes"
+        ]
+        assert obstacles(conn, turn, config, now=NOW + places.AWAY) == [NOTHING]
+        places.settle(conn, session, places.name_of(config.state))
+        places.tell(conn, places.name_of(config.state), now=NOW)
+        assert obstacles(conn, turn, config, now=NOW) == [NOTHING]
 
 
 def test_what_a_turn_waits_for_is_told_and_else_that_it_is_nothing(engine: sa.Engine, config: Config) -> None:
