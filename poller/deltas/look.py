@@ -14,7 +14,7 @@ from poller.deltas.lists import missing
 from poller.deltas.pulls import Comment, Inline, Known, Review, Row, Sighting, Step
 from poller.deltas.reviews import REVIEW_EVENTS
 from poller.forge.questions import Questions
-from poller.forge.timeline import Timeline
+from poller.forge.timeline import BARREN_AT_MOST, Timeline
 
 #: Rows that say nothing about an act on the pull itself.
 NOISE = frozenset({"commit_ref", "pull_ref", "comment_ref", "issue_ref"})
@@ -74,8 +74,7 @@ def look_at(
     ):
         reviews = questions.reviews(row.repo, row.number)
         timeline.read_on(sum(review.comments_count for review in reviews))
-    if since is not None and _is_backdated(timeline, comments, reviews, known):
-        timeline = questions.timeline(row.repo, row.number, since=None, hidden=hidden)
+    _complete(timeline, row, known, comments, reviews, since=since, paged=paged)
     settling = read_at >= ids.shifted(row.updated_at, seconds=overlap)
     inline: dict[int, tuple[Inline, ...]] = {}
     for review in reviews or ():
@@ -130,17 +129,48 @@ def _is_ahead(steps: Sequence[Step], row: Row, known: Known | None) -> bool:
     return any(step.at > row.updated_at for step in _fresh(steps, known))
 
 
-def _is_backdated(
-    timeline: Timeline, comments: tuple[Comment, ...] | None, reviews: tuple[Review, ...] | None, known: Known | None
-) -> bool:
-    """Do the lists show what neither the memory nor the newest rows do?  Stamps can be set by hand, or come late."""
+def _complete(
+    timeline: Timeline,
+    row: Row,
+    known: Known | None,
+    comments: tuple[Comment, ...] | None,
+    reviews: tuple[Review, ...] | None,
+    *,
+    since: str | None,
+    paged: bool | None,
+) -> None:
+    """Read what the rows lack: on a server that pages, hidden ones can be in front of others, as many as somebody
+    likes.  The row's stamp shows that there are more, and so do the exact lists."""
+    if paged is not False and _has_stamp_of_its_own(row, known, reviews) and (since is None or since <= row.updated_at):
+        timeline.read_until(lambda: max((step.at for step in timeline.steps), default="") >= row.updated_at)
     if known is None or comments is None:
+        return
+    if missed := _without_row(timeline, comments, reviews, known):
+        # Stamps can be set by hand, or come late: from the oldest of them on, as few as may be are in front of it.
+        timeline.read_again(min(missed))
+        if paged is not False:
+            timeline.read_until(lambda: not _without_row(timeline, comments, reviews, known), barren=BARREN_AT_MOST)
+
+
+def _has_stamp_of_its_own(row: Row, known: Known | None, reviews: tuple[Review, ...] | None) -> bool:
+    """Is the row stamped for something that must have a row of the timeline?  Not when it was made, nor for another
+    description or a reply in a review, and what was read for a stamp once is not read for it again."""
+    if known is None or known.shallow:
+        return row.updated_at != row.created_at
+    if row.updated_at == known.row.updated_at or row.body != known.row.body:
         return False
+    counts = {key: memo.comments_count for key, memo in known.reviews.items()}
+    return all(counts.get(review.id, review.comments_count) == review.comments_count for review in reviews or ())
+
+
+def _without_row(
+    timeline: Timeline, comments: tuple[Comment, ...], reviews: tuple[Review, ...] | None, known: Known
+) -> list[str]:
+    """From when on those are to be looked for that the lists show, and neither the memory nor the rows."""
     rows = {step.id for step in timeline.steps} | known.comments.keys()
-    if any(one.id not in rows for one in comments):
-        return True
     rowed = {step.review_id for step in timeline.steps if step.kind == "review"} | known.reviews.keys()
-    return any(review.state in REVIEW_EVENTS and review.id not in rowed for review in reviews or ())
+    missed = [one.updated_at for one in comments if one.id not in rows]
+    return missed + [one.at for one in reviews or () if one.state in REVIEW_EVENTS and one.id not in rowed]
 
 
 def _is_opened(review: Review, known: Known | None, care: Care) -> bool:

@@ -13,6 +13,7 @@ from tests.poller.desk import Desk
 from tests.poller.traps.stage import (
     NEXT,
     OLD,
+    STABLE,
     every_version,
     happened,
     log_of,
@@ -20,6 +21,7 @@ from tests.poller.traps.stage import (
     nothing_more,
     on,
     only,
+    settled,
     told,
     troubles,
     watched,
@@ -53,6 +55,44 @@ def test_trap_02_a_page_that_is_null_or_short_is_not_the_end_and_the_total_lies(
     pull.comment("one more", by="ana")
     assert only(desk).subject.body == "one more"
     nothing_more(desk)
+
+
+def named_elsewhere(desk: Desk, pull: Pull, times: int) -> None:
+    """By eve, where the bot may not read: each moves the stamp, and is cut out of its page of the timeline."""
+    secret = desk.world.repo("eve/private", private=True)
+    for _ in range(times):
+        pull.reference(by="eve", source=secret)
+
+
+@on(STABLE, NEXT)
+def test_trap_02_as_many_hidden_rows_as_a_stranger_likes_hide_none_behind_them(desk: Desk) -> None:
+    pull = watched(desk)
+    assert settled(desk) == []
+    named_elsewhere(desk, pull, 170)
+    desk.world.clock.advance(seconds=5)
+    pull.comment("please help", by="ana")
+    pull.edit(title="Other", by="ana")
+    pull.review(by="ben", event="APPROVED", body="fine")
+    pull.close(by="ana")
+    assert told(desk) == ["comment created", "edited", "review_approved reviewed", "closed"]
+    nothing_more(desk)
+
+
+@on(NEXT)
+@pytest.mark.parametrize(("before", "words", "after"), [(11, 45, 0), (300, 1, 1)], ids=["a few", "a flood"])
+def test_trap_02_a_sweep_finds_the_rows_that_hidden_ones_hide_from_a_look(
+    sweeping: Desk, before: int, words: int, after: int
+) -> None:
+    pull = watched(sweeping)
+    assert settled(sweeping) == []
+    named_elsewhere(sweeping, pull, before)
+    for number in range(words):
+        pull.comment(f"c{number}", by="ben")
+    sweeping.world.clock.advance(seconds=1)
+    named_elsewhere(sweeping, pull, after)
+    found = happened(sweeping) + happened(sweeping)
+    assert sorted(event.subject.body or "" for event in found) == sorted(f"c{number}" for number in range(words))
+    nothing_more(sweeping)
 
 
 def asked_for(desk: Desk, path: str) -> int:
