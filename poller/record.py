@@ -73,10 +73,13 @@ class Record:
         for one in changes.repositories:
             store.save_known_repository(self._conn, self._forge, one)
         for event in changes.events:
-            if event.action == "renamed":
-                self._renamed(event.repo_id, event.repo)
-            else:
-                self._gone(event.repo_id)
+            match event.action:
+                case "renamed":
+                    self._renamed(event.repo_id, event.repo)
+                case "gone":
+                    self._gone(event.repo_id)
+                case "unarchived":  # words can be changed again; an archived one is still read
+                    self._back(event.repo_id)
         for repo_id in changes.back:
             self._back(repo_id)
 

@@ -8,8 +8,9 @@ import sys
 from datetime import datetime
 
 import pytest
+import sqlalchemy as sa
 
-from poller import store
+from poller import store, tables
 from poller.cycle import Busy
 from poller.demo.clock import stamp
 from poller.demo.pulls import Pull
@@ -309,6 +310,37 @@ def test_an_archived_repository_is_told_once_by_the_next_inventory_and_so_is_its
         assert (event.event, event.action, event.repo, event.number) == ("repository", told, "acme/api", None)
         assert event.actor is None and event.pull is None
         assert desk.told() == []
+
+
+def sweeps(desk: Desk) -> dict[str, float]:
+    """In how many seconds the repository and its pull are swept."""
+    swept = tables.sweep
+    with reading(desk.engine) as conn:
+        rows = conn.execute(sa.select(swept.c.what, swept.c.due_at).where(swept.c.repo_id == desk.repo.id)).all()
+    return {row.what: row.due_at - desk.now() for row in rows}
+
+
+def test_an_archived_repository_is_read_on_and_closely_when_it_is_back(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    comment = pull.comment("hello", by="ana")
+    desk.told()
+    desk.world.clock.advance(seconds=90_000)
+    pull.bump()
+    desk.repo.archive()
+    assert desk.told() == ["repository archived"]
+    assert sweeps(desk).keys() == {"repo", "pull"} and due(desk, pull).due_at is not None
+    for _ in range(5):
+        desk.world.clock.advance(seconds=15_000)
+        desk.told()
+    assert sweeps(desk)["pull"] > 1200
+    desk.repo.archive(back=True)
+    desk.world.clock.advance(seconds=15_000)
+    assert desk.told() == ["repository unarchived"]
+    assert max(sweeps(desk).values()) <= 1200
+    comment.edit("hello @bot")
+    desk.world.clock.advance(seconds=1200)
+    assert desk.told() == ["pull_request_comment edited"]
 
 
 def test_a_repository_that_was_archived_before_it_was_watched_is_no_news(desk: Desk) -> None:
