@@ -146,6 +146,8 @@ class Outbox:
             match self._what_is_gone(post, repo):
                 case "pull":  # nobody is left to be told anything: that is no failure
                     return self._drop(post, "the pull is gone")
+                case "all pulls":
+                    return self._wait_for_its_return(post, "its repository's pull requests are switched off")
                 case "repository":
                     return self._wait_for_its_return(post, "its repository is gone, or was taken from the bot")
         pieces = posting.gentler(post, trouble)
@@ -200,7 +202,7 @@ class Outbox:
     def _is_over(self, post: Post) -> bool:
         return post.attempts >= ATTEMPTS and self._now() - post.created_at >= PATIENCE
 
-    def _what_is_gone(self, post: Post, repo: str) -> Literal["pull", "repository"] | None:
+    def _what_is_gone(self, post: Post, repo: str) -> Literal["pull", "all pulls", "repository"] | None:
         """Gitea answers 500 to a comment on a pull that is not there."""
         repo_id, _ = place_of(post.ref)
         try:

@@ -26,6 +26,7 @@ SOON = 2
 #: Seconds until a pull that could not be read is tried again: doubled each time, up to a day.
 FIRST_RETRY, LAST_RETRY = 60, 86_400
 GONE = "the pull is gone: 404"
+OFF = "no pull of its repository can be read: 404; switch its pull requests on again, or let the bot read them"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +146,8 @@ class Reader:
         match self._questions.what_is_gone(row.repo, row.repo_id, row.number):
             case None:
                 return self._trouble(job, GONE)
+            case "all pulls":
+                return self._trouble(job, OFF)
             case "repository":
                 return Look(lost_repo=row.repo_id)
             case "pull":

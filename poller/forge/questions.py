@@ -128,19 +128,19 @@ class Questions:
         """Is a repository to be found by its id, or by the name that it had?  Two questions, the first if in doubt."""
         return self.repository(repo_id) is not None or self.is_repository(name, repo_id)
 
-    def what_is_gone(self, repo: str, repo_id: int, number: int) -> Literal["pull", "repository"] | None:
+    def what_is_gone(self, repo: str, repo_id: int, number: int) -> Literal["pull", "all pulls", "repository"] | None:
         """A pull that could not be found: is it gone, or all of its repository?  Asked by other questions than that.
 
-        `repo` is where it was last; another repository may have that name now.
+        `repo` is where it was last; another repository may have that name now.  "all pulls": they are switched off
+        there, or not for us to read; their list is a 404 as well, and none of them is known to be gone.
         """
         there = self.repository(repo_id)
         if there is None and not self.is_repository(repo, repo_id):
             return "repository"
-        try:
-            self._client.get(f"{_at(there.full_name if there is not None else repo)}/pulls/{number}", wire.PullDetail)
-        except errors.NotFound:
-            return "pull"
-        return None
+        path = f"{_at(there.full_name if there is not None else repo)}/pulls"
+        if self._is_there(f"{path}/{number}"):
+            return None
+        return "pull" if self._is_there(path, {"state": "all", "limit": 1}) else "all pulls"
 
     def is_comment(self, repo: str, comment_id: int) -> bool:
         """Is there still a comment, or a remark on a line, of this id?  (204: there is, but no plain one.)"""
@@ -157,9 +157,9 @@ class Questions:
         """Is there still a review of this id?"""
         return self._is_there(f"{_at(repo)}/pulls/{number}/reviews/{review_id}")
 
-    def _is_there(self, path: str) -> bool:
+    def _is_there(self, path: str, params: Mapping[str, str | int] | None = None) -> bool:
         try:
-            self._client.get(path, Any)
+            self._client.get(path, Any, params)
         except errors.NotFound:
             return False
         return True

@@ -38,8 +38,8 @@ def test_with_the_pulls_unit_off_only_the_row_and_the_timeline_are_left() -> Non
     pull = a_pull()
     pull.repo.pulls_enabled = False
     with asking(pull.world) as client:
-        paths = ("issues/1/timeline", "pulls/1", "pulls/1/reviews", "pulls")
-        assert [client.get(f"/repos/acme/api/{path}").status_code for path in paths] == [200, 404, 404, 404]
+        paths = ("issues/1/timeline", "issues/1", "issues/1/comments", "pulls/1", "pulls/1/reviews", "pulls")
+        assert [client.get(f"/repos/acme/api/{path}").status_code for path in paths] == [200, *[404] * 5]
         assert len(client.get("/repos/issues/search?type=pulls").json()) == 1
 
 

@@ -287,6 +287,15 @@ def test_words_for_a_repository_that_was_taken_away_wait_for_its_return(post: Po
     assert post.flush(later=3700) == 1
 
 
+def test_words_for_a_pull_of_those_that_are_switched_off_wait_for_its_return(post: Post) -> None:
+    post.put("hello")
+    post.desk.repo.pulls_enabled = False
+    assert post.flush() == 0
+    assert post.states == ["waiting"]
+    post.desk.repo.pulls_enabled = True
+    assert post.flush(later=3700) == 1
+
+
 def test_words_for_a_repository_that_never_returns_are_dropped(post: Post) -> None:
     post.put("hello")
     post.desk.world.fault("/repos", status=404, times=None)

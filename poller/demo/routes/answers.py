@@ -121,16 +121,17 @@ class Call:
     def issue(self) -> Pull:
         """The issue or pull of the path, or 404."""
         issue = self.repo().pulls.get(self.number())
-        if issue is None:
+        if issue is None or (issue.is_pull and not self.repo().pulls_enabled):
             raise self.not_found()
         return issue
 
-    def issue_or_crash(self) -> Pull:
-        """Some of Gitea's routes answer 500 for an issue that is not there."""
+    def issue_or_crash(self, *, even_if_off: bool = False) -> Pull:
+        """Some of Gitea's routes answer 500 for an issue that is not there, and one shows pulls that are switched
+        off."""
         issue = self.repo().pulls.get(self.number())
         if issue is None:
             raise self.error(500, "")
-        return issue
+        return issue if even_if_off else self.issue()
 
     def pull(self) -> Pull:
         """The pull of the path; a plain issue is none, and a repository may have none at all."""

@@ -99,6 +99,30 @@ def test_trap_25_with_its_pulls_switched_off_a_repository_shows_rows_and_hides_p
     nothing_more(desk)
 
 
+@every_version
+def test_trap_25_with_its_pulls_switched_off_a_repository_has_lost_none_of_them(desk: Desk) -> None:
+    pull = watched(desk)
+    assert settled(desk) == []
+    pull.comment("still said", by="ana")
+    desk.told()
+    desk.repo.pulls_enabled = False
+    assert desk.questions.what_is_gone("acme/api", desk.repo.id, pull.number) == "all pulls"
+    # Another pull moves the cursor on, so that this one's row is not seen; only its time to settle comes.
+    web = desk.world.repo("acme/web", private=True, collaborators={"ana": "write", "bot": "write"})
+    other = web.open_pull(by="ana")
+    for _ in range(3):
+        desk.world.clock.advance(seconds=400)
+        other.comment("hello", by="ana")
+        report = desk.cycle()
+        assert (report.told, troubles(report)) == ([], ["acme/api#1"])
+    desk.repo.pulls_enabled = True
+    desk.world.clock.advance(seconds=400)
+    assert told(desk) == []
+    nothing_more(desk)
+    pull.delete(by="ana")
+    assert desk.questions.what_is_gone("acme/api", desk.repo.id, pull.number) == "pull"
+
+
 def decided(desk: Desk, login: str) -> Decision:
     """What becomes of a mention by that person."""
     desk.repo.pulls[1].comment("@bot please", by=login)
