@@ -131,7 +131,7 @@ class App:
             self.cycle = Cycle(
                 config, self.engine, self._client, control=self.control, now=self.clock, progress=progress
             )
-            self.questions = Questions(self._client)
+            self.questions = Questions(self._client, page=self._page)
             self.outbox = Outbox(self.engine, self.questions, forge=config.forge, now=self.clock)
             pusher = Pusher(
                 self.questions, agents=config.agents, remote=access_by(config, self._way), state=config.state,
@@ -157,6 +157,10 @@ class App:
     def close(self) -> None:
         """Give connections and the database back."""
         self._closing.close()
+
+    def _page(self) -> int:
+        with reading(self.engine) as conn:
+            return store.forge(conn, self.config.forge).page
 
     def control(self) -> Control:
         """The control plane, made when it is first needed."""

@@ -32,12 +32,16 @@ class Found:
 
 
 class Questions:
-    """Reads of one forge.  `page`: rows per page, the server's cap (`max_response_items`)."""
+    """Reads of one forge.  `page`: rows per page, the server's cap (`max_response_items`), or who knows it by then."""
 
-    def __init__(self, client: Client, *, page: int = PAGE) -> None:
+    def __init__(self, client: Client, *, page: int | Callable[[], int] = PAGE) -> None:
         self._client = client
-        self._page = max(1, min(page, PAGE))
+        self._cap = page
         self._threads = Threads(client)
+
+    @property
+    def _page(self) -> int:
+        return max(1, min(self._cap if isinstance(self._cap, int) else self._cap(), PAGE))
 
     def search(
         self,
@@ -192,18 +196,18 @@ class Questions:
 
         The first page is asked for without a number: up to 1.25 that is everything.
         """
-        rows: dict[int, Any] = {}
+        rows, limit = dict[int, Any](), self._page
         for _ in range(RESTARTS):
             rows, page, total = {}, 1, None
             while True:
-                params = {**asked, "limit": self._page} | ({"page": page} if page > 1 else {})
+                params = {**asked, "limit": limit} | ({"page": page} if page > 1 else {})
                 answer = self._client.get(path, list[kind | None] | None, params)
                 found = wire.without_nulls(answer.body)
                 rows |= {row.id: row for row in found}
                 if page > 1 and answer.total != total:
                     break
                 total = answer.total
-                if len(found) > self._page or total is None or page * self._page >= total:
+                if len(found) > limit or total is None or page * limit >= total:
                     return rows
                 page += 1
         return rows  # it never holds still; what is missing is asked for by itself, or found the next time

@@ -1,6 +1,9 @@
-"""A turn that runs again ends again, and is told of again."""
+"""A turn that runs again ends again, and is told of again; what is said again is said once."""
 
 from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
 
 from poller import letters
 from poller.demo.pulls import Pull
@@ -83,3 +86,19 @@ def test_a_turn_that_goes_on_with_another_commit_leaves_none_pending_on_the_firs
     assert [turn.state for turn in house.turns(pull)] == ["done"]
     assert states(house, pull) == ["pending", "success"]
     assert [one["status"] for one in house.repo.statuses[first]] == ["pending", "failure"]
+
+
+def test_a_review_whose_post_was_not_answered_is_found_on_a_server_of_small_pages(tmp_path: Path) -> None:
+    with closing(House(tmp_path, version="1.26-dev").agent(on=["mentioned"], reply="review")) as house:
+        house.world.max_items = 20
+        pull = house.repo.open_pull(by="ana")
+        house.once()
+        for number in range(25):
+            pull.review(by="ben", body=f"r{number}")
+        house.once()
+        house.world.fault("POST …/pulls/1/reviews", drop_after_accept=True)
+        pull.comment("@bot please", by="ana")
+        for _ in range(3):
+            house.once(later=40)
+        assert [turn.state for turn in house.turns(pull)] == ["done"] and house.said(pull) == []
+        assert sum(one.user is not None and one.user.login == "bot" for one in pull.reviews) == 1
