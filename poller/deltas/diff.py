@@ -106,7 +106,9 @@ def _memory(walk: Walk, stray: Stray | None, marks: Marks) -> Known:
         stray_head=stray.head if stray else None,
         stray_is_old=stray.is_old if stray else False,
         stray_at=stray.at if stray else None,
-        ref_head=seen.ref_head or (known.ref_head if known else None),
+        strays=walk.strays,
+        # A push takes the ref along: where it was before, it may come to again.
+        ref_head=seen.ref_head or (known.ref_head if known and walk.head == known.head else None),
         read_to=seen.read_at if seen.settling or first_time else known.read_to if known else seen.read_at,
     )
 

@@ -216,6 +216,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     stray_head: str | None = None
     stray_is_old: bool = False
     stray_at: str | None = None
+    #: heads that were told of without a row, and how often: numbers the ids of a head that comes back
+    strays: dict[str, int] = {}
     #: where `refs/pull/N/head` was when it was last asked for
     ref_head: str | None = None
     #: it was deleted

@@ -114,6 +114,7 @@ def _from_head(walk: Walk) -> Stray | None:
     if not (noted and waited and walk.seen.settling):
         return Stray(live, is_old, at)
     if not is_old:
+        walk.strays = {**walk.strays, live: walk.strays.get(live, 0) + 1}
         _tell(walk, walk.head, live, at=at, actor=None)
     walk.head = live
     return None
@@ -123,12 +124,16 @@ def _tell(
     walk: Walk, before: str, after: str, *, at: str, actor: Actor | None, row: Step | None = None, forced: bool = False
 ) -> None:
     commits = [after] if row is not None and forced else list(row.commits) if row is not None else []
+    # A head without a row is named by itself, and where it comes back, by how often it did.
+    key: tuple[object, ...] = ("push", row.id if row is not None else after)
+    if row is None and (times := walk.strays[after]) > 1:
+        key = (*key, times)
     walk.tell(
         row.id if row is not None else LAST,
         "pull_request_sync",
         "synchronized",
         at=at,
         actor=actor,
-        key=("push", row.id if row is not None else after),
+        key=key,
         subject=Subject(before=before, after=after, forced=forced, commits=commits),
     )

@@ -37,6 +37,7 @@ class Walk:
         self.reopened = False
         self.head = known.head if known else None
         self.head_is_guess = known.head_is_guess if known else False
+        self.strays = known.strays if known else {}
         heads = seen.heads or (known.heads if known else None)
         row = seen.row
         self.facts = PullFacts(

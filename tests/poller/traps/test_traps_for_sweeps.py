@@ -61,6 +61,24 @@ def test_trap_13_a_push_without_own_commits_shows_in_the_head_only(sweeping: Des
     nothing_more(sweeping)
 
 
+@on(STABLE, NEXT)
+def test_trap_13_a_push_without_own_commits_to_where_the_head_was_before_is_another_one(sweeping: Desk) -> None:
+    pull, ana = watched(sweeping), sweeping.world.person("ana")
+    assert settled(sweeping) == []
+    before = pull.head_sha
+    pull.push_without_own_commits(by="ana")
+    after = pull.head_sha
+    pushes = found(sweeping)
+    for tip in (before, after, before, after):
+        assert pull.head_repo is not None
+        pull.head_repo.move_branch(pull.head_ref, tip, by=ana, forced=tip == before)
+        pushes += found(sweeping)
+    heads = [(push.subject.before, push.subject.after) for push in pushes]
+    assert heads == [(before, after), (after, before), (before, after), (after, before), (before, after)]
+    assert len({push.id for push in pushes}) == 5
+    nothing_more(sweeping)
+
+
 @every_version
 def test_trap_15_a_sweep_does_not_take_a_superseded_verdict_for_a_dismissed_one_either(sweeping: Desk) -> None:
     pull = watched(sweeping)
