@@ -19,7 +19,7 @@ from poller.forge.way import Way
 from sessions.decoding import decoder
 
 _PORTS = {"http": 80, "https": 443}
-_TITLE = re.compile(rb"<title[^>]*>\s*(.{1,200}?)\s*</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(rb"<title[^<>]{0,200}>\s*+([^<]{1,200})", re.IGNORECASE)
 #: What a server that is written in Go, as Gitea is, says to plain HTTP on its TLS port.
 _WANTS_TLS = b"Client sent an HTTP request to an HTTPS server"
 

@@ -104,6 +104,13 @@ def test_a_page_for_people_is_never_taken_for_the_forges_word(ask: Ask, status: 
     assert (caught.value.exit_code, len(seen)) == (3, 1)
 
 
+@pytest.mark.parametrize("begin", [b"<title>" + b" " * 19_000, b"<title " * 2_800, b"<title> " * 2_500])
+def test_a_page_that_was_made_to_be_dear_costs_little(begin: bytes) -> None:
+    began = time.process_time()
+    assert signs.page_of(502, begin) == "an HTML page with status 502"
+    assert time.process_time() - began < 1
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_a_proxy_before_a_forge_that_is_down_says_so_and_is_asked_again(ask: Ask, status: int) -> None:
     page = b"<html><head><title>Bad Gateway</title></head></html>"
