@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import msgspec
 
 from poller.deltas.events import Event
-from poller.mentions import Mention, mention_in
+from poller.mentions import Mention, first_mention, mention_in
 
 Word = Literal["help", "status", "stop", "retry", "reset", "cost", "pause", "resume", "ok-to-test", "ignore"]
 WORDS: tuple[Word, ...] = get_args(Word)
@@ -70,5 +70,4 @@ def _first_mention(event: Event, login: str) -> Mention | None:
             texts = [subject.body, *(remark.body for remark in remarks)]
         case _:
             return None
-    mentions = (mention_in(text, login) for text in texts if isinstance(text, str))
-    return next((mention for mention in mentions if mention is not None), None)
+    return first_mention([text for text in texts if isinstance(text, str)], login)

@@ -98,6 +98,8 @@ class _Reader:
     def _continued(self, row: str) -> tuple[int, int]:
         """How many of the open containers this line goes on with, and where its rest begins."""
         pos, kept, stop = 0, 0, len(row.rstrip())
+        if not stop and _QUOTE not in self.boxes:
+            return 0, len(self.boxes)  # an empty line ends no list, however many are open
         for box in self.boxes:
             if box == _QUOTE:
                 mark = _QUOTE_MARK.match(row, pos)
@@ -190,8 +192,9 @@ class _Reader:
         self.boxes = boxes
 
     def _end_paragraph(self) -> None:
-        self._fill_words(self.paragraph)
-        self.paragraph = []
+        if self.paragraph:
+            self._fill_words(self.paragraph)
+            self.paragraph = []
 
     def _fill_words(self, pieces: list[tuple[int, int]]) -> None:
         """Write the masked words of one paragraph over its lines."""

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from poller.markdown import CODE, HIDDEN, shape_of
 
-#: Characters of a comment that are looked at; nobody writes a request behind that much text.
-LOOKED_AT = 100_000
+#: Characters of a comment, or of a review with all its remarks, that are looked at; nobody writes a request behind
+#: that much text.
+LOOKED_AT = 50_000
 
 
 class Mention(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +37,37 @@ def mention_in(text: str, login: str) -> Mention | None:
     `@login` that is part of a longer word, an e-mail address, a path or another login, or that touches an invisible
     character.  Letters compare as ASCII, in either case: Unicode look-alikes of the login are not the login.
     """
+    return first_mention([text], login)
+
+
+def first_mention(texts: Iterable[str], login: str) -> Mention | None:
+    """The first one in what was said at once: a review and its remarks, of which so much is looked at in all."""
+    looked_at, left = list[str](), LOOKED_AT
+    said = list(texts)
+    for text in said:
+        looked_at.append(text[:left])
+        left -= len(looked_at[-1])
+    place = _place(tuple(looked_at), login) if login else None
+    return Mention(words=said[place.nth].strip(), first_word=place.word, rest=place.rest) if place is not None else None
+
+
+class _Place(NamedTuple):
+    nth: int
+    word: str
+    rest: str
+
+
+@lru_cache(maxsize=16)
+def _place(texts: tuple[str, ...], login: str) -> _Place | None:
+    """In which of these it is.  Remembered for a while: commands, agents and reasons ask the same, one by one."""
     at_login = re.compile("@" + re.escape(login), re.ASCII | re.IGNORECASE)
-    looked_at = text[:LOOKED_AT]
-    if not login or at_login.search(looked_at) is None:
-        return None
-    mask = shape_of(looked_at).mask
-    for found in at_login.finditer(mask):
-        if _begins(mask, found.start()) and _ends(mask, found.end()):
-            word, rest = _first_word(mask, found.end())
-            return Mention(words=text.strip(), first_word=word, rest=rest)
+    for nth, text in enumerate(texts):
+        if at_login.search(text) is None:
+            continue
+        mask = shape_of(text).mask
+        for found in at_login.finditer(mask):
+            if _begins(mask, found.start()) and _ends(mask, found.end()):
+                return _Place(nth, *_first_word(mask, found.end()))
     return None
 
 

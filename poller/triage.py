@@ -13,7 +13,7 @@ import msgspec
 
 from poller.commands import Command
 from poller.deltas.events import Actor, Event
-from poller.mentions import mention_in
+from poller.mentions import first_mention, mention_in
 
 if TYPE_CHECKING:
     from sessions.config import Agent
@@ -225,7 +225,7 @@ def words_of(event: Event, bot: Actor) -> list[str]:
 
 def _mentioned(event: Event, bot: Actor) -> list[str]:
     texts = [event.subject.body or "", *(remark.body for remark in event.subject.comments or [])]
-    return ["mentioned"] if any(mention_in(text, bot.login) for text in texts) else []
+    return ["mentioned"] if first_mention(texts, bot.login) is not None else []
 
 
 def _newly_mentioned(event: Event, bot: Actor) -> list[str]:

@@ -1,11 +1,13 @@
 """What counts as speaking to the bot."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from poller.markdown import DEEPEST
-from poller.mentions import LOOKED_AT, mention_in
+from poller.mentions import LOOKED_AT, first_mention, mention_in
 
 FENCES = [
     "```\n@bot\n```",
@@ -193,3 +195,19 @@ def test_a_text_without_an_at_sign_mentions_nobody(text: str) -> None:
 @given(st.text(st.sampled_from("@bot `~>-*_<!\n\t ")), st.sampled_from(["> ", "    "]))
 def test_quoting_every_line_of_a_comment_silences_it(text: str, prefix: str) -> None:
     assert mention_in("\n".join(prefix + line for line in text.split("\n")), "bot") is None
+
+
+def test_of_a_review_with_its_remarks_so_much_is_looked_at_in_all() -> None:
+    remarks = ["x" * (LOOKED_AT // 2), "y" * (LOOKED_AT // 2 - 20)]
+    found = first_mention([*remarks, "@bot stop now", "@bot retry"], "bot")
+    assert found is not None and (found.words, found.first_word, found.rest) == ("@bot stop now", "stop", "now")
+    assert first_mention([*remarks, "and words of no concern", "@bot stop now"], "bot") is None
+
+
+@pytest.mark.parametrize("lines", ["\n", "a\n", "> \n"], ids=["empty", "lazy", "quotes"])
+def test_remarks_that_were_made_to_be_dear_cost_little_however_often_they_are_asked_about(lines: str) -> None:
+    remark = ("- " * (DEEPEST - 1) + "x\n" + lines * LOOKED_AT)[: LOOKED_AT - 10] + "\n`@bot`"
+    began = time.process_time()
+    for _ in range(10):
+        assert first_mention([remark] * 10, "bot") is None
+    assert time.process_time() - began < 2
