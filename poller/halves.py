@@ -109,6 +109,7 @@ class Halves:
                 names = taken.names | names
                 lost |= self._lost(conn, questions, watching, taken)
             archived = taken.archived if taken is not None else {}
+            bot = bot if taken is not None else inventory.as_called_now(self._control, bot, gathered.looks)
             changed = self._repositories(conn, names, lost, archived, at=gathered.now)
             told, trust = self._triaged(conn, changed, gathered.looks, bot, anew=taken is not None)
         cursor = new_cursor(forge.cursor, started=scope.since, now=gathered.now, newest=gathered.newest)
@@ -132,8 +133,8 @@ class Halves:
                 if taken is not None or changed.repositories:
                     self._save_owner(conn, watching)
                 store.save_forge(
-                    conn, config.forge, cursor=cursor, paged=gathered.paged, success_at=now, error="", error_at=None,
-                    requests=forge.requests + sent, counted_from=forge.counted_from or now,
+                    conn, config.forge, bot=bot, cursor=cursor, paged=gathered.paged, success_at=now, error="",
+                    error_at=None, requests=forge.requests + sent, counted_from=forge.counted_from or now,
                 )  # fmt: skip
                 troubles |= store.troubled_repositories(conn, config.forge)
         self._counted += sent
@@ -156,19 +157,20 @@ class Halves:
             units = budget.afforded(units, opened=store.open_count(conn, config.forge))
             swept = self._sweep(conn, moved, units, forge)
             changed = self._repositories(conn, swept.names, swept.lost_repos, swept.archived, at=moved.now)
-            told, trust = self._triaged(conn, changed, swept.looks, moved.bot)
+            bot = inventory.as_called_now(self._control, moved.bot, swept.looks)
+            told, trust = self._triaged(conn, changed, swept.looks, bot)
         spent = self.uncounted
         if self._keep is not None:
             with begin(self._engine) as conn:
                 self._keep(conn)
-                record = Record(conn, config, moved.bot, now=now)
+                record = Record(conn, config, bot, now=now)
                 told = self._recorded(record, swept.looks, changed, told)
                 trust.save(conn)
                 if changed.repositories:
                     self._save_owner(conn, Watching.of(config, conn, now=now, all_known=True))
                 rounds.reckon(conn, config.forge, units, swept, config.poll, now=now, read_to=moved.now)
                 store.save_forge(
-                    conn, config.forge, credit=budget.after(spent), owed=budget.owed, credit_at=now,
+                    conn, config.forge, bot=bot, credit=budget.after(spent), owed=budget.owed, credit_at=now,
                     swept=forge.swept + spent, requests=forge.requests + spent,
                     quiet_until=quiet_until(swept.stopped, now=now) if swept.stopped else forge.quiet_until,
                 )  # fmt: skip

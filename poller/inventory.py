@@ -1,13 +1,14 @@
 """Which account we are, which server this is, and which of the configured repositories it shows us.
 
-Knows when these are to be asked again: rarely, by the control plane, never in an idle cycle.
+Knows when these are to be asked again: rarely, by the control plane, never in an idle cycle; what the account is
+called, also when somebody is spoken to.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 import sqlalchemy as sa
@@ -15,8 +16,10 @@ import sqlalchemy as sa
 from poller import namesakes, store
 from poller.config import Config
 from poller.deltas.events import Actor
+from poller.deltas.reader import Look
 from poller.forge import errors
 from poller.forge.control import Control, Repo
+from poller.mentions import first_mention, speaks_to_somebody
 from poller.store import Forge
 from sessions.logs import fields
 
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: A repository as the config names it (`acme/*` for an owner) → its id and what is wrong.
 Named = dict[str, tuple[int | None, str]]
+#: What is done to words that may speak to somebody.
+WORDED = frozenset({"created", "edited", "reviewed"})
 #: Seconds after which the control plane is asked again.
 GOOD_FOR = 86_400.0
 #: From so many repositories of one owner on, his list is cheaper than a question for each.
@@ -80,6 +85,19 @@ def is_due(config: Config, forge: Forge, *, now: float) -> bool:
     """Another token, other repositories, or an old answer."""
     fresh = 0 <= now - forge.asked_at < GOOD_FOR
     return not fresh or forge.token_mark != token_mark(config) or forge.patterns_mark != patterns_mark(config)
+
+
+def as_called_now(control: Callable[[], Control], bot: Actor, looks: Iterable[Look]) -> Actor:
+    """The bot under the name that it has by now: who speaks to somebody may speak to us under a new one, and would not
+    be heard until the next inventory.  Where nobody is spoken to nothing is asked."""
+    events = [event for look in looks for event in look.events]
+    for event in events:
+        if event.actor is not None and event.actor.id == bot.id:
+            return event.actor
+    said = [event.subject for event in events if event.action in WORDED]
+    texts = [[one.body or "", *(remark.body for remark in one.comments or [])] for one in said]
+    is_asked = any(first_mention(some, bot.login) is None and any(map(speaks_to_somebody, some)) for some in texts)
+    return control().who_am_i() if is_asked else bot
 
 
 def taken(control: Control, config: Config, *, meant: Mapping[str, int]) -> Inventory:

@@ -18,6 +18,7 @@ from poller.markdown import CODE, HIDDEN, shape_of
 #: Characters of a comment, or of a review with all its remarks, that are looked at; nobody writes a request behind
 #: that much text.
 LOOKED_AT = 50_000
+_AT_SOMEBODY = re.compile(r"(?<![\w.@/])@\w", re.ASCII)
 
 
 class Mention(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,11 @@ def _place(texts: tuple[str, ...], login: str) -> _Place | None:
             if _begins(mask, found.start()) and _ends(mask, found.end()):
                 return _Place(nth, *_first_word(mask, found.end()))
     return None
+
+
+def speaks_to_somebody(text: str) -> bool:
+    """May anybody at all be spoken to in it, by whatever name?"""
+    return _AT_SOMEBODY.search(text[:LOOKED_AT]) is not None
 
 
 def _begins(mask: str, at: int) -> bool:

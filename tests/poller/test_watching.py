@@ -279,6 +279,39 @@ def test_an_owner_who_has_another_name_now_stops_nothing(desk: Desk) -> None:
     assert desk.told() == ["repository renamed", "pull_request_comment created"]
 
 
+def who_am_i(desk: Desk) -> int:
+    return sum(request.path == "/user" for request in desk.world.requests)
+
+
+def test_a_bot_that_has_another_name_now_is_heard_under_it_at_once(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    desk.told()
+    desk.world.rename_user("bot", "robo")
+    desk.world.reset_requests()
+    pull.comment("@robo please", by="ana")
+    (asked,) = desk.cycle().told
+    assert (asked.decisions[0].verdict, who_am_i(desk)) == ("wake", 1)
+    for words in ("@robo again", "nobody is spoken to, not even by robo@example.com"):
+        pull.comment(words, by="ana")
+        assert desk.told() == [COMMENTED]
+    pull.comment("@bot please", by="ana")
+    (missed,) = desk.cycle().told
+    assert (missed.decisions[0].reason, who_am_i(desk)) == ("no agent wakes on this: it does not mention @robo", 2)
+
+
+def test_a_bot_that_has_another_name_now_shows_it_by_what_it_does(desk: Desk) -> None:
+    desk.told()
+    pull = desk.repo.open_pull(by="ana")
+    desk.told()
+    desk.world.rename_user("bot", "robo")
+    desk.world.reset_requests()
+    pull.comment("done", by="robo")
+    pull.comment("@robo please", by="ana")
+    _, asked = desk.cycle().told
+    assert (asked.decisions[0].verdict, who_am_i(desk)) == ("wake", 0)
+
+
 def test_what_an_owner_makes_renames_and_deletes_is_followed_by_the_next_inventory(desk: Desk) -> None:
     desk.world.repo("acme/old", private=True, collaborators=WRITERS)
     doomed = desk.world.repo("acme/doomed", private=True, collaborators=WRITERS)
