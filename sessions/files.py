@@ -24,10 +24,14 @@ _MOST_CODE = 255
 
 
 def tail(path: Path, most: int) -> bytes:
-    """The last `most` bytes of a plain file; nothing of anything else, and never a wait."""
+    """The last `most` bytes of a plain file; nothing of anything else, and never a wait.
+
+    Raises `OSError` when the disk cannot say what is there: that is not nothing."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        if is_of_the_disk(error):
+            raise
         return b""
     if not stat.S_ISREG(os.fstat(handle).st_mode):  # a directory can be opened, too
         os.close(handle)
