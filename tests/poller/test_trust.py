@@ -218,5 +218,6 @@ def test_one_cycle_asks_about_a_person_once(desk: Desk) -> None:
         desk.world.reset_requests()
         for _ in range(5):
             trust.ruling(said_by(account(desk, "ben")))
-    assert len(desk.world.requests) == 1
+    asked = [request.path for request in desk.world.requests]
+    assert asked == ["/repos/acme/api/collaborators/ben", "/users/ben"], "the right of the name, and whose name it is"
     assert [type(said) for said in trust.learned.values()] == [Permission]
