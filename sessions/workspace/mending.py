@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
 from sessions.git import Git, GitError
 from sessions.logs import fields
+from sessions.workspace import bare
 from sessions.workspace.nouns import BUILDING, MOST_PACK
 
 log = logging.getLogger("sessions.workspace")
@@ -56,13 +56,7 @@ def heads(place: Path) -> dict[str, str]:
 
 def carry_over(old: Path, new: Git) -> None:
     """Branches of `old` with their commits into `new`, as far as they can be read; what `new` has need not be."""
-    reader = Path(tempfile.mkdtemp(dir=old.parent, prefix=".making-"))
-    try:
-        both = new.on(reader)
-        both.run("init", "--quiet", "--bare", "--template=")
-        (reader / "objects" / "info").mkdir(exist_ok=True)
-        alternates = "".join(f"{place.absolute()}/objects\n" for place in (new.at, old))
-        (reader / "objects" / "info" / "alternates").write_text(alternates)
+    with bare.making(new, new.at, old, room=old.parent) as both:
         for ref, commit in heads(old).items():
             try:
                 _carry(both, new, ref, commit)
@@ -71,8 +65,6 @@ def carry_over(old: Path, new: Git) -> None:
                 continue
             age = old / ref if (old / ref).is_file() else old / "packed-refs"
             os.utime(new.at / ref, ns=(age.stat().st_atime_ns, age.stat().st_mtime_ns))
-    finally:
-        shutil.rmtree(reader, ignore_errors=True)
 
 
 def _carry(both: Git, new: Git, ref: str, commit: str) -> None:

@@ -22,7 +22,7 @@ from sessions.git import Git, GitError, Tick
 from sessions.locks import Busy, locked
 from sessions.logs import fields
 from sessions.sources import Access, Source, Unfetchable
-from sessions.workspace import mending
+from sessions.workspace import bare, mending
 from sessions.workspace.nouns import FETCHING, MOST_PACK
 
 log = logging.getLogger("sessions.workspace")
@@ -121,16 +121,10 @@ class Mirror:
         """From the forge; and commits that only we have, as far as they can be read."""
         if not mending.heads(self._place):
             shutil.rmtree(self._place, ignore_errors=True)  # bottles do not need it, and there is room for the new one
-        making = Path(tempfile.mkdtemp(dir=self._place.parent, prefix=".making-"))
-        try:
-            new = Mirror(making, self._git.on(making))
-            new.git.run("init", "--quiet", "--bare", "--template=")
-            tips = new._fetched(source)
-            mending.carry_over(self._place, new.git)
-            making.rename(_anew(self._place))
-        except BaseException:
-            shutil.rmtree(making, ignore_errors=True)
-            raise
+        with bare.making(self._git, room=self._place.parent) as new:
+            tips = Mirror(new.at, new)._fetched(source)
+            mending.carry_over(self._place, new)
+            new.at.rename(_anew(self._place))
         _put_in_place(self._place)
         return tips
 
@@ -186,7 +180,8 @@ def held(state: Path, name: str, *, environ: Mapping[str, str], tick: Tick) -> I
             git = Git(place, environ=environ, tick=tick, keep=[lock])
             _put_in_place(place)
             if not place.is_dir():
-                _make(git)
+                with bare.making(git, room=place.parent) as new:
+                    new.at.rename(place)
             _clear(place)
             mirror = Mirror(place, git)
             try:
@@ -214,7 +209,7 @@ def remove_unused(state: Path, used: Callable[[], set[str]]) -> list[str]:
             shutil.rmtree(place, ignore_errors=True)
             (room / f"{name}.lock").unlink()
             gone.append(name)
-    for left, seconds in [(".making-*", _LEFT), (".anew-*", _KEPT)]:
+    for left, seconds in [(f"{bare.PASSING}*", _LEFT), (".anew-*", _KEPT)]:
         for place in room.glob(left):
             if place.stat().st_mtime < time.time() - seconds:
                 shutil.rmtree(place, ignore_errors=True)
@@ -234,17 +229,6 @@ def is_needed(state: Path, name: str, used: set[str]) -> bool:
     return any(file.stat().st_mtime > time.time() - _KEPT for file in own)
 
 
-def _make(git: Git) -> None:
-    """Whole or not at all: a half-made repository would be taken for a damaged one."""
-    making = Path(tempfile.mkdtemp(dir=git.at.parent, prefix=".making-"))
-    try:
-        git.on(making).run("init", "--quiet", "--bare", "--template=")
-        making.rename(git.at)
-    except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
-        raise
-
-
 def _anew(place: Path) -> Path:
     """Where the one waits, whole, that is to take the place of a damaged one."""
     return place.with_name(f".anew-{place.stem}")
@@ -253,7 +237,7 @@ def _anew(place: Path) -> Path:
 def _put_in_place(place: Path) -> None:
     if not _anew(place).is_dir():
         return
-    gone = Path(tempfile.mkdtemp(dir=place.parent, prefix=".making-"))
+    gone = Path(tempfile.mkdtemp(dir=place.parent, prefix=bare.PASSING))
     if place.is_dir():
         place.rename(gone)
     _anew(place).rename(place)

@@ -23,6 +23,7 @@ import msgspec
 
 from sessions.git import Git
 from sessions.trees import TooMuch, Tree, is_git
+from sessions.workspace import bare
 from sessions.workspace.nouns import BUILDING, MOST_BRANCHES, MOST_OWN, MOST_OWN_FILES, MOST_PACK, MOST_REFS, Record
 
 _COMMIT = re.compile(rb"[0-9a-f]{40}")
@@ -154,9 +155,7 @@ def _imported(
     with tempfile.TemporaryDirectory(dir=room, prefix="quarantine-", ignore_cleanup_errors=True) as place:
         theirs = new.on(Path(place) / "git")
         theirs.at.mkdir()
-        theirs.run("init", "--quiet", "--bare", "--template=")
-        (theirs.at / "objects" / "info").mkdir(exist_ok=True)
-        (theirs.at / "objects" / "info" / "alternates").write_text(f"{new.at.absolute()}/objects\n")
+        bare.make(theirs, new.at)
         _link_objects(tree, theirs.at / "objects")
         there = {commit for commit in strange if _has(theirs, commit)}
         known = [f"^{commit}" for commit in fresh]
