@@ -26,12 +26,11 @@ _MOST_CODE = 255
 def tail(path: Path, most: int) -> bytes:
     """The last `most` bytes of a plain file; nothing of anything else, and never a wait.
 
-    Raises `OSError` when the disk cannot say what is there: that is not nothing."""
-    try:
+    Raises `OSError` when the machine cannot say what is there: that is not nothing."""
+    handle = None
+    with unless_of_the_world():
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if is_of_the_disk(error):
-            raise
+    if handle is None:
         return b""
     if not stat.S_ISREG(os.fstat(handle).st_mode):  # a directory can be opened, too
         os.close(handle)
@@ -51,6 +50,13 @@ def is_of_the_world(error: BaseException) -> bool:
     return is_of_the_disk(error) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE)
 
 
+class unless_of_the_world(contextlib.AbstractContextManager[None]):
+    """Passes over an `OSError` that says something of the file: it is not there, or no file.  Others are raised."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        return isinstance(error, OSError) and not is_of_the_world(error)
+
+
 def told(error: OSError) -> str:
     """What the system would not do, in a line with the mend."""
     place = f"{error.filename}: " if error.filename else ""
@@ -58,11 +64,10 @@ def told(error: OSError) -> str:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether it is a file itself, not a link to one."""
-    try:
+    """Whether it is a file itself, not a link to one.  Raises `OSError` when the machine cannot say."""
+    with unless_of_the_world():
         return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
+    return False
 
 
 def code_in(path: Path) -> int | None:

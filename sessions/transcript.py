@@ -6,7 +6,6 @@ turns, or decide what to do about it.
 
 from __future__ import annotations
 
-import contextlib
 import stat
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from sessions import files
 from sessions.decoding import UNREADABLE
 from sessions.lifecycle import Condition
 
@@ -42,7 +42,9 @@ _MOST_READ = 16 * _MOST
 
 
 def look(config_dir: Path, claude_session: str) -> Transcript:
-    """What there is of a conversation under `config_dir`."""
+    """What there is of a conversation under `config_dir`.
+
+    Raises `OSError` when the machine cannot say: a record that cannot be read just now is not damaged."""
     # The agent could have put anything there: a pipe would let us wait for ever, a link lead to another bottle's.
     paths = tuple(path for path in sorted(config_dir.glob(f"projects/*/{claude_session}.jsonl")) if _is_its_own(path))
     if not paths:
@@ -54,14 +56,14 @@ def look(config_dir: Path, claude_session: str) -> Transcript:
 
 def _is_its_own(path: Path) -> bool:
     """Not what a link leads to; one in the record's own place is only moved aside."""
-    with contextlib.suppress(OSError):  # a directory that was closed to us
+    with files.unless_of_the_world():  # but a directory that was closed to us
         return not any(above.is_symlink() for above in (path.parent, path.parent.parent))
     return False
 
 
 def _size(path: Path) -> int:
     """Bytes of a file; nothing of anything else."""
-    with contextlib.suppress(OSError):
+    with files.unless_of_the_world():
         info = path.lstat()
         return info.st_size if stat.S_ISREG(info.st_mode) else 0
     return 0
@@ -76,16 +78,17 @@ def set_aside(transcript: Transcript) -> None:
 def condition_of(path: Path) -> Condition:
     """Of one file; what is none, or cannot be read, is damaged.
 
-    A torn last line is what SIGKILL leaves, and harmless (seen with 2.1.329); a first line that is none is not."""
+    A torn last line is what SIGKILL leaves, and harmless (seen with 2.1.329); a first line that is none is not.
+    Raises `OSError` when the machine cannot say."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return "damaged"
         with path.open("rb") as file:
             return _told_by(file)
-    except FileNotFoundError:
-        return "absent"
-    except OSError:
-        return "damaged"
+    except OSError as error:
+        if files.is_of_the_world(error):
+            raise
+        return "absent" if isinstance(error, FileNotFoundError) else "damaged"
 
 
 def _told_by(file: BinaryIO) -> Condition:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,33 @@ def test_what_is_no_regular_file_is_as_good_as_none_and_leaves_nothing_open(tmp_
         assert tree.save(b"file", tmp_path / "saved") and tree.copy(b"file", tmp_path / "copied")
     assert len(os.listdir("/proc/self/fd")) == before
     assert not (tmp_path / "copy").exists() and (tmp_path / "saved").read_bytes() == b"words"
+
+
+@pytest.fixture
+def open_no_more() -> Iterator[None]:
+    """For a while, this process may open nothing."""
+    free = os.dup(0)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda place, path: transcript.look(place, SESSION),
+        lambda place, path: transcript.condition_of(path),
+        lambda place, path: files.tail(path, 100),
+    ],
+)
+def test_what_cannot_be_opened_just_now_is_not_taken_for_gone_or_damaged(
+    tmp_path: Path, look: Callable[[Path, Path], object], request: pytest.FixtureRequest
+) -> None:
+    path = record(tmp_path)
+    path.write_text('{"type":"user"}\n')
+    assert transcript.look(tmp_path, SESSION).condition == transcript.condition_of(path) == "sound"
+    request.getfixturevalue("open_no_more")
+    with pytest.raises(OSError, match="Too many open files"):
+        look(tmp_path, path)
