@@ -143,7 +143,7 @@ class DockerBottle:
         leavings.open_again(launch)
         mark = launch.directory / "forbidden"
         if not files.is_plain(mark):
-            leavings.put_away(mark)
+            files.remove(mark)
         state.write(mark, "")
         with engine.connected(self._environ) as client:
             container = _find(client, launch)
@@ -151,9 +151,9 @@ class DockerBottle:
                 holdings.discard(container)
                 container = _find(client, launch)
         if container is None or not _was_started(container):
-            leavings.put_away(_secrets(launch))  # nobody will come for them
+            files.remove(_secrets(launch))  # nobody will come for them
             return True
-        leavings.put_away(mark)
+        files.remove(mark)
         return False
 
     def stop(self, launch: Launch, *, grace: float) -> None:
@@ -185,8 +185,8 @@ class DockerBottle:
                     if runs.exit_code(launch) is None:
                         leavings.note_exit(launch, int(container.attrs["State"]["ExitCode"]))
         if runs.exit_code(launch) is not None:  # else it alone says that this launch ever began
-            leavings.put_away(_mark(launch))
-        leavings.put_away(_secrets(launch))
+            files.remove(_mark(launch))
+        files.remove(_secrets(launch))
 
     def clear(self, launch: Launch) -> None:
         """The container, but for one whose own file system could be frozen, until the next launch."""
