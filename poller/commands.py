@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from poller.deltas.events import Event
+from poller.deltas.events import WORDED, Event
 from poller.mentions import Mention, first_mention, mention_in
 
 Word = Literal["help", "status", "stop", "retry", "reset", "cost", "pause", "resume", "ok-to-test", "ignore"]
@@ -56,18 +56,7 @@ def command_in(event: Event, login: str) -> Command | None:
 
 
 def _first_mention(event: Event, login: str) -> Mention | None:
-    subject = event.subject
-    match event.event, event.action:
-        case "pull_request_comment", "edited":
-            before = event.changes.get("body")
-            if before is not None and mention_in(str(before.from_), login) is not None:
-                return None
-            texts = [subject.body]
-        case "pull_request_comment", "created":
-            texts = [subject.body]
-        case (("pull_request_review_approved" | "pull_request_review_rejected" | "pull_request_review_comment"), _):
-            remarks = [] if isinstance(subject.comments, msgspec.UnsetType) else subject.comments
-            texts = [subject.body, *(remark.body for remark in remarks)]
-        case _:
-            return None
-    return first_mention([text for text in texts if isinstance(text, str)], login)
+    before = event.changes.get("body")
+    if event.action not in WORDED or (before is not None and mention_in(str(before.from_), login) is not None):
+        return None
+    return first_mention(event.subject.texts, login)

@@ -44,9 +44,11 @@ def events(conn: sa.Connection, ids: Sequence[str]) -> list[Event]:
     """These events, in the order of the log."""
     table, found = tables.event, list[tuple[int, Event]]()
     for start in range(0, len(ids), CHUNK):
-        query = sa.select(table.c.seq, table.c.line).where(table.c.id.in_(ids[start : start + CHUNK]))
-        found += [(row.seq, Event.from_json(row.line)) for row in conn.execute(query)]
-    return marked(conn, [event for _, event in sorted(found, key=lambda pair: pair[0])])
+        query = sa.select(table.c.seq, table.c.line, table.c.is_reworded)
+        for row in conn.execute(query.where(table.c.id.in_(ids[start : start + CHUNK]))):
+            event = Event.from_json(row.line)
+            found.append((row.seq, msgspec.structs.replace(event, is_reworded=True) if row.is_reworded else event))
+    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
 
 
 def marked(conn: sa.Connection, read: Sequence[Event]) -> list[Event]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from poller import namesakes, store
 from poller.config import Config
-from poller.deltas.events import Actor
+from poller.deltas.events import WORDED, Actor
 from poller.deltas.reader import Look
 from poller.forge import errors
 from poller.forge.control import Control, Repo
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 
 #: A repository as the config names it (`acme/*` for an owner) → its id and what is wrong.
 Named = dict[str, tuple[int | None, str]]
-#: What is done to words that may speak to somebody.
-WORDED = frozenset({"created", "edited", "reviewed"})
 #: Seconds after which the control plane is asked again.
 GOOD_FOR = 86_400.0
 #: From so many repositories of one owner on, his list is cheaper than a question for each.
@@ -94,8 +92,7 @@ def as_called_now(control: Callable[[], Control], bot: Actor, looks: Iterable[Lo
     for event in events:
         if event.actor is not None and event.actor.id == bot.id:
             return event.actor
-    said = [event.subject for event in events if event.action in WORDED]
-    texts = [[one.body or "", *(remark.body for remark in one.comments or [])] for one in said]
+    texts = [event.subject.texts for event in events if event.action in WORDED]
     is_asked = any(first_mention(some, bot.login) is None and any(map(speaks_to_somebody, some)) for some in texts)
     return control().who_am_i() if is_asked else bot
 
@@ -131,9 +128,7 @@ def taken(control: Control, config: Config, *, meant: Mapping[str, int]) -> Inve
     return inventory
 
 
-def _of_owner(
-    control: Control, config: Config, owner: str, found: dict[int, Repo], owners: dict[str, int]
-) -> Named:  # fmt: skip
+def _of_owner(control: Control, config: Config, owner: str, found: dict[int, Repo], owners: dict[str, int]) -> Named:
     """Everything of an owner, by id: it stays watched when the repository, or the owner, gets another name."""
     try:
         listed = control.repositories_of(owner)

@@ -224,8 +224,7 @@ def words_of(event: Event, bot: Actor) -> list[str]:
 
 
 def _mentioned(event: Event, bot: Actor) -> list[str]:
-    texts = [event.subject.body or "", *(remark.body for remark in event.subject.comments or [])]
-    return ["mentioned"] if first_mention(texts, bot.login) is not None else []
+    return ["mentioned"] if first_mention(event.subject.texts, bot.login) is not None else []
 
 
 def _newly_mentioned(event: Event, bot: Actor) -> list[str]:

@@ -54,6 +54,10 @@ class PullFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fork: bool | None = None
 
 
+#: What is done to words that may speak to somebody.
+WORDED = frozenset({"created", "edited", "reviewed"})
+
+
 class InlineComment(msgspec.Struct, frozen=True, kw_only=True):
     """One remark on a line, as part of a review.  `line` is the new file's, else the old one's."""
 
@@ -93,6 +97,11 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # repository: full names
     from_: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="from")
     to: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def texts(self) -> list[str]:
+        """What a person wrote: the comment, or the review and then each of its remarks."""
+        return [text for text in (self.body, *(remark.body for remark in self.comments or ())) if text]
 
 
 class Change(msgspec.Struct, frozen=True):

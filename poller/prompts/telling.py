@@ -89,7 +89,7 @@ def _review(event: Event, who: str, bot: str) -> Telling:
         blocks += _remark(remark, bot)
     if len(remarks) > REMARKS:
         headline += f", with {len(remarks)} remarks of which {REMARKS} are told here"
-    asks = any(mention_in(text, bot) for text in (body, *(remark.body for remark in remarks)))
+    asks = any(mention_in(text, bot) for text in subject.texts)
     return Telling(headline=headline + (":" if blocks else "."), blocks=tuple(blocks), asks=asks)
 
 
