@@ -2,8 +2,9 @@
 
 The log's lines leave out what only decisions need: whether a pull is from a fork is what we know of it now, and
 whether words were edited before they were read is kept beside them.  What the repository was called then may be another
-one by now.  Knows the order of things; must not know what is done with the
-judgements.
+one by now.
+
+Knows the order of things; must not know what is done with the judgements.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Holder:
             sight = bottle.look(launch)
             return None if sight.state == "not started" and bottle.forbid(launch) else sight
         except (EngineError, OSError) as away:
-            return self._without_engine(launch, away)
+            return self._unseen(launch, away)
 
     def _seen_through(self, launch: Launch) -> tuple[Ended, Sight]:
         """Why it was ended, if it was, and what is left to be seen, once nothing of it runs any more."""
@@ -69,10 +69,10 @@ class Holder:
             bottle.sweep(launch)
             sight = bottle.look(launch)
         except (EngineError, OSError) as away:
-            ended, sight = "", self._without_engine(launch, away)
+            ended, sight = "", self._unseen(launch, away)
         return "cut off" if sight.state != "ended" and not ended else ended, sight
 
-    def _without_engine(self, launch: Launch, away: EngineError | OSError) -> Sight:
+    def _unseen(self, launch: Launch, away: EngineError | OSError) -> Sight:
         """It cannot be asked, or its files cannot be used.  Raises that, unless the turn is to end and has waited long
         enough for it: then what the files say.
 

@@ -12,9 +12,7 @@ from sessions import completing
 from sessions.shell import Common, UsageError
 
 
-def status(
-    options: Common,
-) -> int:
+def status(options: Common) -> int:
     """How it goes: cursor, turns, pauses, last error.  Exit code 0: healthy, 1: not."""
     from poller.verbs.status import status as verb
 

@@ -30,10 +30,7 @@ def pause(
     return verb(config_of(options), place, reason=reason, as_json=options.as_json)
 
 
-def unpause(
-    options: Common,
-    place: Place = None,
-) -> int:
+def unpause(options: Common, place: Place = None) -> int:
     """Lift a pause: the turns that waited for it run with the next cycle."""
     from poller.verbs.holding import unpause as verb
 

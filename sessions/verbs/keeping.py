@@ -43,10 +43,7 @@ def build(
     console.say_made(options, image=made, identity=identity)
 
 
-def commit(
-    options: Common,
-    identity: Identity,
-) -> None:
+def commit(options: Common, identity: Identity) -> None:
     """Freeze a container's file system as the image that the bottle boots from now on; print its name."""
     from sessions import imaging
 

@@ -37,10 +37,7 @@ def list_(
         typer.echo("no sessions", err=True)
 
 
-def show(
-    options: Common,
-    identity: Identity,
-) -> None:
+def show(options: Common, identity: Identity) -> None:
     """One bottle: its session, its state directory, its turns."""
     from sessions import registry, showing
     from sessions.byhand import unknown

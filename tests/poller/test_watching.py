@@ -283,12 +283,18 @@ def who_am_i(desk: Desk) -> int:
     return sum(request.path == "/user" for request in desk.world.requests)
 
 
-def test_a_bot_that_has_another_name_now_is_heard_under_it_at_once(desk: Desk) -> None:
+@pytest.fixture
+def pull(desk: Desk) -> Pull:
+    """One that is known from before the bot got another name."""
     desk.told()
     pull = desk.repo.open_pull(by="ana")
     desk.told()
     desk.world.rename_user("bot", "robo")
     desk.world.reset_requests()
+    return pull
+
+
+def test_a_bot_that_has_another_name_now_is_heard_under_it_at_once(desk: Desk, pull: Pull) -> None:
     pull.comment("@robo please", by="ana")
     (asked,) = desk.cycle().told
     assert (asked.decisions[0].verdict, who_am_i(desk)) == ("wake", 1)
@@ -300,12 +306,7 @@ def test_a_bot_that_has_another_name_now_is_heard_under_it_at_once(desk: Desk) -
     assert (missed.decisions[0].reason, who_am_i(desk)) == ("no agent wakes on this: it does not mention @robo", 2)
 
 
-def test_a_bot_that_has_another_name_now_shows_it_by_what_it_does(desk: Desk) -> None:
-    desk.told()
-    pull = desk.repo.open_pull(by="ana")
-    desk.told()
-    desk.world.rename_user("bot", "robo")
-    desk.world.reset_requests()
+def test_a_bot_that_has_another_name_now_shows_it_by_what_it_does(desk: Desk, pull: Pull) -> None:
     pull.comment("done", by="robo")
     pull.comment("@robo please", by="ana")
     _, asked = desk.cycle().told
