@@ -19,6 +19,13 @@ _DOWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DEEP = 200
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 _OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ESTALE})
+_MENDS = {
+    errno.EMFILE: "let a process have more files open (`ulimit -n`)",
+    errno.ENFILE: "let the machine have more files open (`sysctl fs.file-max`)",
+    errno.ENOMEM: "end what holds the machine's memory",
+    errno.EAGAIN: "end what the machine has too many processes of",
+    errno.EIO: "look after the disk (`dmesg`)",
+}
 #: What a command can end with.
 _MOST_CODE = 255
 
@@ -60,7 +67,8 @@ class unless_of_the_world(contextlib.AbstractContextManager[None]):
 def told(error: OSError) -> str:
     """What the system would not do, in a line with the mend."""
     place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}; make room on the disk, or make it writable"
+    mend = _MENDS.get(error.errno or 0, "make room on the disk, or make it writable")
+    return f"{place}{error.strerror or error}; {mend}"
 
 
 def is_plain(path: Path) -> bool:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import msgspec
 
+from sessions import files
+
 _PROC = Path("/proc")
 #: Seconds within which an exec, or an end, has surely happened.
 _MOMENT = 2.0
@@ -77,17 +79,20 @@ def runs(pid: int, start: str) -> bool:
 
 
 def start_of(pid: int) -> str | None:
-    """Start time in clock ticks since boot; `None` when there is no such process, or only its zombie."""
+    """Start time in clock ticks since boot; `None` when there is no such process, or only its zombie.
+
+    Raises `OSError` when that cannot be told."""
     stat = _stat(pid)
     return None if stat is None or stat[0] in "ZX" else stat[19]
 
 
 def _stat(pid: int) -> list[str] | None:
-    """What the kernel says of a process, from its state (field 3) on; `None` when there is none."""
-    try:
+    """What the kernel says of a process, from its state (field 3) on; `None` when there is none.
+
+    Raises `OSError` when this process may open no more files, or the like: then it may well be there."""
+    said = ""
+    with files.unless_of_the_world():
         said = _PROC.joinpath(str(pid), "stat").read_text("utf-8", "replace")
-    except OSError:
-        return None
     # The name (field 2) may hold spaces and brackets; what follows its last bracket does not.
     found = said.rpartition(")")[2].split()
     return found if len(found) >= 20 else None
@@ -95,10 +100,9 @@ def _stat(pid: int) -> list[str] | None:
 
 def groups_of(pid: int) -> str:
     """The control groups of a process, as the kernel names them; "" where that cannot be seen."""
-    try:
+    with files.unless_of_the_world():
         return _PROC.joinpath(str(pid), "cgroup").read_text("utf-8", "replace")
-    except OSError:
-        return ""
+    return ""
 
 
 def is_stopped(pid: int) -> bool:
@@ -109,17 +113,16 @@ def is_stopped(pid: int) -> bool:
 
 @functools.cache
 def boot_id() -> str:
-    try:
+    with files.unless_of_the_world():
         return _PROC.joinpath("sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
+    return ""
 
 
 @functools.cache
 def host() -> str:
     # Hosts that share a database may share a name ("debian"): the machine id tells them apart.
     machine = ""
-    with contextlib.suppress(OSError):
+    with files.unless_of_the_world():
         machine = Path("/etc/machine-id").read_text().strip()
     if name := os.environ.get("BOTTLEPOST_HOST", "").replace(":", "-"):
         return name  # whoever runs copies of one image says who is who
@@ -174,10 +177,9 @@ def environments(name: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def environment(pid: int, name: str) -> dict[str, str]:
     """All of a process's environment if it holds `name`; nothing if not, or where that cannot be seen."""
-    try:
+    environ = b""
+    with files.unless_of_the_world():  # but ended meanwhile, or of another user
         environ = _environ(pid)
-    except OSError:  # ended meanwhile, or of another user
-        return {}
     if f"{name}=".encode() not in environ:
         return {}
     pairs = (os.fsdecode(pair).partition("=") for pair in environ.split(b"\0"))
@@ -219,19 +221,19 @@ def age_of(start: str) -> float:
 
 def kill(pid: int, start: str) -> bool:
     """End exactly the process that started at `start`; false when it has gone: its number may be another's."""
-    try:
+    handle = None
+    with files.unless_of_the_world(), contextlib.suppress(AttributeError):
         handle = os.pidfd_open(pid)
-    except (OSError, AttributeError):
+    if handle is None:
         return False
     try:
-        if start_of(pid) != start:
-            return False
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except OSError:
+        with files.unless_of_the_world():
+            if start_of(pid) == start:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                return True
         return False
     finally:
         os.close(handle)
-    return True
 
 
 def descendants(pid: int) -> list[int]:

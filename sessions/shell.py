@@ -186,7 +186,7 @@ def _failed(failure: Exception, *, name: str) -> int:
     if isinstance(code, int):
         print(f"{name}: {redacted(str(failure))}", file=sys.stderr)
         return code
-    if isinstance(failure, OSError) and files.is_of_the_disk(failure):
+    if isinstance(failure, OSError) and files.is_of_the_world(failure):
         print(f"{name}: {redacted(files.told(failure))}", file=sys.stderr)
         return 2
     _report(failure, name=name)

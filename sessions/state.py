@@ -111,11 +111,12 @@ def make(path: Path, *, bottle: Path) -> None:
 
 
 def read_metadata(bottle: Path) -> Metadata | None:
-    """What is known about a bottle; `None` when there is nothing, or nothing readable.  Makes no directory."""
-    try:
+    """What is known about a bottle; `None` when there is nothing, or nothing readable.  Makes no directory.
+
+    Raises `OSError` when that cannot be told."""
+    found = None
+    with files.unless_of_the_world(), contextlib.suppress(ValueError, RecursionError):
         found = json.loads((bottle / "metadata.json").read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
     return _tolerant(found, bottle.name) if isinstance(found, dict) else None
 
 

@@ -145,11 +145,16 @@ class DockerBottle:
         if not files.is_plain(mark):
             files.remove(mark)
         state.write(mark, "")
-        with engine.connected(self._environ) as client:
-            container = _find(client, launch)
-            if container is not None and not _was_started(container):
-                holdings.discard(container)
+        try:
+            with engine.connected(self._environ) as client:
                 container = _find(client, launch)
+                if container is not None and not _was_started(container):
+                    holdings.discard(container)
+                    container = _find(client, launch)
+        except EngineError:
+            if not files.is_plain(_mark(launch)):  # it was not begun, and never will be
+                files.remove(_secrets(launch))
+            raise
         if container is None or not _was_started(container):
             files.remove(_secrets(launch))  # nobody will come for them
             return True

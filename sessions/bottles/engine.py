@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from sessions import processes
+from sessions import files, processes
 from sessions.bottles.protocol import EngineError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def connected(environ: Mapping[str, str], *, patience: float = _PATIENCE) -> Ite
     except sdk.errors.DockerException as error:
         raise EngineError(f"the engine at {place}: {_one_line(error)}") from None
     except OSError as error:  # the SDK's HTTP library has its own errors below this one
-        raise _away(place, error) from None
+        raise (EngineError(files.told(error)) if files.is_of_the_disk(error) else _away(place, error)) from None
     finally:
         client.close()
 

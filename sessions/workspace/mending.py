@@ -6,12 +6,14 @@ be unreadable at any place.  Must not know forges, or why somebody asks.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import tempfile
 from pathlib import Path
 
+from sessions import files
 from sessions.git import Git, GitError
 from sessions.logs import fields
 from sessions.workspace import bare
@@ -43,10 +45,9 @@ def heads(place: Path) -> dict[str, str]:
     """Branches of the mirror's own, as its files say: no git need be able to read it."""
     found: dict[str, str] = {}
     for file in (place / "packed-refs", *sorted(place.glob("refs/heads/**/*"))):
-        try:
+        text = ""
+        with files.unless_of_the_world(), contextlib.suppress(ValueError):
             text = file.read_text("ascii")
-        except (OSError, ValueError):
-            continue
         if file.name == "packed-refs" and file.parent == place:
             found |= {ref: commit for commit, ref in _PACKED.findall(text)}
         elif _COMMIT.fullmatch(text.strip()):

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from sessions.trees import TooMuch, Tree
 from sessions.workspace.nouns import MOST_REFS, Record
 
 log = logging.getLogger("sessions.workspace")
+T = TypeVar("T")
 
 #: Directories of agents that could not be carried over: so many are kept.
 _ASIDES = 2
@@ -52,10 +54,7 @@ class Room:
     @property
     def record(self) -> Record | None:
         """`None`: the working directory, if there is one, is not ours."""
-        try:
-            return decoder(Record).decode((self.place / "record.json").read_bytes())
-        except (OSError, *UNREADABLE):
-            return None
+        return _read(self.place / "record.json", Record)
 
     def is_whole(self) -> bool:
         """Whether the working directory still has a repository, as far as can be told without asking it."""
@@ -83,10 +82,7 @@ class Room:
     def recover(self) -> None:
         """Finish, or undo, what was killed half-way; remove what it left."""
         self.unshut()
-        try:
-            pending = decoder(_Pending).decode((self.place / "pending.json").read_bytes())
-        except (OSError, *UNREADABLE):
-            pending = None
+        pending = _read(self.place / "pending.json", _Pending)
         if pending is not None:
             if self._has_come(pending):
                 self._settle(pending.record)
@@ -150,8 +146,14 @@ class Room:
 
 
 def mirror_of(bottle: Path) -> str:
-    """The mirror that a bottle needs, "" when it needs none."""
-    try:
+    """The mirror that a bottle needs, "" when it needs none.  Raises `OSError` when that cannot be told."""
+    with files.unless_of_the_world(), contextlib.suppress(ValueError):
         return (bottle / "checkout" / "mirror").read_text("utf-8")
-    except (OSError, ValueError):
-        return ""
+    return ""
+
+
+def _read(place: Path, what: type[T]) -> T | None:
+    """`None`: there is none, or none of ours.  Raises `OSError` when that cannot be told."""
+    with files.unless_of_the_world(), contextlib.suppress(*UNREADABLE):
+        return decoder(what).decode(place.read_bytes())
+    return None

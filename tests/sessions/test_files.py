@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -14,8 +13,9 @@ import pytest
 
 from sessions import files, housekeeping, state, transcript
 from sessions.trees import Tree
+from sessions.workspace.record import Room, mirror_of
 from tests.sessions.stage import Stage
-from tests.sessions.unprivileged import without_rights
+from tests.sessions.unprivileged import opening_no_more, without_rights
 
 #: Deeper than Python's stack, a process's table of open files, and the longest path.
 DEEP = 3000
@@ -174,31 +174,23 @@ def test_what_is_no_regular_file_is_as_good_as_none_and_leaves_nothing_open(tmp_
     assert not (tmp_path / "copy").exists() and (tmp_path / "saved").read_bytes() == b"words"
 
 
-@pytest.fixture
-def open_no_more() -> Iterator[None]:
-    """For a while, this process may open nothing."""
-    free = os.dup(0)
-    os.close(free)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.mark.parametrize(
     "look",
     [
         lambda place, path: transcript.look(place, SESSION),
         lambda place, path: transcript.condition_of(path),
         lambda place, path: files.tail(path, 100),
+        lambda place, path: Room(place).record,
+        lambda place, path: Room(place).recover(),
+        lambda place, path: mirror_of(place),
+        lambda place, path: state.read_metadata(place),
     ],
 )
 def test_what_cannot_be_opened_just_now_is_not_taken_for_gone_or_damaged(
-    tmp_path: Path, look: Callable[[Path, Path], object], request: pytest.FixtureRequest
+    tmp_path: Path, look: Callable[[Path, Path], object]
 ) -> None:
     path = record(tmp_path)
     path.write_text('{"type":"user"}\n')
     assert transcript.look(tmp_path, SESSION).condition == transcript.condition_of(path) == "sound"
-    request.getfixturevalue("open_no_more")
-    with pytest.raises(OSError, match="Too many open files"):
+    with opening_no_more(), pytest.raises(OSError, match="Too many open files"):
         look(tmp_path, path)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from sessions import processes
+from tests.sessions.unprivileged import opening_no_more
 
 #: Becomes another program so many times, and is the same process all the while.
 AGAIN = """#!/bin/sh
@@ -33,3 +38,23 @@ def test_process_without_an_environment_is_seen_to_have_none() -> None:
             assert processes.environment(process.pid, "BOTTLEPOST_TEST_MARK") == {}
         process.communicate(b"\n")
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda me: processes.runs(me.pid, me.start),
+        lambda me: processes.is_alive(me),
+        lambda me: processes.kill(me.pid, "another"),
+        lambda me: processes.environment(me.pid, "PATH"),
+        lambda me: processes.groups_of(me.pid),
+    ],
+)
+def test_process_that_cannot_be_looked_at_just_now_is_not_taken_for_gone(
+    look: Callable[[processes.Process], object],
+) -> None:
+    """Else its turn would be begun again beside it."""
+    me = processes.me()
+    assert processes.is_alive(me) and me.pid == os.getpid()
+    with opening_no_more(), pytest.raises(OSError, match="Too many open files"):
+        look(me)
