@@ -25,14 +25,16 @@ class GiteaProcess:
         self.directory = Path(tempfile.mkdtemp(prefix="gitea-"))
         # Gitea refuses to run as root; 65534 is nobody on every Linux.
         self.who: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-        if self.who:
-            os.chown(self.directory, 65534, 65534)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.program, self.url = program, f"http://127.0.0.1:{self.port}"
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "USER": "gitea"}
-        (self.directory / "app.ini").write_text(_APP_INI.format(directory=self.directory, port=self.port, url=self.url))
+        settings = self.directory / "app.ini"
+        settings.write_text(_APP_INI.format(directory=self.directory, port=self.port, url=self.url))
+        if self.who:  # the server writes secrets of its own into its settings
+            for place in (self.directory, settings):
+                os.chown(place, 65534, 65534)
         self.log = (self.directory / "out.log").open("wb")
 
     def start(self) -> str:
@@ -63,7 +65,7 @@ class GiteaProcess:
         done: subprocess.CompletedProcess[str] = subprocess.run(
             self._argv(*words), env=self.environment, cwd=self.directory, capture_output=True, text=True, **self.who
         )
-        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
         return done.stdout
 
     def _answers(self) -> bool:

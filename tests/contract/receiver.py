@@ -25,6 +25,12 @@ class Delivery(NamedTuple):
         """What the event of it must say too."""
         return " ".join(filter(None, [self.kind, str(self.body["action"]), self._said()]))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it tells an edit after which the text is what it was: Forgejo sends it."""
+        comment, changes = self.body.get("comment"), self.body.get("changes") or {}
+        return comment is not None and changes.get("body", {}).get("from") == comment["body"]
+
     def _said(self) -> str:
         body, action = self.body, self.body["action"]
         match self.kind:

@@ -110,7 +110,7 @@ class Play:
             sent = [one.line() for one in webhooks]
             # Of a deletion some versions send a webhook and others none.
             quiet = [said for said in silent if said not in sent]
-            return Compared(what, sent, events, quiet, unseen)
+            return Compared(what, sent, events, quiet, [*unseen, *(one.line() for one in webhooks if one.is_empty)])
 
         row = looked()
         for _ in range(2 * OVERLAP):  # what only a quiet pull shows, and rows that come late
