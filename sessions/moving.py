@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
-from sessions import archive, byhand, claims, claude, files, packing, places, registry, state, tables
+from sessions import archive, byhand, claims, claude, files, packing, places, registry, state, tables, workspace
 from sessions.archive import Entry, Manifest, Unreadable
 from sessions.bottles import BUILT, cwd_of
 from sessions.byhand import LEASE, Lost, Refused
@@ -27,6 +27,7 @@ from sessions.database import begin, clock_of, database_of, is_absent, is_shared
 from sessions.logs import is_secret
 from sessions.patience import while_beating
 from sessions.showing import moment
+from sessions.sources import Unfetchable
 
 if TYPE_CHECKING:
     from sessions.config import Settings
@@ -110,10 +111,11 @@ def _write(
             claims.heartbeat(conn, turn, now=clock_of(engine)(), lease=LEASE)
 
     try:
+        workspace.settle(place)
         while_beating(write, every=LEASE / 3, beat=beat)
         beat()  # it was ours until all was read
         _name(partial, file)
-    except Unreadable as trouble:
+    except (Unreadable, Unfetchable) as trouble:
         raise Refused(f"bottle {place.name} cannot be exported: {trouble}") from None
     except OSError as error:
         raise Refused(f"{error.filename or file}: {error.strerror}; nothing was exported") from None

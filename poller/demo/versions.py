@@ -121,6 +121,6 @@ _NEXT = msgspec.structs.replace(
 )
 #: What is new in it is known from its source only.
 _AFTER = msgspec.structs.replace(_NEXT, name="1.27.0+dev", has_replies=True)
-#: Branched off at 1.22.  Played beside a real 10.0-dev: the same but for keys that nobody reads (`pronouns`, `wiki_branch`).
+#: Branched off at 1.22.  Played beside a real 10.0-dev: the same but for keys that nobody reads (`pronouns`).
 _FORGEJO = msgspec.structs.replace(_OLD, name="11.0.1+gitea-1.22.0", takes_remarks=True, backdates=True)
 VERSIONS = {"1.22.6": _OLD, "1.25.4": _STABLE, "1.26-dev": _NEXT, "1.27-dev": _AFTER, "forgejo-11": _FORGEJO}

@@ -24,9 +24,10 @@ from sessions.workspace.nouns import Record
 from sessions.workspace.pushing import made, push
 from sessions.workspace.record import Room, mirror_of
 
-__all__ = ["checkout", "made", "mirrors_of", "push", "remove_unused", "unused"]
+__all__ = ["checkout", "made", "mirrors_of", "push", "remove_unused", "settle", "unused"]
 
-_BUSY = 600.0
+#: Seconds for which another checkout into the same bottle is waited for, and one that nothing should be left of.
+_BUSY, _SOON = 600.0, 5.0
 
 
 def checkout(
@@ -51,12 +52,26 @@ def checkout(
             finally:
                 room.sweep()
     except Busy:
-        raise Unfetchable(f"the working directory of {bottle.name} is being prepared by somebody else") from None
+        raise _held(bottle) from None
     except GitError as error:
         raise Unfetchable(f"the code could not be put into the working directory: {error}") from None
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise Unfetchable(f"the code could not be written: {where}{error.strerror}") from None
+
+
+def settle(bottle: Path) -> None:
+    """Finish a change of the working directory that was killed half-way; else one may not be where it belongs.
+
+    Nobody else may be at work in the bottle.  Raises `Unfetchable`, `OSError`."""
+    room = Room(bottle)
+    if not room.place.is_dir():
+        return
+    try:
+        with locked(room.place / "lock", seconds=_SOON):
+            room.recover()
+    except Busy:
+        raise _held(bottle) from None
 
 
 def remove_unused(root: Path) -> list[str]:
@@ -73,6 +88,10 @@ def unused(root: Path) -> list[str]:
     """Those that no bottle needs any more."""
     used = _used(root)
     return [name for name in mirrors_of(root) if not mirror.is_needed(root, name, used)]
+
+
+def _held(bottle: Path) -> Unfetchable:
+    return Unfetchable(f"the working directory of {bottle.name} is being prepared by somebody else")
 
 
 def _used(root: Path) -> set[str]:

@@ -72,6 +72,22 @@ def test_bottle_goes_on_on_another_machine_with_its_memory_and_counters(desk: De
     assert other.row()["cost_usd"] == pytest.approx(json.loads(again.stdout)["total_cost_usd"])
 
 
+def test_working_directory_that_was_between_two_places_goes_along(desk: Desk, other: Desk) -> None:
+    """Its change for a newer one was killed between the two renames."""
+    said = desk.run()
+    place = desk.root / "state" / said["identity"]
+    (place / "work" / "mine.txt").write_text("not committed")
+    (place / "checkout").mkdir(mode=0o700)
+    (place / "work").rename(place / "checkout" / "old-1-abcdef")
+    record = dict.fromkeys(("head", "base_name", "base", "before", "branch", "index"), "") | {"turn": 2}
+    change = {"record": record, "old": "old-1-abcdef", "new": "next-abcdef"}
+    (place / "checkout" / "pending.json").write_text(json.dumps(change))
+    assert other.call("import", str(export(desk, said["identity"]))).returncode == 0
+    moved = other.root / "state" / said["identity"]
+    assert (moved / "work" / "mine.txt").read_text() == "not committed"
+    assert not list((moved / "checkout").glob("old-*"))
+
+
 def test_pull_that_moved_is_taken_up_by_the_other_machines_dispatcher(stage: Stage, tmp_path: Path) -> None:
     """The key goes along: its next event resumes."""
     stage.want("opened", "the colour is teal")
