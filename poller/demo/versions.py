@@ -119,7 +119,7 @@ _NEXT = msgspec.structs.replace(
     checks_lines=True,
     has_resolve=True,
 )
-#: What is new in it is known from its source only.
+#: Played beside a real 1.27.1: the same but for keys that nobody reads (`content_version`, `projects`).
 _AFTER = msgspec.structs.replace(_NEXT, name="1.27.0+dev", has_replies=True)
 #: Branched off at 1.22.  Played beside a real 10.0-dev: the same but for keys that nobody reads (`pronouns`).
 _FORGEJO = msgspec.structs.replace(_OLD, name="11.0.1+gitea-1.22.0", takes_remarks=True, backdates=True)
