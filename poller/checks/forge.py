@@ -57,9 +57,9 @@ def server(config: Config, version: str) -> Check:
     fork, _, base = version.partition("+gitea-")
     if base:
         found = f"Forgejo {fork} (as Gitea {base}) at {config.url}"
-        if _is_older(fork, (11, 0)):
-            return warn("forge", found, "made for Forgejo from 11 on; update it if you can")
-        return ok("forge", f"{found}: known by its source, tell us what you see; nothing to do")
+        if _is_older(fork, (10, 0)):
+            return warn("forge", found, "tested with Forgejo 10; update it if you can")
+        return ok("forge", found)
     if _is_older(version, (1, 22)):
         return warn("forge", f"Gitea {version} at {config.url}", "tested from 1.22 on; update it if you can")
     return ok("forge", f"Gitea {version} at {config.url}")
