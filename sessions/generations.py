@@ -6,11 +6,10 @@ in it is followed.  Must not know turns, or decide when a copy is needed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
-from sessions import state, transcript
+from sessions import files, state, transcript
 from sessions.trees import Tree
 
 #: No conversation that a model has read is as large (bytes).
@@ -58,12 +57,14 @@ def begins(record: Path, copy: Path) -> bool:
 
 
 def restore(bottle: Path, claude_session: str) -> bool:
-    """Put the last good copy where the record was (move that aside first); false when there is none."""
+    """Put the last good copy where the record was (move that aside first); false when there is none, or no place.
+
+    Raises `OSError` on a full disk and the like: the conversation is not over for that."""
     copy = good(bottle, claude_session)
     if copy is None:
         return False
     place = state.config_dir(bottle) / "projects" / transcript.PROJECT / f"{claude_session}.jsonl"
-    with contextlib.suppress(OSError), Tree(bottle) as tree:
+    with files.unless_of_the_world(), Tree(bottle) as tree:
         return tree.put(copy, os.fsencode(place.relative_to(bottle)))
     return False
 

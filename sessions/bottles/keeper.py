@@ -182,11 +182,13 @@ def mark_of(launch: Launch) -> str:
 
 
 def marks_of(launch: Launch) -> dict[str, str]:
-    """What everything that a launch starts has in its environment."""
-    try:
-        return {MARKER: mark_of(launch), HOME: home_of(launch.bottle.parent.parent)}
-    except OSError:  # it was removed under us
-        return {MARKER: mark_of(launch), HOME: ""}
+    """What everything that a launch starts has in its environment.
+
+    Raises `OSError` when it cannot be told: by another name its own run would be a stranger's."""
+    home = ""
+    with files.unless_of_the_world():  # but it was removed under us
+        home = home_of(launch.bottle.parent.parent)
+    return {MARKER: mark_of(launch), HOME: home}
 
 
 def _reap() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +15,7 @@ import pytest
 from sessions import generations, lifecycle, preparing, registry, state, transcript
 from sessions.turns import Outcome
 from tests.sessions.stage import Stage
+from tests.sessions.unprivileged import writing_no_more_than
 
 
 def talk(stage: Stage, *events: str) -> None:
@@ -280,15 +279,21 @@ def test_full_disk_costs_the_new_copy_only(stage: Stage, caplog: pytest.LogCaptu
     before = copy.read_bytes()
     with stage.transcript().open("a") as file:
         file.write('{"type":"x"}\n' * 20_000)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
+    with writing_no_more_than(100_000):
         preparing.keep(
             stage.state, stage.session(), Outcome(kind="done"), claude_session=stage.session().claude_session, note=""
         )
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, ignored)
     assert "no copy of the transcript could be kept" in caplog.text
     assert [path.read_bytes() for path in (stage.bottle() / "generations").iterdir()] == [before]
+
+
+def test_full_disk_is_no_reason_to_forget_a_conversation(stage: Stage) -> None:
+    """Its record is damaged, and the good copy cannot be put back just now."""
+    talk(stage, "opened")
+    before = stage.transcript().read_bytes()
+    to_garbage(stage.transcript())
+    with writing_no_more_than(10), pytest.raises(OSError, match="File too large"):
+        preparing.opening(stage.state, stage.session())
+    opening = preparing.opening(stage.state, stage.session())
+    assert (opening.mode, opening.renew) == ("resume", False)
+    assert stage.transcript().read_bytes() == before

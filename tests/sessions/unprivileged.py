@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -27,9 +28,26 @@ def opening_no_more() -> Iterator[None]:
     """For as long, this process may open nothing."""
     free = os.dup(0)
     os.close(free)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    with _limited(resource.RLIMIT_NOFILE, free):
+        yield
+
+
+@contextlib.contextmanager
+def writing_no_more_than(most: int) -> Iterator[None]:
+    """For as long, no file that this process writes may have more bytes: as on a disk that is full then."""
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with _limited(resource.RLIMIT_FSIZE, most):
+            yield
+    finally:
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@contextlib.contextmanager
+def _limited(what: int, most: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (most, hard))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(what, (soft, hard))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -14,11 +15,14 @@ import pytest
 
 from sessions import claude, processes, state
 from sessions.bottles import EngineError, bottle_for
+from sessions.bottles.home import home_of
+from sessions.bottles.keeper import HOME, marks_of
 from sessions.bottles.process import MARKER
 from sessions.boxing import Runner
 from sessions.config import Agent, AgentLimits
 from tests.sessions.bottles.bench import SESSION, Bench
 from tests.sessions.stage import Stage, eventually
+from tests.sessions.unprivileged import opening_no_more
 
 
 def agent_that(bench: Bench, script: str) -> None:
@@ -35,6 +39,18 @@ def test_process_has_a_session_and_a_group_of_its_own(new_bench: Callable[..., B
     keeper = int((launch.directory / "pid").read_text().split()[0])
     assert os.getsid(keeper) == keeper == os.getpgid(keeper)
     assert os.getsid(keeper) != os.getsid(0)
+
+
+def test_nothing_is_started_under_a_name_by_which_it_would_not_be_known_again(new_bench: Callable[..., Bench]) -> None:
+    """Its state directory's own name could not be read: its run would be a stranger's, and its turn begun again."""
+    bench = new_bench("process")
+    launch = bench.launch(prompt="[agent: sleep 30]")
+    home_of(bench.root)
+    with opening_no_more(), pytest.raises(OSError, match="Too many open files"):
+        marks_of(launch)
+    assert marks_of(launch)[HOME] == home_of(bench.root)
+    shutil.rmtree(bench.root)
+    assert marks_of(launch)[HOME] == "", "it was removed under us"
 
 
 def test_no_turn_leaves_a_zombie(stage: Stage) -> None:
