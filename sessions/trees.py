@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from sessions import files
+
 _DOWN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -122,11 +124,10 @@ class Tree:
         with self._inside(path) as (here, name), other._inside(onto) as (there, new):
             if here is None or there is None or _look(there, new) is not None:
                 return False
-            try:
+            with files.unless_of_the_world():
                 os.rename(name, new, src_dir_fd=here, dst_dir_fd=there)
-            except OSError:
-                return False
-            return True
+                return True
+            return False
 
     def copy(self, path: bytes, to: Path) -> bool:
         """A regular file, as another name of it where the system allows, else as a copy; false when it is none."""
@@ -139,10 +140,9 @@ class Tree:
                     return True
                 to.unlink()
                 return False
-            try:
+            file = None
+            with files.unless_of_the_world():
                 file = _regular(parent, name)
-            except OSError:
-                return False
             if file is None:
                 return False
             with file, to.open("xb") as copy:
