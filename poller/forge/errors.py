@@ -164,7 +164,8 @@ def error_of(
     if status >= 500:
         return _trouble(status, said, where=where, page=page, retry_after=retry_after)
     what = f"the forge turned it down: {status}" + (f" {said!r}" if said else "")
-    return Declined(what, where=where, mend="see the message", status=status)
+    mend = "it can be read only until that is undone" if status == 423 else "see the message"
+    return Declined(what, where=where, mend=mend, status=status)
 
 
 def _trouble(status: int, said: str, *, where: str, page: str, retry_after: float | None) -> ServerTrouble:

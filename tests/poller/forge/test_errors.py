@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_the_missing_scope_is_named_on_every_version(version: str) -> None:
     assert isinstance(error, errors.MissingScope)
     assert error.scope == "read:user"
     assert str(error).startswith("the token lacks the scope read:user: 403 (GET /api/v1/user); make a token with")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_archived_repository_is_told_with_the_mend(version: str) -> None:
+    said = str(recorded(version, "error_comment_on_archived_repo"))
+    assert re.search(r"turned it down: 423 '.*is archived'", said)
+    assert said.endswith("; it can be read only until that is undone")
 
 
 def test_a_message_shows_neither_query_nor_credentials() -> None:
