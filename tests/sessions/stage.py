@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from sessions import registry, state, tables
-from sessions.config import Agent, AgentLimits
+from sessions.config import Agent, AgentLimits, Limits, Settings
 from sessions.database import Component, begin, open_database, reading
 from sessions.dispatcher import Dispatcher
 from sessions.sources import Fetch, Source
@@ -163,3 +163,8 @@ def eventually(what: Callable[[], Any], *, seconds: float = 20.0) -> Any:
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
     return found
+
+
+def settings_at(root: Path) -> Settings:
+    """Those of the one agent, for whoever wants no config file."""
+    return Settings(state=root, database=None, limits=Limits(), agents={"reviewer": Agent(backend="process")})

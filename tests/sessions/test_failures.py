@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import os
 import resource
 import shutil
-import threading
-import time
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-from sessions import claims, pauses, registry, state, tables, transcript
-from sessions.bottles.process import ProcessBottle
-from sessions.database import DatabaseError, begin, reading
-from sessions.founding import new_session
-from sessions.turns import Launch, Outcome, Session, Turn
-from tests.sessions.stage import KEY, REF, Stage, eventually
+from sessions import pauses, state, transcript
+from sessions.database import begin, reading
+from sessions.turns import Turn
+from tests.sessions.stage import KEY, Stage, eventually
 
 
 def test_failed_turn_waits_and_is_tried_three_times(stage: Stage) -> None:
@@ -37,48 +28,6 @@ def test_failed_turn_waits_and_is_tried_three_times(stage: Stage) -> None:
     assert [told[1] for told in stage.errand.settled_as] == ["waiting", "waiting", "failed"]
     assert [attempts for _, _, attempts in stage.errand.prepared] == [0, 1, 2]
     assert sorted(path.name for path in (stage.bottle() / "turns").iterdir()) == ["1", "1-2", "1-3"]
-
-
-def test_end_that_cannot_be_read_is_given_up_in_time(stage: Stage) -> None:
-    """The agent has put something in the way of what we write there: neither its pull nor a slot is held for ever."""
-    stage.now = 1_000_000.0
-
-    class Stuck(ProcessBottle):
-        def sweep(self, launch: Launch) -> None:
-            raise IsADirectoryError(errno.EISDIR, "Is a directory", str(launch.directory / "exit"))
-
-    def run() -> None:
-        stage.run(bottles=lambda _, environ: Stuck(environ=environ))
-
-    stage.want("opened")
-    run()
-    assert stage.turn(1).state == "running"
-    for seconds in (3600, 60, 3600, 60):
-        stage.now += seconds
-        run()
-    assert (stage.turn(1).state, stage.errand.settled_as[-1][2]) == ("done", "done")
-
-
-@pytest.mark.parametrize(("number", "ends"), [(errno.EACCES, True), (errno.ENOSPC, False)])
-def test_end_that_fails_over_a_file_counts_unless_the_disk_says_it(stage: Stage, number: int, ends: bool) -> None:
-    stage.now = 1_000_000.0
-    settled = stage.errand.settled
-
-    def trouble(conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
-        if outcome.kind == "done":
-            raise OSError(number, os.strerror(number), "a file")
-        settled(conn, turn, session, outcome)
-
-    stage.errand.settled = trouble  # type: ignore[method-assign]
-    stage.want("opened")
-    for _ in range(12):
-        stage.run()
-        stage.now += 3600
-    assert stage.turn(1).state == ("failed" if ends else "running")
-    if not ends:
-        stage.errand.settled = settled  # type: ignore[method-assign]
-        stage.run()
-        assert stage.turn(1).state == "done"
 
 
 def test_session_survives_a_failure_and_the_retry_resumes_it(stage: Stage) -> None:
@@ -274,97 +223,6 @@ def test_answer_without_a_transcript_is_said_loudly_and_not_resumed(
     assert [turn.mode for turn in stage.turns()] == ["fresh", "fresh"]
 
 
-def test_bug_in_an_errand_stops_loudly_but_not_every_later_cycle(stage: Stage) -> None:
-    def broken(turn: Turn) -> None:
-        raise ZeroDivisionError("a bug")
-
-    stage.errand.answer_instead = broken
-    stage.want("opened")
-    with pytest.raises(ZeroDivisionError):
-        stage.run()
-    assert (stage.turn(1).state, stage.turn(1).attempts) == ("waiting", 0), "nobody was told anything"
-    assert stage.run().started == 0
-
-
-def test_turn_whose_preparation_always_meets_a_bug_is_given_up(stage: Stage) -> None:
-    def broken(turn: Turn) -> None:
-        raise ZeroDivisionError("a bug")
-
-    stage.now = 1_000_000.0
-    stage.errand.answer_instead = broken
-    stage.want("opened")
-    waits: list[float] = []
-    for _ in range(10):
-        with pytest.raises(ZeroDivisionError):
-            stage.run()
-        if stage.turn(1).state == "waiting":
-            waits.append(stage.turn(1).not_before - stage.now)
-            stage.now = stage.turn(1).not_before
-    assert waits == [60, 60, 60, 60, 120, 480, 480, 480, 480]
-    why = "preparing it failed: ZeroDivisionError, 10 times"
-    assert (stage.turn(1).state, stage.turn(1).reason, stage.turn(1).launches) == ("failed", why, 0)
-    assert stage.errand.settled_as == [(1, "failed", "interrupted", why)]
-
-
-def test_database_that_fails_while_a_turn_is_prepared_is_no_attempt_of_it(stage: Stage) -> None:
-    failures = iter([DatabaseError("disk full; make room")])
-
-    def away(turn: Turn) -> None:
-        if (failure := next(failures, None)) is not None:
-            raise failure
-
-    stage.now = 1_000_000.0
-    stage.errand.answer_instead = away
-    stage.want("opened")
-    assert stage.run().failed == 1
-    stage.now = stage.turn(1).lease_until
-    assert stage.run().done == 1
-    assert (stage.turn(1).attempts, stage.turn(1).deaths) == (1, 1)
-
-
-def test_failing_write_at_the_end_is_repeated_and_the_result_is_not_lost(
-    stage: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
-    """B10."""
-    failures = iter([DatabaseError("disk full; make room"), None])
-    remember = stage.errand.settled
-
-    def settled(conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
-        if (failure := next(failures)) is not None:
-            raise failure
-        remember(conn, turn, session, outcome)
-
-    stage.errand.settled = settled  # type: ignore[method-assign]
-    stage.want("opened")
-    assert stage.run().done == 1
-    assert "trying again: disk full" in caplog.text
-    assert len(stage.errand.settled_as) == 1 and stage.session().turns == 1
-
-
-def test_result_that_could_not_be_recorded_is_collected_by_a_later_run(stage: Stage) -> None:
-    """B10: the exit file stays."""
-    remember, broken = stage.errand.settled, True
-
-    def settled(conn: sa.Connection, turn: Turn, session: Session, outcome: Outcome) -> None:
-        if broken:
-            raise DatabaseError("disk full; make room")
-        remember(conn, turn, session, outcome)
-
-    stage.errand.settled = settled  # type: ignore[method-assign]
-    stop = threading.Event()
-    stop.set()  # do not wait between the repetitions
-    stage.want("opened")
-    dispatcher = stage.dispatcher(lease=0.3)
-    with stage.running(lease=0.3) as leave:
-        eventually(lambda: (stage.bottle() / "turns" / "1" / "exit").exists() if stage.turns(state="running") else 0)
-        leave.set()
-    broken = False
-    eventually(lambda: stage.clock() > stage.turn(1).lease_until)
-    tally = dispatcher.run_due(wait=True, stop=threading.Event())
-    assert (tally.adopted, tally.started, tally.done) == (1, 0, 1)
-    assert len(list((stage.bottle() / "turns").iterdir())) == 1, "it ran once"
-
-
 def test_missing_claude_is_not_the_sessions_fault(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     stage.environ["PATH"] = "/nonexistent"
@@ -372,102 +230,6 @@ def test_missing_claude_is_not_the_sessions_fault(stage: Stage, monkeypatch: pyt
     assert stage.run().failed == 1
     turn = stage.turn(1)
     assert (turn.state, turn.kind) == ("waiting", "engine") and "pip install" in turn.reason
-
-
-def test_engine_that_is_away_is_not_the_sessions_fault(stage: Stage, tmp_path: Path) -> None:
-    stage.environ["DOCKER_HOST"] = f"unix://{tmp_path / 'nobody.sock'}"
-    stage.agents["reviewer"] = stage.agents["reviewer"].__class__(backend="docker")
-    stage.want("opened")
-    assert stage.run().failed == 1
-    turn = stage.turn(1)
-    assert (turn.state, turn.kind) == ("waiting", "engine") and stage.session().note == ""
-    assert turn.reason.startswith(f"the container engine at unix://{tmp_path / 'nobody.sock'} does not answer")
-    assert turn.reason.endswith("start it, set DOCKER_HOST, or use backend: process")
-
-
-def left_in_docker(stage: Stage, nowhere: Path, *, mark: bool = True) -> Path:
-    """A turn of two minutes was launched in a container, and nobody hears of that engine any more; its directory."""
-    stage.environ["DOCKER_HOST"] = f"unix://{nowhere / 'nobody.sock'}"
-    stage.now = 1_000_000.0
-    stage.want("opened")
-
-    def launched(conn: sa.Connection) -> Path:
-        turn = claims.claim(conn, owner="", now=stage.clock(), lease=0.0, limit_parallel=1, agents=stage.agents)
-        assert turn is not None
-        session = new_session(
-            conn, state=stage.state, agent="reviewer", backend="docker", now=stage.clock(), ref=REF, key=KEY
-        )
-        turn = claims.belongs_to(conn, turn, session)
-        turn = claims.launching(conn, turn, session, mode="fresh", told=(), now=stage.clock(), minutes=2)
-        claims.release(conn, turn)
-        return state.bottle(stage.state, session.identity) / "turns" / turn.directory
-
-    directory: Path = stage.write(launched)
-    directory.mkdir(parents=True)
-    if mark:
-        (directory / "container").write_text("c0ffee\n")
-    return directory
-
-
-def looked_after(stage: Stage, *seconds: float) -> list[str]:
-    """The states of the turn, so many seconds after one another, as somebody adopts it whenever he can."""
-    states = []
-    for later in seconds:
-        stage.now = stage.clock() + later
-        stage.run(wait=False, parallel=0)
-        states.append(stage.turn(1).state)
-    return states
-
-
-@pytest.mark.parametrize("mark", [True, False])
-def test_turn_whose_engine_never_comes_back_is_cut_off_an_hour_after_its_time(
-    stage: Stage, tmp_path: Path, mark: bool
-) -> None:
-    """And its place is free for others, whatever they run in."""
-    directory = left_in_docker(stage, tmp_path, mark=mark)
-    stage.want("else", ref="another", agent="tester")
-    assert looked_after(stage, 60, 61, 3539) == ["running"] * 3
-    assert stage.run(parallel=1).started == 0
-    assert (stage.turn(1).stop_asked, stage.turn(2).state) == ("", "waiting")
-    assert looked_after(stage, 61) == ["waiting"]
-    assert (stage.turn(1).kind, stage.turn(1).reason, stage.turn(1).attempts) == ("interrupted", "cut off", 1)
-    assert (directory / "forbidden").exists(), "a start that comes late finds it"
-    assert stage.run(parallel=1).done == 1 and stage.turn(2).state == "done"
-    while stage.turn(1).state == "waiting":
-        stage.now = max(stage.clock() + 61, stage.turn(1).not_before)
-        stage.run(parallel=1)
-    assert (stage.turn(1).state, stage.turn(1).kind) == ("failed", "engine"), "and that is bounded"
-
-
-def test_turn_that_is_to_stop_waits_some_minutes_for_its_engine(stage: Stage, tmp_path: Path) -> None:
-    left_in_docker(stage, tmp_path)
-    assert looked_after(stage, 30) == ["running"]
-    stage.write(lambda conn: registry.put_away(conn, ref=REF, reason="closed", now=stage.clock()))
-    assert looked_after(stage, 1, 239) == ["running", "running"]
-    assert looked_after(stage, 61) == ["dropped"]
-    assert stage.turn(1).reason == "closed"
-
-
-def test_answer_that_was_complete_is_kept_where_the_engine_never_comes_back(stage: Stage, tmp_path: Path) -> None:
-    directory = left_in_docker(stage, tmp_path)
-    result = {"type": "result", "subtype": "success", "is_error": False, "result": "done and said"}
-    (directory / "out.jsonl").write_text(json.dumps(result) + "\n")
-    (directory / "exit").write_text("0\n")
-    assert looked_after(stage, 121, 3600) == ["running", "done"]
-    assert stage.turn(1).answer == "done and said"
-
-
-def test_clock_that_was_put_back_gives_a_lost_engine_its_time_afresh(stage: Stage, tmp_path: Path) -> None:
-    left_in_docker(stage, tmp_path)
-    stage.write(lambda conn: registry.put_away(conn, ref=REF, reason="closed", now=stage.clock()))
-    assert looked_after(stage, 9000, -8000, 239, 61) == ["running", "running", "running", "dropped"]
-
-
-def test_turn_whose_worker_died_before_the_launch_needs_no_engine_to_wait_again(stage: Stage, tmp_path: Path) -> None:
-    left_in_docker(stage, tmp_path)
-    stage.write(lambda conn: conn.execute(tables.turn.update().values(started_at=None, deadline=None)))
-    stage.run(wait=False, parallel=0)
-    assert (stage.turn(1).state, stage.turn(1).reason) == ("waiting", "its worker died before the launch")
 
 
 def test_launch_that_cannot_be_written_down_is_told_of_by_what_the_system_said(stage: Stage) -> None:
@@ -531,27 +293,3 @@ def test_secret_that_the_agent_was_talked_into_printing_is_not_passed_on(stage: 
     stage.run()
     assert "sk-ant-1234567890" not in stage.turn(1).answer
     assert "the key is" in stage.turn(1).answer
-
-
-def test_turn_that_kills_every_worker_before_its_launch_is_given_up(stage: Stage) -> None:
-    """Restarts and reboots kill a few; what always does is not taken up for ever, and not at once."""
-    stage.now = time.time()
-    stage.want("opened")
-
-    def taken(conn: sa.Connection) -> tuple[Turn, Session]:
-        now = stage.clock()
-        turn = claims.claim(conn, owner="a dead one", now=now, lease=1.0, limit_parallel=1, agents=stage.agents)
-        assert turn is not None
-        session = registry.session(conn, ref=turn.ref, agent=turn.agent) or new_session(
-            conn, state=stage.state, agent=turn.agent, backend="process", now=now, ref=turn.ref, key=turn.key
-        )
-        return claims.belongs_to(conn, turn, session), session
-
-    waits: list[float] = []
-    while (turn := stage.turn(1)).state == "waiting":
-        waits.append(max(turn.not_before - stage.now, 0.0))
-        stage.now += waits[-1]
-        stage.dispatcher().adopt_one(*stage.write(taken))
-    assert [round(wait) for wait in waits] == [0, 0, 0, 0, 30, 120, 480, 480, 480, 480]
-    assert (turn.state, turn.attempts) == ("failed", 0)
-    assert turn.reason == "its worker died before the launch, 10 times"

@@ -17,8 +17,9 @@ from poller.demo.world import World
 from poller.forge.questions import Questions
 from poller.store import Place
 from tests.examples import examples
-from tests.poller.deltas.acts import MOVES, Move, Play
+from tests.poller.deltas.acts import MOVES, do
 from tests.poller.deltas.collapses import Collapses
+from tests.poller.deltas.plays import Move, Play
 from tests.poller.deltas.readers import EVERYTHING, Interruptible, Reader
 
 VERSIONS = ["1.22.6", "1.25.4", "1.26-dev"]
@@ -87,7 +88,7 @@ def test_any_partition_of_a_history_gives_the_same_events(
     eager.poll()
     last = [(Move("merge", 0, 0, 1), True)] if merged else []
     for move, looks in [*script, *last]:
-        if not play.do(move):
+        if not do(play, move):
             continue
         note(f"{play.world.clock.text()} {move}")
         eager.poll()
@@ -118,9 +119,9 @@ def test_who_begins_to_watch_in_the_middle_is_told_of_what_comes_then(
     eager, late = grounds.reader(play), grounds.reader(play, boundary=NEVER)
     play.open(pick=0)
     for move in before:
-        play.do(move)
+        do(play, move)
     if paused:
-        play.do(Move("pause", 0, 0, 0))
+        do(play, Move("pause", 0, 0, 0))
     eager.poll()
     begun = len(eager.told)
     if paused:  # of a quiet pull the first cycle reads its row only
@@ -129,7 +130,7 @@ def test_who_begins_to_watch_in_the_middle_is_told_of_what_comes_then(
         late.poll()
     assert late.told == []
     for move in after:
-        if play.do(move):
+        if do(play, move):
             eager.poll()
     settle(play, eager, late)
     collapses = Collapses(play.truth())
@@ -161,7 +162,7 @@ def test_what_happens_between_the_requests_of_one_look_is_told_once_too(
         requests -= 1
         if requests < 0 and acts:
             move, requests = acts.popleft()
-            play.do(move)
+            do(play, move)
             note(f"{play.world.clock.text()} {move}")
 
     with grounds.client.interrupted(act):
@@ -190,7 +191,7 @@ def settle(play: Play, *readers: Reader) -> None:
 
     Edits move no stamp, so a last act makes everybody look once more.
     """
-    play.do(Move("comment", 0, 0, 3))
+    do(play, Move("comment", 0, 0, 3))
     play.world.clock.advance(seconds=3)
     for reader in readers:
         reader.poll()

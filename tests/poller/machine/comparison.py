@@ -10,54 +10,53 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from datetime import datetime
-from typing import Any
-
-import msgspec
+from collections.abc import Callable, Hashable, Sequence
 
 from poller.deltas.events import Actor, Event
+from tests.poller.machine.collapses import (
+    BACKDATED,
+    BODIES,
+    COMMENT,
+    EDITS,
+    EMPTY_PUSH,
+    FLAG,
+    LABEL,
+    LABELS,
+    LOSS,
+    MILESTONE,
+    NAMES,
+    PULL,
+    PUSH_LOST,
+    PUSHES,
+    REMARK,
+    REVIEW,
+    ROW_OF_REVIEW,
+    UNSEEN_PUSH,
+)
+from tests.poller.machine.naming import (
+    ROWS,
+    Hook,
+    Told,
+    covers,
+    epoch,
+    happening,
+    hook_of,
+    is_body,
+    is_body_hook,
+    is_label,
+    is_label_hook,
+    is_row_hook,
+    key_of_event,
+    key_of_hook,
+    kind_of,
+    labels_of,
+    of,
+    said,
+    taken,
+)
 from tests.poller.machine.stage import Poll, Sight, Spot
 
 OVERLAP = 300
-
-# -- the collapses ----------------------------------------------------------------------------------------------------
-COMMENT = "comment made and deleted between two looks"
-BACKDATED = "comment of an earlier time, deleted before its pull was looked at closely"
-REVIEW = "review submitted and deleted between two looks"
-REMARK = "remark deleted, and then its whole review, between two looks"
-ROW_OF_REVIEW = "row of a review deleted without its review"
-LABEL = "label put on, and its object deleted, between two looks"
-LABELS = "labels of one person within a second"
-MILESTONE = "milestone's object deleted before its row was looked at"
-PULL = "pull (or repository) deleted before the next look"
-EDITS = "edited more than once between two looks"
-BODIES = "described more than once between two looks"
-PUSHES = "pushed again before the row or the head was looked at"
-PUSH_LOST = "pushed, and closed before the row or the head was looked at"
-EMPTY_PUSH = "pushed again before the head of a push without commits was looked at"
-UNSEEN_PUSH = "pushed without a row before the pull was looked at for the first time"
-FLAG = "undone and done again between two looks"
-LOSS = "given and lost, or lost and given, between two looks"
-NAMES = "renamed more than once between two looks"
-COLLAPSES = (
-    COMMENT, BACKDATED, REVIEW, REMARK, ROW_OF_REVIEW, LABEL, LABELS, MILESTONE, PULL, EDITS, BODIES, PUSHES, PUSH_LOST,
-    EMPTY_PUSH, UNSEEN_PUSH, FLAG, LOSS, NAMES,
-)  # fmt: skip
-
-Hook = dict[str, Any]
-#: Kinds of which each happening writes a row that stays.
-ROWS = frozenset({
-    "pull_request", "pull_request_assign", "pull_request_milestone", "pull_request_review_request",
-    "pull_request_review_approved", "pull_request_review_rejected", "pull_request_review_comment",
-})  # fmt: skip
-
-
-class Told(msgspec.Struct, frozen=True):
-    """An event and the poll that told it."""
-
-    event: Event
-    poll: int
 
 
 class Unlike(AssertionError):
@@ -102,10 +101,10 @@ class Comparison:
         known, place = self._polls[0].names[repo_id], 0
         for one in renames:
             before, after = one.event.subject.from_, one.event.subject.to
-            assert before == known != after and after in names[place:], f"without a cause: {_said(one)}"
+            assert before == known != after and after in names[place:], f"without a cause: {said(one)}"
             known, place = after, names.index(after, place)
         gone = [hook for hook in hooks if hook["action"] == "gone"]
-        assert len(events) - len(renames) == len(gone), f"gone is not gone: {[_said(one) for one in events]}"
+        assert len(events) - len(renames) == len(gone), f"gone is not gone: {[said(one) for one in events]}"
         assert gone or known == self._polls[-1].names[repo_id], f"is called otherwise, and that is not told: {names}"
         self.collapsed(NAMES, len(hooks) - len(gone) - len(renames))
 
@@ -131,18 +130,16 @@ class _OfPull:
 
     def check(self) -> None:
         events, hooks = list(self.events), list(self.hooks)
-        self._milestones(
-            _taken(events, _of("pull_request_milestone")), _taken(hooks, _hook_of("pull_request_milestone"))
-        )
-        self._rows(_taken(events, self._is_row), _taken(hooks, _is_row_hook))
-        self._labels(_taken(events, _is_label), _taken(hooks, _is_label_hook))
-        self._pushes(_taken(events, _of("pull_request_sync")), _taken(hooks, _hook_of("pull_request_sync")))
-        self._bodies(_taken(events, _is_body), _taken(hooks, _is_body_hook))
+        self._milestones(taken(events, of("pull_request_milestone")), taken(hooks, hook_of("pull_request_milestone")))
+        self._rows(taken(events, self._is_row), taken(hooks, is_row_hook))
+        self._labels(taken(events, is_label), taken(hooks, is_label_hook))
+        self._pushes(taken(events, of("pull_request_sync")), taken(hooks, hook_of("pull_request_sync")))
+        self._bodies(taken(events, is_body), taken(hooks, is_body_hook))
         self._texts(events, hooks)
         self._losses(events, hooks)
         self._flags(events, hooks)
         self._deletion(events, hooks)
-        assert not events, f"without a cause: {[_said(one) for one in events]}"
+        assert not events, f"without a cause: {[said(one) for one in events]}"
         self._order()
 
     # -- what has a row -----------------------------------------------------------------------------------------
@@ -161,14 +158,14 @@ class _OfPull:
         """Each row is one event: those of one kind in their order, by the second if there are several."""
         there = defaultdict[Hashable, list[Hook]](list)
         for hook in hooks:
-            there[_key_of_hook(hook)].append(hook)
+            there[key_of_hook(hook)].append(hook)
         for one in events:
-            some = there[_key_of_event(one.event)]
+            some = there[key_of_event(one.event)]
             hook = next((hook for hook in some if hook["at"] == one.event.at), some[0] if some else None)
-            assert hook is not None, f"without a cause: {_said(one)}"
-            assert hook["nth"] <= self.polls[one.poll].end, f"told before it happened: {_said(one)}"
+            assert hook is not None, f"without a cause: {said(one)}"
+            assert hook["nth"] <= self.polls[one.poll].end, f"told before it happened: {said(one)}"
             if one.event.actor is not None and hook["sender_id"] is not None:
-                assert one.event.actor.id == hook["sender_id"], f"by another: {_said(one)}, {_happening(hook)}"
+                assert one.event.actor.id == hook["sender_id"], f"by another: {said(one)}, {happening(hook)}"
             some.remove(hook)
             self.matched.append((one, hook["about"].get("row", 0), hook))
         for some in there.values():
@@ -179,19 +176,19 @@ class _OfPull:
         """The collapse of a happening whose row nobody can have seen."""
         row = hook["about"].get("row")
         if row is None:  # the opening
-            assert not self.looks, f"never told: {_happening(hook)}"
+            assert not self.looks, f"never told: {happening(hook)}"
             return PULL
         backdated = self._is_backdated(hook)
         looks = self.thorough if backdated else self.looks
         seen = [nth for nth in looks if row in self._first(nth).rows & self._last(nth).rows]
-        assert not seen, f"was to be seen, and is not told: {_happening(hook)}"
-        assert row not in self._final_rows(), f"is still to be seen, and is not told: {_happening(hook)}"
+        assert not seen, f"was to be seen, and is not told: {happening(hook)}"
+        assert row not in self._final_rows(), f"is still to be seen, and is not told: {happening(hook)}"
         if self._final() is None:
             return PULL
         if backdated:
             return BACKDATED
         if any(
-            _names(one) == ("pull_request_comment", "deleted") and one["comment"]["id"] == row for one in self.hooks
+            kind_of(one) == ("pull_request_comment", "deleted") and one["comment"]["id"] == row for one in self.hooks
         ):
             return COMMENT if hook["event_type"] == "pull_request_comment" else ROW_OF_REVIEW
         return {"pull_request_comment": COMMENT, "pull_request_review_dismissal": REVIEW}.get(
@@ -222,17 +219,17 @@ class _OfPull:
                 hook = (exact or same)[0]
                 if not exact:  # put on, and its object deleted: the row looks as if it had been taken off
                     assert one.event.action == "demilestoned" and self._is_nameless(hook), (
-                        f"without a cause: {_said(one)}"
+                        f"without a cause: {said(one)}"
                     )
                     self.whole.collapsed(MILESTONE)
                     excused += 1
                 rows.remove(hook)
                 self.matched.append((one, hook["about"]["row"], hook))
                 continue
-            assert one.event.actor is None and one.event.action == "demilestoned", f"without a cause: {_said(one)}"
+            assert one.event.actor is None and one.event.action == "demilestoned", f"without a cause: {said(one)}"
             causes = [*silent, *(hook for hook in rows if self._is_nameless(hook))]
             causes = [hook for hook in causes if hook["nth"] <= self.polls[one.poll].end]
-            assert causes, f"without a cause: {_said(one)}"
+            assert causes, f"without a cause: {said(one)}"
             (rows if causes[0] in rows else silent).remove(causes[0])
         for hook in rows:
             if self.looks and self._is_nameless(hook):
@@ -261,24 +258,24 @@ class _OfPull:
         vanished = list[tuple[str, str, Hook]]()
         for row, who, sign, name, hook in rows:
             needs[who, sign, name] += 1
-            covering = [one for one in by_person if _covers(one.event, who, sign, name, hook, rows)]
+            covering = [one for one in by_person if covers(one.event, who, sign, name, hook, rows)]
             if not covering:
                 seen = any(row in self._first(nth).rows & self._last(nth).rows for nth in self.looks)
-                assert not seen, f"a label was to be seen, and is not told: {sign}{name} {_happening(hook)}"
+                assert not seen, f"a label was to be seen, and is not told: {sign}{name} {happening(hook)}"
                 assert row not in self._final_rows()
                 vanished.append((sign, name, hook))
             else:
                 self.matched.append((covering[0], row, hook))
         for one in by_person:
             assert one.event.actor is not None
-            marks = list(_marks(one.event))
-            assert marks, f"says nothing: {_said(one)}"
+            marks = list(labels_of(one.event))
+            assert marks, f"says nothing: {said(one)}"
             for sign, name in marks:
                 has[one.event.actor.id, sign, name] += 1
                 assert any(
-                    _covers(one.event, who, sign, name, hook, rows) for _, who, plus, label, hook in rows
+                    covers(one.event, who, sign, name, hook, rows) for _, who, plus, label, hook in rows
                     if (plus, label) == (sign, name)
-                ), f"without a cause: {sign}{name} {_said(one)}"  # fmt: skip
+                ), f"without a cause: {sign}{name} {said(one)}"  # fmt: skip
         assert all(has[mark] <= needs[mark] for mark in has), "a label twice"
         self.whole.collapsed(LABELS, max(0, sum(needs.values()) - sum(has.values())))
         self._lost_labels(
@@ -294,13 +291,13 @@ class _OfPull:
         Takes out of `vanished` the rows that have their event so.
         """
         for one in events:
-            assert not one.event.subject.added, f"without a cause: {_said(one)}"
+            assert not one.event.subject.added, f"without a cause: {said(one)}"
             for name in one.event.subject.removed or ():
                 end = self.polls[one.poll].end
                 causes = [hook for hook in hooks if hook["nth"] <= end]
                 causes = [hook for hook in causes if any(gone == name for _, gone in hook["about"]["removed"])]
                 unseen = [row for row in vanished if row[:2] == ("-", name) and row[2]["nth"] <= end]
-                assert causes or unseen, f"without a cause: {_said(one)}"
+                assert causes or unseen, f"without a cause: {said(one)}"
                 if causes:
                     hooks.remove(causes[0])
                 else:
@@ -316,9 +313,9 @@ class _OfPull:
         left = list(hooks)
         for one in events:
             subject = one.event.subject
-            assert subject.before != subject.after, f"pushed nothing: {_said(one)}"
+            assert subject.before != subject.after, f"pushed nothing: {said(one)}"
             place = next((nth for nth, hook in enumerate(left) if self._is_the_push(one, hook)), None)
-            assert place is not None, f"a head that was not pushed, or not then: {_said(one)}"
+            assert place is not None, f"a head that was not pushed, or not then: {said(one)}"
             passed, hook = left[:place], left[place]
             assert hook["nth"] <= self.polls[one.poll].end
             for over in passed:
@@ -331,7 +328,7 @@ class _OfPull:
             why, final = self._why_passed_over(hook, None), self._final()
             if why == PUSHES and final is not None:
                 closed = final.state == "closed" or self._closed_after(hook)
-                assert closed or self._told_head(events) == final.head, f"the head is not told: {_happening(hook)}"
+                assert closed or self._told_head(events) == final.head, f"the head is not told: {happening(hook)}"
                 why = PUSH_LOST if closed else PUSHES
             self.whole.collapsed(why)
 
@@ -356,7 +353,7 @@ class _OfPull:
         """The collapse of a push whose row nobody can have seen, and whose head nobody saw for long enough."""
         row = hook["about"]["row"]
         seen = [nth for nth in self.looks if row in self._first(nth).rows & self._last(nth).rows]
-        assert not seen, f"the row of a push was to be seen, and is not told: {_happening(hook)}"
+        assert not seen, f"the row of a push was to be seen, and is not told: {happening(hook)}"
         if self._final() is None:
             return PULL
         if not any(self.polls[nth].end < hook["nth"] for nth in self.looks):
@@ -367,7 +364,7 @@ class _OfPull:
             and self._first(nth).state == self._last(nth).state == "open"
             and self.polls[nth].begin >= hook["nth"] and (before is None or self.polls[nth].end < before)
         ]  # fmt: skip
-        clue = f"a head was to be seen, and is not told: {_happening(hook)}"
+        clue = f"a head was to be seen, and is not told: {happening(hook)}"
         assert not heads or max(heads) - min(heads) <= 2 * OVERLAP, clue
         return PUSHES
 
@@ -397,14 +394,14 @@ class _OfPull:
     def _texts(self, events: list[Told], hooks: list[Hook]) -> None:
         """Comments, remarks on lines, bodies of reviews: edited and deleted, each told as often as it was seen."""
         edits = defaultdict[int, list[Hook]](list)
-        for hook in _taken(hooks, lambda hook: _names(hook) == ("pull_request_comment", "edited")):
+        for hook in taken(hooks, lambda hook: kind_of(hook) == ("pull_request_comment", "edited")):
             edits[hook["comment"]["id"]].append(hook)
         gone = {
             hook["comment"]["id"]: hook
-            for hook in _taken(hooks, lambda hook: _names(hook) == ("pull_request_comment", "deleted"))
+            for hook in taken(hooks, lambda hook: kind_of(hook) == ("pull_request_comment", "deleted"))
         }
         told = defaultdict[int, list[Told]](list)
-        for one in _taken(events, lambda one: one.event.event == "pull_request_comment"):
+        for one in taken(events, lambda one: one.event.event == "pull_request_comment"):
             assert isinstance(one.event.subject.comment_id, int)
             told[one.event.subject.comment_id].append(one)
         first = self._first_texts()
@@ -430,8 +427,8 @@ class _OfPull:
         changes = [one for one in told if one.event.action == "edited"]
         for one in changes:
             before, after = one.event.changes["body"].from_, one.event.subject.body
-            assert before != after and (known is None or before == known), f"from another text: {_said(one)}"
-            assert after in true[place:], f"without a cause: {_said(one)}"
+            assert before != after and (known is None or before == known), f"from another text: {said(one)}"
+            assert after in true[place:], f"without a cause: {said(one)}"
             place = true.index(str(after), place)
             assert edits[max(0, place - 1)]["nth"] <= self.polls[one.poll].end
             known = str(after)
@@ -439,7 +436,7 @@ class _OfPull:
         if len(edits) > len(changes):
             self.whole.collapsed(EDITS, len(edits) - len(changes))
         deletions = [one for one in told if one.event.action == "deleted"]
-        assert len(deletions) <= (gone is not None), f"without a cause: {[_said(one) for one in deletions]}"
+        assert len(deletions) <= (gone is not None), f"without a cause: {[said(one) for one in deletions]}"
         assert len(deletions) + len(changes) == len(told)
         if gone is not None and deletions:
             assert gone["nth"] <= self.polls[deletions[0].poll].end
@@ -454,12 +451,12 @@ class _OfPull:
         later = [nth for nth in self.thorough if self.polls[nth].begin >= gone["nth"]]
         whole = [
             hook for hook in self.hooks
-            if _names(hook) == ("pull_request_review_dismissal", "deleted") and hook["nth"] > gone["nth"]
+            if kind_of(hook) == ("pull_request_review_dismissal", "deleted") and hook["nth"] > gone["nth"]
             and hook["about"]["review"] == gone["about"].get("review")
         ]  # fmt: skip
         if whole and not [nth for nth in later if self.polls[nth].end < whole[0]["nth"]]:
             return REMARK
-        assert not ((seen or first is not None) and later), f"is gone, and is not told: {_happening(gone)}"
+        assert not ((seen or first is not None) and later), f"is gone, and is not told: {happening(gone)}"
         return COMMENT if self._final() is not None else PULL
 
     def _must_have_told_text(self, row: int, first: str | None, changes: list[Told]) -> None:
@@ -477,13 +474,13 @@ class _OfPull:
 
     def _losses(self, events: list[Told], hooks: list[Hook]) -> None:
         """Assignments that go without a row."""
-        mine = _taken(hooks, _hook_of("pull_request_assign"))
-        for one in _taken(events, _of("pull_request_assign")):
+        mine = taken(hooks, hook_of("pull_request_assign"))
+        for one in taken(events, of("pull_request_assign")):
             who = one.event.subject.assignee
             cause = next(
                 (hook for hook in mine if isinstance(who, Actor) and hook["about"]["assignee"] == who.id), None
             )
-            assert cause is not None, f"without a cause: {_said(one)}"
+            assert cause is not None, f"without a cause: {said(one)}"
             assert cause["nth"] <= self.polls[one.poll].end
             mine.remove(cause)
         for hook in mine:
@@ -492,7 +489,7 @@ class _OfPull:
                 hook,
                 lambda sight, who=who: who in sight.assignees,
                 lambda other, who=who: (
-                    _names(other) == ("pull_request_assign", "assigned") and other["about"]["assignee"] == who
+                    kind_of(other) == ("pull_request_assign", "assigned") and other["about"]["assignee"] == who
                 ),
             )
 
@@ -508,12 +505,12 @@ class _OfPull:
             ("pull_request_thread", "unresolved"): ("comment", lambda sight, key: bool(sight.threads.get(key))),
         }
         for names, (field, was) in kinds.items():
-            mine = _taken(hooks, lambda hook, names=names: _names(hook) == names)
-            for one in _taken(events, lambda one, names=names: (one.event.event, one.event.action) == names):
+            mine = taken(hooks, lambda hook, names=names: kind_of(hook) == names)
+            for one in taken(events, lambda one, names=names: (one.event.event, one.event.action) == names):
                 key = one.event.subject.review_id if field == "review" else one.event.subject.comment_id
                 causes = [hook for hook in mine if hook["about"][field] == key]
                 causes = [hook for hook in causes if hook["nth"] <= self.polls[one.poll].end]
-                assert causes, f"without a cause: {_said(one)}"
+                assert causes, f"without a cause: {said(one)}"
                 # Of several that were one to every reader, the last is told.
                 mine.remove(causes[-1])
             for hook in mine:
@@ -530,7 +527,7 @@ class _OfPull:
         after = [nth for nth in self.thorough if was and nth > was[-1]][:1]
         for nth in after:
             ended = not before(self._first(nth)) and not before(self._last(nth))
-            assert self.polls[nth].begin < hook["nth"] or not ended, f"is not told: {_happening(hook)}"
+            assert self.polls[nth].begin < hook["nth"] or not ended, f"is not told: {happening(hook)}"
         self.whole.collapsed(name if self._final() is not None else PULL)
 
     def _not_settled(
@@ -548,7 +545,7 @@ class _OfPull:
         later = [nth for nth in self.looks if self.polls[nth].begin >= hook["nth"] and self.polls[nth].end < again]
         ended = itertools.takewhile(lambda nth: not before(self._first(nth)) and not before(self._last(nth)), later)
         settled = [nth for nth in ended if self.polls[nth].at >= self._last(nth).updated + OVERLAP]
-        assert not (was and settled), f"is not told: {_happening(hook)}"
+        assert not (was and settled), f"is not told: {happening(hook)}"
         self.whole.collapsed(LOSS if self._final() is not None else PULL)
 
     def _first(self, nth: int) -> Sight:
@@ -558,13 +555,13 @@ class _OfPull:
         return self.polls[nth].last[self.spot]
 
     def _deletion(self, events: list[Told], hooks: list[Hook]) -> None:
-        mine = _taken(hooks, lambda hook: _names(hook) == ("pull_request", "deleted"))
-        told = _taken(events, lambda one: (one.event.event, one.event.action) == ("pull_request", "deleted"))
-        assert len(told) <= len(mine), f"without a cause: {[_said(one) for one in told]}"
+        mine = taken(hooks, lambda hook: kind_of(hook) == ("pull_request", "deleted"))
+        told = taken(events, lambda one: (one.event.event, one.event.action) == ("pull_request", "deleted"))
+        assert len(told) <= len(mine), f"without a cause: {[said(one) for one in told]}"
         if mine and not told:
-            assert not self.looks, f"is gone, and is not told: {[_happening(hook) for hook in mine]}"
+            assert not self.looks, f"is gone, and is not told: {[happening(hook) for hook in mine]}"
             self.whole.collapsed(PULL)
-        assert not hooks, f"nobody knows what to expect of {[_happening(hook) for hook in hooks]}"
+        assert not hooks, f"nobody knows what to expect of {[happening(hook) for hook in hooks]}"
 
     # -- order --------------------------------------------------------------------------------------------------
 
@@ -584,7 +581,7 @@ class _OfPull:
                 continue
             torn = next_hook["nth"] > began or hook["nth"] > began
             lied = any(each.lied or self.spot in each.unread for each in self.polls[: one.poll + 1])
-            assert torn or lied, f"{_said(one)} is told before {_said(other)}"
+            assert torn or lied, f"{said(one)} is told before {said(other)}"
 
     def _is_rowless(self, event: Event) -> bool:
         """Of a review whose row was deleted: it is told when nothing more can come."""
@@ -594,114 +591,4 @@ class _OfPull:
 
     def _is_backdated(self, hook: Hook) -> bool:
         """It bears a time from long before a poll that it came after: who reads by time finds it late."""
-        return any(poll.end < hook["nth"] and _epoch(hook["at"]) < poll.at - OVERLAP for poll in self.polls)
-
-
-# -- names ------------------------------------------------------------------------------------------------------------
-
-
-def _said(one: Told) -> str:
-    return f"{one.event.event} {one.event.action} ({one.event.id.partition('/')[2]}, told by poll {one.poll})"
-
-
-def _happening(hook: Hook) -> str:
-    about = {**hook["about"], **({"comment": hook["comment"]["id"]} if "comment" in hook else {})}
-    return f"[{hook['nth']}] {hook['event_type']} {hook['action']} at {hook['at']} {about}"
-
-
-def _names(hook: Hook) -> tuple[str, str]:
-    return hook["event_type"], hook["action"]
-
-
-def _of(name: str) -> Callable[[Told], bool]:
-    return lambda one: one.event.event == name
-
-
-def _hook_of(name: str) -> Callable[[Hook], bool]:
-    return lambda hook: hook["event_type"] == name
-
-
-def _taken(some: list[Any], wanted: Callable[[Any], bool]) -> list[Any]:
-    """Those that are wanted, taken out of the list."""
-    taken = [one for one in some if wanted(one)]
-    some[:] = [one for one in some if not wanted(one)]
-    return taken
-
-
-def _is_label(one: Told) -> bool:
-    return one.event.event == "pull_request_label"
-
-
-def _is_label_hook(hook: Hook) -> bool:
-    return bool(hook["event_type"] == "pull_request_label")
-
-
-def _is_body(one: Told) -> bool:
-    return one.event.event == "pull_request" and "body" in one.event.changes
-
-
-def _is_body_hook(hook: Hook) -> bool:
-    return "body" in hook.get("changes", {}) and hook["event_type"] == "pull_request"
-
-
-def _is_row_hook(hook: Hook) -> bool:
-    if hook["event_type"] == "pull_request_assign":
-        return "row" in hook["about"]
-    if hook["event_type"] == "pull_request":
-        return hook["action"] != "deleted" and not _is_body_hook(hook)
-    return hook["event_type"] in ROWS or _names(hook) in (
-        ("pull_request_comment", "created"), ("pull_request_review_dismissal", "dismissed"),
-    )  # fmt: skip
-
-
-def _key_of_hook(hook: Hook) -> Hashable:
-    """What tells it from others of its kind."""
-    about, names = hook["about"], _names(hook)
-    if names == ("pull_request", "edited"):
-        return (
-            (*names, "ref", about["from"])
-            if "ref" in hook["changes"]
-            else (*names, "title", hook["changes"]["title"]["from"])
-        )
-    for field in ("assignee", "reviewer", "review"):
-        if field in about and hook["event_type"] != "pull_request_comment":
-            return (*names, about[field])
-    return (*names, about["row"]) if names == ("pull_request_comment", "created") else names
-
-
-def _key_of_event(event: Event) -> Hashable:
-    subject, names = event.subject, (event.event, event.action)
-    if names == ("pull_request", "edited"):
-        field = "ref" if "ref" in event.changes else "title"
-        return (*names, field, event.changes[field].from_)
-    for one in (subject.assignee, subject.reviewer):
-        if not isinstance(one, msgspec.UnsetType):
-            return (*names, one.id if one is not None else None)
-    if event.event == "pull_request_comment":
-        return (*names, subject.comment_id)
-    return names if isinstance(subject.review_id, msgspec.UnsetType) else (*names, subject.review_id)
-
-
-def _marks(event: Event) -> Iterator[tuple[str, str]]:
-    yield from (("+", name) for name in event.subject.added or ())
-    yield from (("-", name) for name in event.subject.removed or ())
-
-
-def _covers(event: Event, who: int, sign: str, name: str, hook: Hook, rows: list[Any]) -> bool:
-    """Does the event speak of this label, by this person, from the beginning of the same run of rows?"""
-    if event.actor is None or event.actor.id != who or (sign, name) not in set(_marks(event)):
-        return False
-    stamps = sorted({one[4]["at"] for one in rows if one[1] == who and event.at <= one[4]["at"] <= hook["at"]})
-    return bool(stamps) and stamps[0] == event.at and all(
-        _seconds(earlier, later) <= 1 for earlier, later in itertools.pairwise(stamps)
-    )  # fmt: skip
-
-
-def _epoch(stamp: str) -> float:
-    return datetime.fromisoformat(stamp).timestamp()
-
-
-def _seconds(earlier: str, later: str) -> float:
-    from poller.deltas.ids import seconds_between
-
-    return seconds_between(earlier, later)
+        return any(poll.end < hook["nth"] and epoch(hook["at"]) < poll.at - OVERLAP for poll in self.polls)

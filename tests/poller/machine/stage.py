@@ -25,7 +25,7 @@ from poller.forge.client import Answer, Client
 from poller.forge.courtesy import Courtesy
 from sessions import processes
 from sessions import tables as session_tables
-from tests.poller.deltas.acts import Play
+from tests.poller.deltas.plays import Play
 from tests.poller.desk import Desk
 
 WRITERS = {"ana": "write", "ben": "write", "cyd": "write", "bot": "write"}

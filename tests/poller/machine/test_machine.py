@@ -26,8 +26,11 @@ from hypothesis import HealthCheck, Phase, Verbosity, assume, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.poller.deltas.acts import MOVES, SILENT, Move
-from tests.poller.machine.comparison import COLLAPSES, Comparison, Unlike
+from tests.poller.deltas.acts import MOVES, do
+from tests.poller.deltas.plays import Move
+from tests.poller.deltas.silent import SILENT
+from tests.poller.machine.collapses import COLLAPSES
+from tests.poller.machine.comparison import Comparison, Unlike
 from tests.poller.machine.stage import Poll, Spot, Stage, Trouble
 
 PULLS = 4
@@ -88,7 +91,7 @@ class Forge(RuleBasedStateMachine):
         if not there:
             return
         play = there[which % len(there)]
-        if play.do(move):
+        if do(play, move):
             self.write((play.repo.id, play.pull.number), f"{move.what} (who {move.who}, pick {move.pick})")
 
     def write(self, spot: Spot | None, what: str) -> None:

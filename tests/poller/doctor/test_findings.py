@@ -6,61 +6,18 @@ import json
 import os
 import re
 import socket
-import stat
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 
 from poller import doctor
-from poller.checks import Check, habits, here
+from poller.checks import Check, habits
 from poller.checks.forge import clock, server
 from poller.checks.live import live_turn
-from poller.checks.way import certificates, of_the_way
 from poller.config import load
 from poller.demo.world import World
 from poller.forge.control import Repo
-from poller.forge.way import Way
-
-SCOPES = "read:user,write:issue,write:repository"
-
-
-@pytest.fixture
-def world() -> World:
-    world = World()
-    world.repo("acme/api", private=True, collaborators={"bot": "write"})
-    return world
-
-
-@pytest.fixture
-def url(world: World) -> Iterator[str]:
-    with world.serve() as server:
-        yield server.url
-
-
-Examine = Callable[..., dict[str, Check]]
-
-
-@pytest.fixture
-def examine(world: World, url: str, tmp_path: Path) -> Examine:
-    """Findings by name for a config of these parts."""
-
-    def found(
-        *, scopes: str = SCOPES, token: str | None = None, url: str = url, repos: str = "[acme/api]",
-        more: str = "agents: {r: {backend: process, env: []}}", mode: int = 0o600,
-    ) -> dict[str, Check]:  # fmt: skip
-        file = tmp_path / "config.yaml"
-        token = world.token("bot", scopes=scopes) if token is None else token
-        file.write_text(f"gitea: {{url: '{url}', token: {token}}}\nrepos: {repos}\nstate: state\n{more}\n", "utf-8")
-        file.chmod(mode)
-        checks = list(doctor.examine(file, environ={"PATH": os.environ["PATH"]}))
-        assert all("\n" not in check.found + check.mend for check in checks)
-        assert not any(token in check.found + check.mend for check in checks)
-        assert all(check.mend for check in checks if check.status != "ok")
-        return {check.name: check for check in checks}
-
-    return found
+from tests.poller.doctor.conftest import Examine
 
 
 def test_all_is_well(examine: Examine, tmp_path: Path) -> None:
@@ -79,15 +36,6 @@ def test_nothing_is_changed_on_the_forge(examine: Examine, world: World) -> None
     before = (len(pull.rows), len(world.webhooks))
     examine(more="agents: {r: {reply: review}}")
     assert (len(pull.rows), len(world.webhooks)) == before
-
-
-def test_a_config_that_cannot_be_read_ends_it_before_anything_is_asked(examine: Examine, world: World) -> None:
-    checks = examine(more="polls: {}")
-    assert list(checks) == ["config"]
-    assert "polls: found an unknown key" in checks["config"].found
-    assert checks["config"].mend.startswith("did you mean")
-    assert doctor.exit_code_of(checks.values()) == 2
-    assert world.requests == []
 
 
 def test_a_refused_token(examine: Examine) -> None:
@@ -191,83 +139,6 @@ def test_how_people_are_trusted_is_said(examine: Examine, who: str, status: str,
     assert check.status == status and said in check.found
 
 
-def test_a_literal_token_in_a_file_that_others_can_read_is_a_warning(examine: Examine, tmp_path: Path) -> None:
-    check = examine(mode=0o644)["token storage"]
-    assert check.status == "warn" and check.mend.startswith(f"chmod 600 {tmp_path / 'config.yaml'}")
-
-
-def test_a_state_directory_that_others_can_look_into_is_a_warning(examine: Examine, tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir(mode=0o755)
-    assert examine()["state"].mend == f"chmod 700 {tmp_path / 'state'}"
-    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o755
-
-
-def test_a_state_directory_that_is_none_is_an_error_of_the_config(examine: Examine, tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("", encoding="utf-8")
-    checks = examine()
-    assert checks["state"].status == "fail"
-    assert doctor.exit_code_of(checks.values()) == 2
-
-
-def test_a_database_that_is_none_is_said_and_kept(examine: Examine, tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir(mode=0o700)
-    file = tmp_path / "state" / "bottlepost.db"
-    file.write_bytes(b"not a database, but somebody's words" * 100)
-    checks = examine()
-    assert checks["database"].status == "fail" and str(file) in checks["database"].found
-    assert doctor.exit_code_of(checks.values()) == 2
-    assert file.read_bytes().startswith(b"not a database")
-
-
-def test_a_cap_that_has_room_for_one_turn_only_is_told_of(examine: Examine) -> None:
-    said = "agents: {a: {backend: process, limits: {usd: 2}}}\nlimits: {usd_per_day: 20, usd_per_pull: 3}"
-    found = examine(more=said)["money"]
-    assert found.status == "warn" and "limits.usd_per_pull is $3.00, and one turn may cost $2.00" in found.found
-    assert "money" not in examine(more=said.replace("usd: 2}", "usd: 1}"))
-
-
-def test_what_an_agent_needs_is_looked_for(examine: Examine) -> None:
-    checks = examine(more="agents: {a: {backend: process}, b: {backend: process, env: [], prompts: words}}")
-    assert checks["agent a"].status == "warn" and "ANTHROPIC_API_KEY is not set" in checks["agent a"].found
-    assert checks["agents"].status == "fail" and "words" in checks["agents"].found, checks["agents"]
-
-
-def test_values_that_let_nothing_happen_are_told_of(examine: Examine) -> None:
-    later = examine(more="poll: {start: '2099-01-01T00:00:00Z'}")["start"]
-    assert later.status == "fail" and "2099-01-01T00:00:00Z, which is still to come" in later.found
-    assert doctor.exit_code_of([later]) == 2
-    assert "start" not in examine(more="poll: {start: '2020-01-01T00:00:00Z'}")
-    deaf = examine(more="agents: {r: {backend: process, env: [], on: []}}")["agent r"]
-    assert deaf.status == "warn" and "wakes on nothing" in deaf.found
-
-
-def test_files_that_are_in_no_prompt_are_told_of(examine: Examine, tmp_path: Path) -> None:
-    words = tmp_path / "words"
-    words.mkdir()
-    (words / "promt.md").write_text("Be brief.\n")
-    (words / "README.md").write_text("What these are.\n")
-    more = "agents: {a: {backend: process, env: [], prompts: words}, b: {backend: process, env: [], prompts: words}}"
-    found = examine(more=more)["prompts"]
-    assert (found.status, found.mend) == ("warn", "did you mean `prompt.md`?")
-    assert found.found == f"{words}/promt.md is in no prompt of a, b"
-    (words / "promt.md").rename(words / "prompt.md")
-    (words / "b-delta.md").write_text("{% include 'tone.md' %}\n")
-    (words / "tone.md").write_text("Be kind.\n")
-    assert "prompts" not in examine(more=more)
-    (words / "b-delta.md").unlink()
-    assert examine(more=more)["prompts"].found == f"{words}/tone.md is in no prompt of a, b"
-
-
-def test_git_is_looked_for_where_code_is_fetched(examine: Examine, tmp_path: Path) -> None:
-    assert examine()["git"].status == "ok"
-    assert "git" not in examine(more="agents: {r: {backend: process, env: [], checkout: false}}")
-    assert here.git({"PATH": str(tmp_path)}).found == "not found on PATH"
-    old = tmp_path / "git"
-    old.write_text("#!/bin/sh\necho git version 2.25.1\n")
-    old.chmod(0o755)
-    assert here.git({"PATH": str(tmp_path)}).status == "fail"
-
-
 def test_a_clock_that_is_off_is_a_warning(examine: Examine, tmp_path: Path) -> None:
     examine()
     config = load(tmp_path / "config.yaml", environ={})
@@ -292,120 +163,6 @@ def test_a_forgejo_is_told_with_what_it_is_like(examine: Examine, tmp_path: Path
     config = load(tmp_path / "config.yaml", environ={})
     found = server(config, "11.0.1+gitea-1.22.0").found
     assert found.startswith(f"Forgejo 11.0.1 (as Gitea 1.22.0) at {config.url}")
-
-
-# -- what is other from server to server ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def at(tmp_path: Path) -> Callable[..., dict[str, Check]]:
-    """Findings about a repository with one pull, on a server of that version."""
-
-    def found(
-        version: str, *, scopes: str = SCOPES, comments: int = 2, right: str = "write", repos: str = "[acme/api]",
-        archived: bool = False,
-    ) -> dict[str, Check]:  # fmt: skip
-        world = World(version=version)
-        world.org("acme", owners=["olga"])
-        repo = world.repo("acme/api", private=True, collaborators={"bot": right, "ana": "write"})
-        pull = repo.open_pull(by="ana")
-        for number in range(comments):
-            pull.comment(f"word {number}", by="ana")
-        repo.archived = archived
-        before = len(pull.rows)
-        with world.serve() as forge:
-            file = tmp_path / "config.yaml"
-            file.write_text(
-                f"gitea: {{url: '{forge.url}', token: {world.token('bot', scopes=scopes)}}}\n"
-                f"repos: {repos}\nstate: state\nagents: {{r: {{backend: process, env: []}}}}\n"
-            )
-            file.chmod(0o600)
-            checks = {check.name: check for check in doctor.examine(file, environ={"PATH": os.environ["PATH"]})}
-        assert len(pull.rows) == before, "it is harmless"
-        return checks
-
-    return found
-
-
-At = Callable[..., dict[str, Check]]
-
-
-@pytest.mark.parametrize(
-    ("version", "lists", "threads"),
-    [
-        ("1.22.6", "come whole when no page is asked for", "cannot be resolved"),
-        ("1.25.4", "come whole when no page is asked for", "cannot be resolved"),
-        ("1.26-dev", "are cut, to 50 rows at most", "can be resolved by the API"),
-    ],
-)
-@pytest.mark.parametrize("repos", ["[acme/api]", "['acme/*']"])
-def test_what_a_server_can_is_found_by_trying(at: At, version: str, lists: str, threads: str, repos: str) -> None:
-    checks = at(version, repos=repos)
-    assert checks["lists"].found.startswith(lists) and checks["threads"].found.startswith(threads)
-    assert {checks[name].status for name in ("forge", "lists", "threads", "organizations")} == {"ok"}
-
-
-@pytest.mark.parametrize("version", ["1.22.6", "1.26-dev"])
-def test_where_there_is_nothing_to_try_on_that_is_said(at: At, version: str) -> None:
-    assert at(version, comments=0, repos="[acme/api]")["lists"].status == "ok"
-    assert "no pull with two entries" in at(version, repos="[acme/none]")["lists"].found
-
-
-def test_an_archived_repository_does_not_hide_what_the_server_can(at: At) -> None:
-    checks = at("1.26-dev", archived=True)
-    assert checks["threads"].found == "can be resolved by the API"
-    assert checks["repo acme/api"].status == "warn" and "423" in checks["repo acme/api"].found
-
-
-@pytest.mark.parametrize(
-    ("scopes", "said"),
-    [(SCOPES, "lacks read:organization, which nothing needs"), (f"{SCOPES},read:organization", "has read:organizat")],
-)
-def test_the_scope_that_may_be_there_is_looked_for(at: At, scopes: str, said: str) -> None:
-    assert said in at("1.25.4", scopes=scopes)["organizations"].found
-
-
-def test_how_rights_are_found_out_is_tried_and_not_guessed(at: At) -> None:
-    assert "by assignees and teams" in at("1.25.4")["trust"].found
-    assert at("1.25.4", right="admin")["trust"].found == "writers, as the forge says of each person"
-
-
-def test_a_token_for_public_repositories_only_is_found_out(at: At) -> None:
-    named = at("1.25.4", scopes=f"{SCOPES},public-only")
-    assert "limited to public" in named["scopes"].found and doctor.exit_code_of(named.values()) == 4
-    # A list leaves private ones out without a word: all that can be said is where to look.
-    assert "limited to public" in at("1.25.4", scopes=f"{SCOPES},public-only", repos="['acme/*']")["repo acme/*"].mend
-
-
-# -- the way there --------------------------------------------------------------------------------------------------
-
-
-def test_the_way_is_told(tmp_path: Path) -> None:
-    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
-    by_proxy = {"HTTPS_PROXY": "http://ann:hunter2@proxy.example.com:3128"}
-
-    def told(url: str, ca_file: Path | None, environ: dict[str, str]) -> list[tuple[str, str]]:
-        return [(check.status, check.found) for check in of_the_way(Way.of(url, ca_file=ca_file, environ=environ))]
-
-    assert told("https://gitea.example.com/git", None, {}) == [
-        ("ok", "straight to gitea.example.com"), ("ok", "those that this machine believes"),
-    ]  # fmt: skip
-    way, certificates = told("https://[fd00::1]:3000", tmp_path / "ca.pem", by_proxy)
-    assert way == ("ok", "to [fd00::1]:3000 by the proxy http://proxy.example.com:3128 (HTTPS_PROXY)")
-    assert certificates[1].startswith(f"{tmp_path / 'ca.pem'}, 1 certificate, which expires on 3000")
-    assert told("https://h", None, {"SSL_CERT_FILE": "x"})[1][1] == "those that SSL_CERT_FILE or SSL_CERT_DIR names"
-    assert told("http://gitea.example.com", None, {})[0][0] == "warn"
-    assert told("http://[::1]:3000", tmp_path / "ca.pem", {}) == [
-        ("ok", "straight to [::1]:3000"), ("ok", f"{tmp_path / 'ca.pem'} is not needed: the address is http"),
-    ]  # fmt: skip
-
-
-def test_certificates_that_have_expired_are_a_warning(tmp_path: Path) -> None:
-    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
-    way = Way(url="https://h", ca_file=tmp_path / "ca.pem")
-    assert certificates(way, now=1e11).status == "warn"
-    (tmp_path / "ca.pem").unlink()
-    assert certificates(way, now=0).exit_code == 2
 
 
 def test_a_proxy_of_another_kind_is_an_error_of_the_config(examine: Examine, tmp_path: Path) -> None:
