@@ -19,9 +19,9 @@ from types import FrameType
 log = logging.getLogger(__name__)
 
 #: Seconds from the first signal to the end, whatever hangs.
-WITHIN = 4.5
+WITHIN = 4.2
 #: Seconds for the last words, if nobody takes them.
-_WORDS = 0.3
+_WORDS = 0.7
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
 

@@ -128,5 +128,5 @@ def test_refused_agent_is_shown_as_paused_and_its_events_are_answered_later(bot:
     assert bot.tally()["turns"]["done"] == 2
     assert len(bot.comments(first)) == len(bot.comments(second)) == 1
     status = bot.poll("status", "--format", "json").json
-    assert status["paused"] == [] and status["cost"]["today_usd"] > 0
+    assert status["paused"] == [] and status["cost"]["usd"] > 0
     assert status["cost"]["usd"] == sum(turn["cost_usd"] for turn in bot.turns())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -178,6 +180,12 @@ def test_drained_it_waits_for_the_turn_that_runs_and_begins_no_other(bot: Bot, r
     assert bot.tally()["turns"]["started"] == 1, "the other one is the next call's"
 
 
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    """Was it sent, and not delivered yet?"""
+    [mask] = re.findall("^ShdPnd:\t([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 def test_told_twice_while_it_drains_it_leaves_at_once(bot: Bot, repo: Repo) -> None:
     daemon = bot.start("--drain")
     until(lambda: "watching" in daemon.err, "it watches")
@@ -185,7 +193,7 @@ def test_told_twice_while_it_drains_it_leaves_at_once(bot: Bot, repo: Repo) -> N
     repo.open_pull(by="ana")
     until(bot.begun, "the agent runs")
     daemon.tell(signal.SIGTERM)
-    time.sleep(0.5)  # two of a kind at the same moment are one
+    until(lambda: not is_pending(daemon.process.pid, signal.SIGTERM), "it has been told: two that wait are one")
     daemon.tell(signal.SIGTERM).finish(code=130)
     bot.let_go()
     assert bot.tally()["turns"]["adopted"] == 1

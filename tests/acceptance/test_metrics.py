@@ -51,7 +51,8 @@ def test_a_daemon_tells_its_figures_and_its_health(bot: Bot, repo: Repo, world: 
     assert now["bottlepost_healthy"] == 1
     assert now["bottlepost_last_success_age_seconds"] < 60
     assert now["bottlepost_requests_total"] >= len([one for one in world.requests if one.method == "GET"]) / 3
-    assert (now["bottlepost_events_total"], now["bottlepost_turns waiting"], now["bottlepost_problems"]) == (1, 0, 0)
+    assert now["bottlepost_events_total"] in (1, 2), "its own answer may have been seen by now"
+    assert (now["bottlepost_turns waiting"], now["bottlepost_problems"]) == (0, 0)
     assert now["bottlepost_cost_usd_total reviewer"] > 0
     assert now["bottlepost_tokens_total reviewer output"] > 0
     assert {"bottlepost_event_lag_seconds", "bottlepost_unsent_posts", "bottlepost_pauses"} <= now.keys()
