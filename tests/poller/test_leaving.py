@@ -23,8 +23,9 @@ from poller.scheduling import mind_the_clock, put_to_rest
 #: A process that hangs where Python calls no handler: in a database that somebody has locked.
 _HANGS = """
 import signal, sqlite3, sys
-from poller.leaving import Leaving
-with Leaving({signal.SIGTERM: 0, signal.SIGINT: 130}, last_words="bye") as leaving:
+from poller import leaving
+leaving._WORDS = 20.0  # somebody takes them, however slowly
+with leaving.Leaving({signal.SIGTERM: 0, signal.SIGINT: 130}, last_words="bye"):
     database = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
     print("ready", flush=True)
     database.execute("BEGIN IMMEDIATE")

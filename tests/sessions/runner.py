@@ -32,9 +32,11 @@ def main(root: Path, lease: float) -> None:
     stage.limit(**json.loads(os.environ.get("LIMITS", "{}")))
     for turn in stage.turns():
         stage.errand.texts |= {event: event.partition("|")[2] for event in turn.events}
+    more = {}
     if at := int(os.environ.get("KILLED_AT_STATEMENT", "0")):
         _die_at(at, stage.engine)
-    tally = stage.dispatcher(lease=lease).run_due(wait=True, stop=threading.Event())
+        more = {"look_again": 60.0}  # how many statements there are must not hang on how long the agent takes
+    tally = stage.dispatcher(lease=lease, **more).run_due(wait=True, stop=threading.Event())
     print(tally.started, tally.adopted, tally.done, tally.failed, flush=True)
     stage.close()
 

@@ -156,7 +156,7 @@ class Stage:
         return state.config_dir(self.bottle(agent, ref)) / "projects" / "pr" / f"{session.claude_session}.jsonl"
 
 
-def eventually(what: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+def eventually(what: Callable[[], Any], *, seconds: float = 60.0) -> Any:
     """The first true value of `what`."""
     deadline = time.monotonic() + seconds
     while not (found := what()):

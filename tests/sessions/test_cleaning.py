@@ -172,7 +172,7 @@ def test_containers_of_nobody_go_and_others_are_not_even_listed(
             assert "docker containers" not in {check.name for check in containers(stage.state, {}, environ)}
             gone = cleaning.clean(stage.engine, stage.state, [one], now=1.0, environ=environ, agents=agents)
             assert gone == ["boxed-00000/1"]
-            left = {container.id for container in client.containers.list(all=True)}
+            left = {container.id for container in client.containers.list(all=True, ignore_removed=True)}
             assert [one.id in left for one in made] == [False, True, True]
         finally:
             for container in made[1:]:

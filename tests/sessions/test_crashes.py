@@ -113,7 +113,7 @@ def test_run_outlives_its_killed_runner_and_is_adopted_while_it_runs(stage: Stag
 
 
 def test_result_of_a_run_that_ended_without_its_runner_is_collected(stage: Stage, runners: Runners) -> None:
-    stage.want("opened|[agent: sleep 0.5]")
+    stage.want("opened|[agent: sleep 2]")
     kill_mid_turn(stage, runners)
     eventually(lambda: (stage.bottle() / "turns" / "1" / "exit").exists())
     tally = stage.run()
@@ -149,6 +149,7 @@ def test_agent_whose_keeper_was_killed_is_ended_before_it_is_resumed(stage: Stag
     assert not any(processes.start_of(pid) for pid in left)
 
 
+@pytest.mark.timeout(900)
 def test_runner_killed_at_any_statement_costs_nothing_and_repeats_nothing(stage: Stage, runners: Runners) -> None:
     """Every third statement of a turn, from the look for orphans to the last count."""
     killed = 0
@@ -269,7 +270,7 @@ def test_runners_that_meet_run_every_turn_once_and_no_two_of_one_key(stage: Stag
 
 
 def test_turn_of_a_runner_that_hangs_is_taken_over_after_its_lease(stage: Stage, runners: Runners) -> None:
-    stage.want("opened|[agent: sleep 1]")
+    stage.want("opened|[agent: sleep 3]")
     runner = runners.start()
     eventually(lambda: stage.turns(state="running") and (stage.bottle() / "turns" / "1" / "out.jsonl").exists())
     eventually(lambda: hang(runner, stage))
@@ -310,7 +311,7 @@ def test_no_absolute_path_is_kept(stage: Stage) -> None:
 
 
 def test_forge_token_does_not_reach_the_agent(stage: Stage) -> None:
-    stage.environ |= {"GITEA_TOKEN": "hunter2", "CLAUDECODE": "1", "CLAUDE_CODE_X": "1", "DEMO_AGENT": "sleep 0.5"}
+    stage.environ |= {"GITEA_TOKEN": "hunter2", "CLAUDECODE": "1", "CLAUDE_CODE_X": "1", "DEMO_AGENT": "sleep 3"}
     stage.want("opened")
     seen: dict[str, str] = {}
     with stage.running():

@@ -187,7 +187,7 @@ def test_all_waiting_events_of_a_key_become_one_turn_in_order(stage: Stage) -> N
 
 def test_event_that_comes_while_a_turn_runs_waits_for_the_next(stage: Stage) -> None:
     """A16."""
-    stage.want("opened", "[agent: sleep 0.6]")
+    stage.want("opened", "[agent: sleep 2]")
     with stage.running():
         eventually(lambda: stage.turns(state="running"))
         assert stage.want("pushed") == 2
@@ -199,7 +199,7 @@ def test_event_that_comes_while_a_turn_runs_waits_for_the_next(stage: Stage) -> 
 def test_turns_of_different_keys_run_at_the_same_time_up_to_the_limit(stage: Stage) -> None:
     """A16: three pulls, two places."""
     for number in range(3):
-        stage.want(f"opened {number}", "[agent: sleep 0.5]", ref=f"pull {number}")
+        stage.want(f"opened {number}", "[agent: sleep 2]", ref=f"pull {number}")
     with stage.running():
         eventually(lambda: len(stage.turns(state="running")) == 2)
         assert len(stage.turns(state="waiting")) == 1
@@ -315,7 +315,7 @@ def test_resume_is_visible_in_the_log(stage: Stage, caplog: pytest.LogCaptureFix
 
 def test_turn_that_goes_back_to_waiting_takes_over_what_came_meanwhile(stage: Stage) -> None:
     stage.now = 1_000_000.0
-    stage.want("opened", "[agent: sleep 0.4, fail 1]")
+    stage.want("opened", "[agent: sleep 2, fail 1]")
     with stage.running():
         eventually(lambda: stage.turns(state="running"))
         assert stage.want("pushed") == 2
@@ -338,7 +338,7 @@ def test_no_wait_leaves_the_run_to_the_next_call(stage: Stage) -> None:
 
 
 def test_no_wait_does_not_wait_for_an_adopted_run_either(stage: Stage) -> None:
-    stage.want("opened", "[agent: sleep 0.5]")
+    stage.want("opened", "[agent: sleep 3]")
     stage.run(wait=False)
     tally = stage.run(wait=False)
     assert (tally.adopted, tally.done) == (1, 0) and stage.turn(1).state == "running"

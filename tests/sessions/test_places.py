@@ -190,7 +190,7 @@ def test_machine_that_slept_ends_its_run_when_another_has_the_turn(stage: Stage,
             claims.hold(conn, 1, owner=away, now=other.clock(), lease=60.0, anew=True)
             places.settle(conn, stage.session(), places.name_of(other.state))
         eventually(lambda: (there / "exit").exists())
-        assert not list(processes.marked(MARKER, mark))
+        eventually(lambda: not list(processes.marked(MARKER, mark)))
     assert stage.turn(1).state == "running", "there"
 
 

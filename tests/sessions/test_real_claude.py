@@ -66,7 +66,7 @@ def test_first_turn_killed_in_the_middle_is_resumed(real_stage: Stage, model: Mo
             lambda: transcript.look(real_stage.transcript().parents[2], real_stage.session().claude_session).size
         )
         kill(real_stage)
-        eventually(lambda: real_stage.turn(1).state == "done")
+        eventually(lambda: real_stage.turn(1).state == "done", seconds=60)
     turn = real_stage.turn(1)
     assert (turn.attempts, turn.mode) == (2, "resume")
     assert "This was interrupted before." in model.requests[-1].heard[-1]
@@ -250,7 +250,7 @@ def test_note_is_asked_for_in_a_conversation_whose_hand_over_was_killed(real_sta
     with model.hold(), real_stage.running():
         model.wait_for_requests(2)
         kill(real_stage, "2-handover")
-        eventually(lambda: real_stage.turn(2).state == "done")
+        eventually(lambda: real_stage.turn(2).state == "done", seconds=60)
     assert [real_stage.turn(2).handovers, real_stage.turn(2).attempts] == [2, 1]
     assert real_stage.session().summary.startswith("You said: Write a hand-over note")
 

@@ -181,7 +181,7 @@ def test_pull_that_closes_during_the_hand_over_drops_the_turn(grown: Stage) -> N
 
 
 def test_reset_during_the_hand_over_is_a_reset(grown: Stage) -> None:
-    grown.environ["DEMO_AGENT"] = "handover sleep 1"
+    grown.environ["DEMO_AGENT"] = "handover sleep 3"
     grown.want("pushed")
     with grown.running():
         eventually((grown.bottle() / "turns" / "2-handover" / "out.jsonl").exists)
@@ -231,6 +231,7 @@ def handed_over_once(stage: Stage, number: int, where: str = "") -> None:
     assert (spent.runs, spent.usd) == (3, pytest.approx(session.cost_usd)), where
 
 
+@pytest.mark.timeout(900)
 def test_runner_killed_at_any_statement_of_a_rotation_neither_loses_the_turn_nor_rotates_twice(stage: Stage) -> None:
     stage.limit(rotate_turns=1)
     killed = 0

@@ -190,5 +190,5 @@ def test_run_is_not_touched_by_who_has_a_copy_of_its_state_directory(stage: Stag
     bottle = stage.bottle()
     mine = Launch(identity=identity, bottle=bottle, directory=bottle / "turns" / "1", cwd="work")
     assert keeper.look(mine).state == "running"
-    keeper.stop(mine, grace=0.5)
+    keeper.stop(mine, grace=10)
     assert keeper.look(mine).state == "ended"

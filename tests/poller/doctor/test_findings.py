@@ -71,7 +71,7 @@ def test_a_forge_that_is_down_ends_only_its_part(examine: Examine) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
-    checks = examine(url=nowhere)
+        checks = examine(url=nowhere)
     assert "connection refused" in checks["forge"].found and nowhere in checks["forge"].mend
     assert checks["state"].status == "ok"
     assert doctor.exit_code_of(checks.values()) == 3

@@ -245,9 +245,9 @@ def test_a_silent_forge_is_not_waited_for_for_ever(world: World, url: str) -> No
 def test_a_forge_that_is_down() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with Control(f"http://127.0.0.1:{port}", "hunter2") as control, pytest.raises(errors.Unreachable) as down:
-        control.who_am_i()
+        port = free.getsockname()[1]  # it is ours, and nobody listens
+        with Control(f"http://127.0.0.1:{port}", "hunter2") as control, pytest.raises(errors.Unreachable) as down:
+            control.who_am_i()
     assert "connection refused (GET /api/v1/user)" in str(down.value)
     assert down.value.exit_code == 3
 

@@ -193,9 +193,10 @@ def test_a_proxy_that_is_down_is_named(ask: Ask) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    way = Way.of("https://gitea.example.com", ca_file=None, environ={"HTTPS_PROXY": f"http://ann:hunter2@{address}"})
-    with pytest.raises(errors.Unreachable, match=f"check the proxy http://{address}, `gitea.url`") as down:
-        ask("https://gitea.example.com", "t0ken", way=way)
+        environ = {"HTTPS_PROXY": f"http://ann:hunter2@{address}"}
+        way = Way.of("https://gitea.example.com", ca_file=None, environ=environ)
+        with pytest.raises(errors.Unreachable, match=f"check the proxy http://{address}, `gitea.url`") as down:
+            ask("https://gitea.example.com", "t0ken", way=way)
     assert "refused" in str(down.value) and "hunter2" not in str(down.value)
 
 

@@ -95,7 +95,7 @@ def test_links_of_the_guest_lead_the_host_to_no_other_bottle(
 ) -> None:
     """What is a dead end in the container may be a way out of it on this machine."""
     neighbour = new_bench("docker", root=docker_bench.root)
-    theirs = running(neighbour, words="sleep 0.1")
+    theirs = running(neighbour, words="sleep 2")
     neighbour.until_ended(theirs)
     launch = running(docker_bench)
     way = f"../../../{neighbour.plan.identity}/transcript/.claude/projects"
@@ -119,7 +119,7 @@ def test_container_that_nobody_removed_after_its_end_is_removed_in_time(
 ) -> None:
     """Its caller was killed after it had recorded the turn."""
     bench = new_bench("docker", root=stage.state)
-    bench.until_ended(running(bench, words="sleep 0.1"))
+    bench.until_ended(running(bench, words="sleep 2"))
     bench.bottle.sweep(bench.known())
     add = {"ref": "r", "key": "k", "agent": "reviewer", "backend": "docker", "cwd": "/home/node/work", "now": 1.0}
     stage.write(lambda conn: registry.add_session(conn, identity=bench.plan.identity, **add))

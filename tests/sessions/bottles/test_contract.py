@@ -107,7 +107,7 @@ def test_launch_that_ended_unseen_is_collected(bench: Bench, started: Started) -
 
 
 def test_waiting_ends_with_the_run_and_not_long_after(bench: Bench, started: Started) -> None:
-    launch = started(prompt="[agent: sleep 0.5]")
+    launch = started(prompt="[agent: sleep 3]")
     bench.until_it_works(launch)
     ended = threading.Event()
 

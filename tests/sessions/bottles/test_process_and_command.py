@@ -71,7 +71,7 @@ def test_start_that_came_too_late_leaves_no_zombie(new_bench: Callable[..., Benc
 
     def is_gone() -> bool:
         bench.bottle.look(launch)
-        return set(processes.descendants(os.getpid())) == before
+        return set(processes.descendants(os.getpid())) <= before  # a zombie of another test may be among them
 
     eventually(is_gone)
 
