@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,14 @@ _PATIENCE = 600.0
 
 
 class Child:
-    """A call that was started.  `code` is its exit code, negative for a signal, `None` as long as it runs."""
+    """A call that was started.  `code` is its exit code, negative for a signal, `None` as long as it runs; `seconds`
+    is for how long it did."""
 
     def __init__(self, pid: int, args: tuple[str, ...], output: Path) -> None:
         self.pid, self.args, self._output = pid, args, output
         self.code: int | None = None
+        self.seconds = 0.0
+        self._began = time.monotonic()
         self.ended = threading.Event()
         self._guard = threading.Lock()
         # A number is used again; this is not.
@@ -91,7 +95,7 @@ class Child:
 
     def over(self, code: int) -> None:
         with self._guard:
-            self.code = code
+            self.code, self.seconds = code, time.monotonic() - self._began
             if self._handle is not None:
                 os.close(self._handle)
                 self._handle = None

@@ -10,11 +10,12 @@ import os
 import re
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 
 from poller.demo.faults import Fault
 from sessions.bottles import EngineError
+from tests.chaos.nursery import Child
 from tests.chaos.realm import Realm, Run
 
 #: Tries that a turn has; the last one is left alone, or it would be given up, as it should.
@@ -26,18 +27,23 @@ BACKOFF = 31
 
 
 class Strikes:
-    """`mode`: once, daemon or both; `span`: seconds, the usual length of a call."""
+    """`mode`: once, daemon or both; `span`: seconds, the usual length of a call, or more: the machine may have been
+    busy when it was measured, and what calls really take is looked at again and again."""
 
     def __init__(self, realm: Realm, *, mode: str, span: float) -> None:
         self._realm, self._random, self._mode, self._span = realm, realm.random, mode, span
+        self._longest = span
         self.kills: Counter[str] = Counter()
         self._of_turn: Counter[int] = Counter()
         self._struck = 0
+        self._begun: list[Child] = []
+        self._lengths = deque[float](maxlen=12)
 
     def run(self, kills: int, *, until: float) -> None:
         """So many, or until then (`time.monotonic()`)."""
         while self.kills.total() < kills and time.monotonic() < until:
             self._people()
+            self._measure()
             self._calls()
             time.sleep(self._random.uniform(0, self._span))
             self._strike()
@@ -54,6 +60,13 @@ class Strikes:
         if self._random.random() < 0.05:
             realm.work.push(self._random.choice(realm.pulls))
 
+    def _measure(self) -> None:
+        """Of calls that ended by themselves, those that had most to do."""
+        self._lengths += [child.seconds for child in self._begun if child.code is not None and child.code >= 0]
+        self._begun = [child for child in self._begun if child.code is None]
+        if len(self._lengths) == self._lengths.maxlen:
+            self._span = min(self._longest, sorted(self._lengths)[-3])
+
     def _calls(self) -> None:
         """As many as there should be."""
         living = self._realm.living()
@@ -65,7 +78,7 @@ class Strikes:
             wanted = self._random.choice((1, 1, 2, 3) if self._mode == "once" else (0, 1, 1, 2))
             for _ in range(wanted - (len(living) - len(daemons))):
                 more = ["--no-wait"] if self._random.random() < 0.25 else []
-                self._realm.start("--once", *more, anew=anew)
+                self._begun.append(self._realm.start("--once", *more, anew=anew))
 
     # -- the strike ----------------------------------------------------------------------------------------------
 
