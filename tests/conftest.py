@@ -24,6 +24,17 @@ settings.register_profile(
 settings.load_profile("bottlepost")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take longest goes first: at the end, one worker alone is not to be waited for."""
+
+    def allowed(item: pytest.Item) -> float:
+        limit = item.get_closest_marker("timeout")
+        return float(limit.args[0]) if limit is not None else 0.0
+
+    items.sort(key=allowed, reverse=True)
+
+
 @pytest.fixture
 def complaint(load: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
     """What is said, in one line, of a config file with this text; `load` is the room's own."""
