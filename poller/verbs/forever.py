@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 
 from poller.app import App
@@ -18,12 +18,16 @@ from poller.runnable import check_agents
 from poller.verbs.screen import Screen
 from sessions.shell import UsageError
 
+#: As malloc.h has it.
+_M_ARENA_MAX = -8
+
 
 def forever(config: Config, *, drain: bool, metrics: str | None = None) -> int:
     """Until SIGTERM or SIGINT; with `drain` then until the turns that run have ended.
 
     `metrics`: where its figures and its health are served."""
     check_agents(config)
+    keep_few_arenas()
     with Leaving(CODES, patient=drain) as leaving, Screen() as screen:
 
         def opened(new: Config) -> App:
@@ -33,6 +37,15 @@ def forever(config: Config, *, drain: bool, metrics: str | None = None) -> int:
             renewal = Renewal(config, environ=os.environ, opened=opened)
             signal.signal(signal.SIGHUP, lambda _number, _frame: renewal.ask())
             return Daemon(hand, leaving, renewal=renewal, drain=drain, notify=Notify(os.environ)).run()
+
+
+def keep_few_arenas() -> None:
+    """Or memory would grow for hours: glibc lets every new thread have a heap of its own, up to eight a processor, and
+    each keeps its holes (mallopt(3), M_ARENA_MAX).  Where there is another C library, nothing happens."""
+    import ctypes
+
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 @contextmanager
