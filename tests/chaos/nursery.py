@@ -95,7 +95,8 @@ class Child:
 
     def over(self, code: int) -> None:
         with self._guard:
-            self.code, self.seconds = code, time.monotonic() - self._began
+            self.seconds = time.monotonic() - self._began  # known to whoever sees the code
+            self.code = code
             if self._handle is not None:
                 os.close(self._handle)
                 self._handle = None

@@ -62,8 +62,12 @@ class Strikes:
 
     def _measure(self) -> None:
         """Of calls that ended by themselves, those that had most to do."""
-        self._lengths += [child.seconds for child in self._begun if child.code is not None and child.code >= 0]
-        self._begun = [child for child in self._begun if child.code is None]
+        begun, self._begun = self._begun, []
+        for child in begun:
+            if (code := child.code) is None:
+                self._begun.append(child)
+            elif code >= 0:
+                self._lengths.append(child.seconds)
         if len(self._lengths) == self._lengths.maxlen:
             self._span = min(self._longest, sorted(self._lengths)[-3])
 
